@@ -1,0 +1,48 @@
+"""Everything a user can cause, as one family.
+
+HaflocError
+├── PhotoError        a photo cannot be read
+├── PositionError     a position is missing or cannot be one
+├── CheckpointError   a checkpoint is missing, damaged, or of another network
+├── IndexFileError    an index is missing, damaged, or of another checkpoint
+│   └── IndexBusyError    another process is writing to it
+├── OutputError       a result cannot be written
+└── MissingExtraError     an optional dependency is not installed
+
+A message says what is wrong, where, and what to do. The command line prints it as its one
+line and exits with the class's `exit_code`.
+"""
+
+
+class HaflocError(Exception):
+    """Base of all errors that a user can cause; its text is one line for that user."""
+
+    exit_code = 2
+
+
+class PhotoError(HaflocError):
+    """A photo cannot be read: missing, damaged, not an image, or too large."""
+
+
+class PositionError(HaflocError):
+    """A position is missing, malformed or not on Earth."""
+
+
+class CheckpointError(HaflocError):
+    """A checkpoint is missing, damaged, or belongs to another network."""
+
+
+class IndexFileError(HaflocError):
+    """An index is missing, damaged, or was made with another checkpoint."""
+
+
+class IndexBusyError(IndexFileError):
+    """Another process is writing to the index."""
+
+
+class OutputError(HaflocError):
+    """A result cannot be written: read-only folder, full disk."""
+
+
+class MissingExtraError(HaflocError):
+    """A feature needs an optional dependency that is not installed."""

@@ -1,0 +1,98 @@
+"""Positions on Earth: WGS84, UTM, local metric frames and distances."""
+
+import math
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from pyproj import Geod, Transformer
+
+from hafloc.errors import PositionError
+
+Floats = NDArray[np.float64]
+_WGS84 = Geod(ellps="WGS84")
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """A place in WGS84 degrees, latitude first.
+
+    Raises PositionError unless lat is in [-90, 90] and lon in [-180, 180], both finite.
+    """
+
+    lat: float
+    lon: float
+
+    def __post_init__(self) -> None:
+        for name, value, bound in (("latitude", self.lat, 90.0), ("longitude", self.lon, 180.0)):
+            if not math.isfinite(value) or abs(value) > bound:
+                raise PositionError(
+                    f"{name} {value:g} is not between -{bound:g} and {bound:g} degrees; "
+                    "check the order of the columns (latitude first)"
+                )
+
+    def __str__(self) -> str:
+        return f"{self.lat:.6f}, {self.lon:.6f}"
+
+
+def distance(a: Position, b: Position) -> float:
+    """Geodesic distance in metres on the WGS84 ellipsoid."""
+    return float(_WGS84.inv(a.lon, a.lat, b.lon, b.lat)[2])
+
+
+def distances(origin: Position, lats: ArrayLike, lons: ArrayLike) -> Floats:
+    """Geodesic distances in metres from `origin` to N places (degrees): [N]."""
+    lats, lons = np.atleast_1d(np.asarray(lats, float)), np.atleast_1d(np.asarray(lons, float))
+    here = np.full(lats.shape, origin.lon), np.full(lats.shape, origin.lat)
+    return np.asarray(_WGS84.inv(*here, lons, lats)[2], dtype=np.float64)
+
+
+@dataclass(frozen=True, slots=True)
+class LocalFrame:
+    """A flat frame in metres around `origin`: x east, y north.
+
+    Azimuthal equidistant: distances from the origin are exact; between two places within
+    10 km of it the error stays below 1 in 100,000.
+    """
+
+    origin: Position
+
+    def to_metres(self, lats: ArrayLike, lons: ArrayLike) -> Floats:
+        """Degrees [N], [N] to metres [N, 2]."""
+        x, y = _local(self.origin).transform(np.atleast_1d(lons), np.atleast_1d(lats))
+        return np.stack([x, y], axis=-1)
+
+    def to_position(self, x: float, y: float) -> Position:
+        """Metres east and north of the origin to a Position."""
+        lon, lat = _local(self.origin).transform(x, y, direction="INVERSE")
+        return Position(float(lat), float(lon))
+
+
+@lru_cache(maxsize=64)
+def _local(origin: Position) -> Transformer:
+    target = f"+proj=aeqd +lat_0={origin.lat!r} +lon_0={origin.lon!r} +ellps=WGS84 +units=m"
+    return Transformer.from_crs("EPSG:4326", target, always_xy=True)
+
+
+@lru_cache(maxsize=128)
+def _utm(zone: int, northern: bool) -> Transformer:
+    return Transformer.from_crs(
+        f"EPSG:{(32600 if northern else 32700) + zone}", "EPSG:4326", always_xy=True
+    )
+
+
+def utm_to_position(easting: float, northing: float, zone: int, *, northern: bool) -> Position:
+    """A UTM coordinate (metres, zone 1 to 60) as a Position.
+
+    Raises PositionError where no such coordinate exists.
+    """
+    if not 1 <= zone <= 60:
+        raise PositionError(f"UTM zone {zone} is not between 1 and 60; check the file name")
+    if not (100_000 <= easting < 1_000_000 and 0 <= northing <= 10_000_000):
+        raise PositionError(
+            f"UTM easting {easting:g}, northing {northing:g} lies outside its zone; "
+            "easting comes first, both in metres"
+        )
+    lon, lat = _utm(zone, northern).transform(easting, northing)
+    return Position(float(lat), float(lon))

@@ -1,0 +1,116 @@
+"""What an index holds and answers, apart from how it is stored."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from types import TracebackType
+from typing import Protocol, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hafloc.geo import Position
+
+
+@dataclass(frozen=True, slots=True)
+class ModelInfo:
+    """The network that made an index's vectors; an index belongs to exactly one.
+
+    `hash` identifies the checkpoint's content, `options` is JSON text, `dimension` the length
+    of a vector.
+    """
+
+    name: str
+    hash: str
+    options: str
+    dimension: int
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One photo of the database. `path` is relative to the index file's folder where it can be;
+    `id` is None until the index has stored it."""
+
+    path: str
+    content: str
+    position: Position
+    width: int
+    height: int
+    source: str
+    heading: float | None = None
+    altitude: float | None = None
+    time: datetime | None = None
+    id: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Near:
+    """Search only within `radius` metres of `centre`."""
+
+    centre: Position
+    radius: float
+
+
+@dataclass(frozen=True, slots=True)
+class Hits:
+    """The nearest photos of Q queries, best first: `ids` and `similarities`, both `[Q, k]`.
+
+    Where an index holds fewer than k photos, k is that number.
+    """
+
+    ids: NDArray[np.int64]
+    similarities: NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class IndexInfo:
+    """The facts of an index for a person: its model, number of photos, extent and size."""
+
+    path: str
+    photos: int
+    model: ModelInfo
+    bounds: tuple[float, float, float, float] | None  # west, south, east, north
+    bytes: int
+    vector_type: str
+    format_version: int
+
+
+class GeoIndex(Protocol):
+    """A database of photos with positions that can be searched by descriptor."""
+
+    def add(self, records: Sequence[Record], vectors: NDArray[np.float32]) -> list[int]:
+        """Store a batch in one transaction: N records with unit vectors `[N, D]`; their ids."""
+        ...
+
+    def remove(self, ids: Sequence[int]) -> int:
+        """Delete photos with all that hangs on them; how many there were."""
+        ...
+
+    def search(self, vectors: NDArray[np.float32], k: int, near: Near | None = None) -> Hits:
+        """The k most similar photos of each of Q unit vectors `[Q, D]`."""
+        ...
+
+    def get(self, ids: Sequence[int]) -> list[Record]:
+        """The records of `ids`, in that order."""
+        ...
+
+    def photos(self, bbox: tuple[float, float, float, float] | None = None) -> list[Record]:
+        """All records, or those within (west, south, east, north) degrees."""
+        ...
+
+    def info(self) -> IndexInfo: ...
+
+    def verify(self) -> list[str]:
+        """Problems found, in words; empty when the index is sound."""
+        ...
+
+    def close(self) -> None: ...
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None: ...

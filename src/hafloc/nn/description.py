@@ -1,0 +1,54 @@
+"""What a network says of one image: the plain result that later floors share."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class LevelDescription:
+    """One level's part: pooled vector `[n_l]`, and maps over the half-resolution grid `[h, w]`.
+
+    `score` is the detection score s of equation (4) and sums to 1; `mask` is the attention m
+    of equation (1), in (0, 1).
+    """
+
+    vector: Array
+    score: Array
+    mask: Array
+
+
+@dataclass(frozen=True, slots=True)
+class KeyPoints:
+    """M places that stand out, strongest first.
+
+    `xy` `[M, 2]` in pixels of the described image (x right, y down, centres at integers),
+    `score` `[M]`, `descriptors` `[M, C]` with unit rows.
+    """
+
+    xy: Array
+    score: Array
+    descriptors: Array
+
+    def __len__(self) -> int:
+        return len(self.xy)
+
+
+@dataclass(frozen=True, slots=True)
+class Description:
+    """One image as a network sees it.
+
+    `vector` `[D]` has unit length; nearest image = largest dot product. `size` is the
+    described image's `(width, height)` in pixels. `fused_score` `[h, w]` is the mean over the
+    grid 1: Σ λ_l s_l · hw. Networks without levels leave `levels` empty.
+    """
+
+    vector: Array
+    size: tuple[int, int]
+    levels: Mapping[str, LevelDescription]
+    fused_score: Array
+    key_points: KeyPoints

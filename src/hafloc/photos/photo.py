@@ -1,0 +1,42 @@
+"""What is known of one photo: its pixels, and where and when it was taken."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hafloc.geo import Position
+
+Image = NDArray[np.uint8]
+
+
+@dataclass(frozen=True, slots=True)
+class Metadata:
+    """Where and when a photo was taken, as far as its EXIF, a CSV or its name tells.
+
+    `heading` is degrees clockwise from north, `altitude` metres above the ellipsoid or sea
+    level as the source means it; `time` is aware where the source gives UTC, else naive local.
+    `source` says where the position came from: "exif", "csv" or "name"; None without one.
+    """
+
+    position: Position | None = None
+    heading: float | None = None
+    altitude: float | None = None
+    time: datetime | None = None
+    source: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Photo:
+    """A decoded photo: `image` is upright RGB `H×W×3` uint8.
+
+    `content` identifies the file's bytes (hex BLAKE2b, 16 bytes); `path` is None for photos
+    that came as bytes or arrays.
+    """
+
+    image: Image
+    content: str
+    metadata: Metadata
+    path: Path | None = None
