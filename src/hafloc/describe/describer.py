@@ -1,0 +1,123 @@
+"""A checkpoint ready to describe photos: sizes, batches, and decoding beside the network."""
+
+import json
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image as PillowImage
+
+from hafloc.errors import PhotoError
+from hafloc.nn import Checkpoint, Description, load_checkpoint
+from hafloc.nn.haf import check_sides, to_batch
+from hafloc.photos import Photo, read
+
+Image = NDArray[np.uint8]
+Vector = NDArray[np.float32]
+
+# Decoded photos that wait for the network: enough to bridge a slow file, little memory.
+AHEAD = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Described:
+    """A photo that was read, with its image vector `[D]` of unit length."""
+
+    photo: Photo
+    vector: Vector
+
+
+class Describer:
+    """Turns images into vectors and descriptions with one checkpoint.
+
+    `name`, `hash`, `options` (JSON text) and `dimension` identify the vectors; `longer_side` is
+    the size in pixels to which larger images are reduced first.
+    """
+
+    def __init__(self, checkpoint: Checkpoint, *, device: str = "cpu") -> None:
+        self._network = checkpoint.network.to(device)
+        self.name = checkpoint.name
+        self.hash = checkpoint.hash
+        self.options = json.dumps(checkpoint.options, sort_keys=True)
+        self.dimension = self._network.dimension
+        self.longer_side = self._network.options.longer_side
+
+    @classmethod
+    def open(cls, model: str | Path = "haf", *, device: str = "cpu") -> Self:
+        """Load a checkpoint by shipped name or path. Raises CheckpointError."""
+        return cls(load_checkpoint(model), device=device)
+
+    def fit(self, image: Image) -> Image:
+        """The image reduced to `longer_side` where it is larger; upright RGB `H×W×3`."""
+        height, width = image.shape[:2]
+        ratio = self.longer_side / max(height, width)
+        if ratio >= 1:
+            return image
+        size = (max(1, round(width * ratio)), max(1, round(height * ratio)))
+        resized = PillowImage.fromarray(image).resize(size, PillowImage.Resampling.LANCZOS)
+        return np.asarray(resized)
+
+    def describe(self, image: Image) -> Description:
+        """Everything the network says of one image, in the pixels of `fit(image)`.
+
+        Raises PhotoError for a side below 32 px.
+        """
+        return self._network.describe([self.fit(image)])[0]
+
+    @torch.inference_mode()
+    def vector(self, image: Image) -> Vector:
+        """The image vector `[D]` alone, which is quicker. Raises PhotoError as `describe` does."""
+        batch = to_batch(self.fit(image), self._network.device)
+        check_sides(batch)
+        # A copy of its own: a view would keep the network's last large block alive.
+        return np.array(self._network(batch)[0].cpu().numpy(), dtype=np.float32)
+
+    def describe_files(
+        self, paths: Iterable[Path]
+    ) -> Iterator[tuple[Path, Described | PhotoError]]:
+        """Each file's photo and vector in the order of `paths`, or why it has none.
+
+        The next files are decoded while the network works on this one.
+        """
+        for path, photo in _decode_ahead(paths, self._read):
+            if isinstance(photo, PhotoError):
+                yield path, photo
+                continue
+            try:
+                yield path, Described(photo, self.vector(photo.image))
+            except PhotoError as error:
+                yield path, PhotoError(f"cannot describe {path}: {error}")
+
+    def _read(self, path: Path) -> Photo:
+        return read(path, longer_side=self.longer_side)
+
+
+def _decode_ahead(
+    paths: Iterable[Path], decode: Callable[[Path], Photo]
+) -> Iterator[tuple[Path, Photo | PhotoError]]:
+    def attempt(path: Path) -> Photo | PhotoError:
+        try:
+            return decode(path)
+        except PhotoError as error:
+            return error
+
+    waiting: deque[tuple[Path, Future[Photo | PhotoError]]] = deque()
+    pool = ThreadPoolExecutor(max_workers=2, thread_name_prefix="decode")
+    try:
+        for path in paths:
+            waiting.append((path, pool.submit(attempt, path)))
+            if len(waiting) > AHEAD:
+                first, future = waiting.popleft()
+                yield first, future.result()
+        while waiting:
+            first, future = waiting.popleft()
+            yield first, future.result()
+    finally:
+        # On Ctrl-C, too, nothing may keep the process waiting.
+        pool.shutdown(wait=False, cancel_futures=True)

@@ -1,0 +1,293 @@
+"""HAF: hierarchical attention fusion for geo-localization (ICASSP 2021, arXiv 2102.09186).
+
+Three levels of a VGG16 each get responses (1×1, ReLU6), adaptive spatial fusion to half the
+image's resolution, an attention mask, unit descriptors and detection scores; pooled, whitened
+and weighted they become one image vector. Equation numbers are the paper's.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from hafloc.errors import PhotoError
+from hafloc.nn import key_points
+from hafloc.nn.description import Description, KeyPoints, LevelDescription
+from hafloc.nn.half_resolution import Detection, HalfResolution, detect, pool_power, pool_sum
+from hafloc.nn.vgg import TAP_CHANNELS, TAP_STRIDES, VGG16, Taps
+from hafloc.nn.whitening import Whitening
+
+LEVELS = ("low", "mid", "high")
+MASK_STRIDE = 16
+SMALLEST_SIDE = 32
+
+
+@dataclass(frozen=True, slots=True)
+class HAFOptions:
+    """Every choice that the paper leaves open; triples are (low, mid, high).
+
+    channels         n_l of the levels' responses
+    head_kernel      1 or 3: the convolution in front of ReLU6
+    asf              adaptive spatial fusion, or bilinear upsampling alone
+    masks            attention masks, or 1 everywhere
+    mask_stride      where masks are read: 16, or the tap's own (0)
+    detection        scores: D2-Net's "soft", "max" response, or "none" (uniform)
+    pooling          "sum" of scored unit descriptors, or "gem", the responses' power mean
+    power            start of p under "gem" (1 is the mean); learnable
+    level_whitening  bring levels to one footing: "none", "centre", or "pca"
+    level_sizes      dimensions kept of each level under "pca"
+    level_weights    λ, at least 0, sum 1
+    compact          dimensions of the fused vector after PCA; 0 leaves it as it is
+    key_points       at most this many a photo
+    longer_side      photos larger than this many pixels are reduced to it before describing
+    """
+
+    channels: tuple[int, int, int] = (384, 512, 256)
+    head_kernel: Literal[1, 3] = 1
+    asf: bool = True
+    masks: bool = True
+    mask_stride: Literal[0, 16] = 16
+    detection: Detection = "max"
+    pooling: Literal["sum", "gem"] = "gem"
+    power: float = 3.0
+    level_whitening: Literal["none", "centre", "pca"] = "pca"
+    level_sizes: tuple[int, int, int] = (384, 512, 256)
+    level_weights: tuple[float, float, float] = (1 / 3, 1 / 3, 1 / 3)
+    compact: int = 0
+    key_points: int = 1024
+    longer_side: int = 640
+
+
+class ContextMask(nn.Module):
+    """Attention m of one level, in (0, 1): CRN's context modulation, read at `MASK_STRIDE`.
+
+    `N×n×h×w` responses to `N×1×h×w`. Starts near 1/2 everywhere.
+    """
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.near = nn.Conv2d(channels, 32, 3, padding=1)
+        self.middle = nn.Conv2d(channels, 32, 5, padding=2)
+        self.far = nn.Conv2d(channels, 20, 7, padding=3)
+        self.accumulate = nn.Conv2d(84, 1, 1)
+        nn.init.normal_(self.accumulate.weight, std=1e-3)
+        nn.init.zeros_(self.accumulate.bias)  # type: ignore[arg-type]
+
+    def forward(self, x: Tensor) -> Tensor:
+        context = torch.cat([self.near(x), self.middle(x), self.far(x)], 1)
+        mask: Tensor = self.accumulate(F.relu(context)).sigmoid()
+        return mask
+
+
+class SpatialFusion(nn.Module):
+    """AugFPN's adaptive spatial fusion: weights of the nearest and the bilinear upsampling.
+
+    `N×n×h×w` responses to `N×2×h×w`, independent weights in (0, 1); starts at an even blend.
+    Read at the tap's own resolution, so that no convolution runs on the upsampled maps.
+    """
+
+    def __init__(self, channels: int, hidden: int = 16) -> None:
+        super().__init__()
+        self.reduce = nn.Conv2d(channels, hidden, 1)
+        self.weigh = nn.Conv2d(hidden, 2, 3, padding=1)
+        nn.init.zeros_(self.weigh.weight)
+        nn.init.zeros_(self.weigh.bias)  # type: ignore[arg-type]
+
+    def forward(self, x: Tensor) -> Tensor:
+        weights: Tensor = self.weigh(F.relu(self.reduce(x))).sigmoid()
+        return weights
+
+
+class Level(nn.Module):
+    """One level from its tap to its maps F̂ and pooled vector."""
+
+    def __init__(self, name: str, options: HAFOptions) -> None:
+        super().__init__()
+        index = LEVELS.index(name)
+        self.stride = TAP_STRIDES[name]
+        self.mask_stride = options.mask_stride or self.stride
+        channels = options.channels[index]
+        kernel = options.head_kernel
+        self.head = nn.Conv2d(TAP_CHANNELS[name], channels, kernel, padding=kernel // 2)
+        self.fusion = SpatialFusion(channels) if options.asf else None
+        self.mask = ContextMask(channels) if options.masks else None
+        self.power = nn.Parameter(torch.tensor(options.power)) if options.pooling == "gem" else None
+        self.whitening: Whitening | None = None
+        if options.level_whitening != "none":
+            whole = options.level_whitening == "centre"
+            size = channels if whole else options.level_sizes[index]
+            self.whitening = Whitening(channels, size)
+
+    def maps(self, tap: Tensor, size: tuple[int, int]) -> HalfResolution:
+        """The tap's F̂ on the grid `size` = (⌈H/2⌉, ⌈W/2⌉); pooled from in float32."""
+        tap = tap.contiguous(memory_format=torch.channels_last)
+        responses = F.relu6(self.head(tap))
+        blend = None
+        if self.fusion is not None:
+            blend = upsample(self.fusion(responses).float(), self.stride // 2, size)
+        mask = responses.new_ones((len(tap), *size), dtype=torch.float32)
+        if self.mask is not None:
+            pooled = responses
+            ratio = self.mask_stride // self.stride
+            if ratio > 1:
+                pooled = F.avg_pool2d(responses, ratio, ceil_mode=True)
+            mask = upsample(self.mask(pooled).float(), self.mask_stride // 2, size)[:, 0]
+        return HalfResolution(responses.float(), blend, mask, self.stride // 2)
+
+    def pool(self, maps: HalfResolution, scores: Tensor | None) -> Tensor:
+        """The level's vector v, `[N, n]`, of unit length under "gem"."""
+        if self.power is not None:
+            return F.normalize(pool_power(maps, self.power), dim=-1)
+        assert scores is not None, "the sum needs detection scores"
+        return pool_sum(maps, scores)
+
+    def whiten(self, vectors: Tensor) -> Tensor:
+        """w = L2(Wh (v − μ)), `[N, d]`."""
+        if self.whitening is None:
+            return F.normalize(vectors, dim=-1)
+        whitened: Tensor = self.whitening(vectors)
+        return whitened
+
+
+def upsample(maps: Tensor, scale: int, size: tuple[int, int]) -> Tensor:
+    """Bilinear upsampling of `N×C×h×w` by a whole factor, cropped to `size`."""
+    if scale > 1:
+        maps = F.interpolate(maps, scale_factor=scale, mode="bilinear", align_corners=False)
+    return maps[:, :, : size[0], : size[1]]
+
+
+class HAF(nn.Module):
+    """The network; see the module's head. Images are `N×3×H×W`, RGB 0..255, sides ≥ 32 px."""
+
+    name = "haf"
+
+    def __init__(self, options: HAFOptions | None = None) -> None:
+        super().__init__()
+        self.options = options = options or HAFOptions()
+        self.trunk = VGG16()
+        self.levels = nn.ModuleDict({name: Level(name, options) for name in LEVELS})
+        widths = options.level_sizes if options.level_whitening == "pca" else options.channels
+        self.full_dimension = sum(widths)
+        self.compact = Whitening(self.full_dimension, options.compact) if options.compact else None
+
+    @property
+    def dimension(self) -> int:
+        """Length D of the image vector."""
+        return self.options.compact or self.full_dimension
+
+    def level(self, name: str) -> Level:
+        level = self.levels[name]
+        assert isinstance(level, Level)
+        return level
+
+    def taps(self, images: Tensor) -> Taps:
+        taps: Taps = self.trunk(images)
+        return taps
+
+    def maps(self, taps: Taps, size: tuple[int, int]) -> dict[str, HalfResolution]:
+        """Each level's F̂ for images of `size` (H, W) pixels."""
+        grid = (-(-size[0] // 2), -(-size[1] // 2))
+        return {
+            name: self.level(name).maps(tap, grid) for name, tap in zip(LEVELS, taps, strict=True)
+        }
+
+    def fuse(self, vectors: dict[str, Tensor]) -> Tensor:
+        """v = [√λ w] over the levels' vectors v_l, then compacted if so chosen: `[N, D]`."""
+        parts = [
+            self.level(name).whiten(vectors[name]) * weight**0.5
+            for name, weight in zip(LEVELS, self.options.level_weights, strict=True)
+        ]
+        fused = F.normalize(torch.cat(parts, -1), dim=-1)
+        if self.compact is not None:
+            fused = self.compact(fused)
+        return fused
+
+    def level_vectors(self, images: Tensor) -> dict[str, Tensor]:
+        """The levels' pooled vectors before whitening, `[N, n_l]` each."""
+        check_sides(images)
+        maps = self.maps(self.taps(images), _size(images))
+        return {name: self.level(name).pool(m, self._scores(m)) for name, m in maps.items()}
+
+    def _scores(self, maps: HalfResolution) -> Tensor | None:
+        return detect(maps, self.options.detection) if self.options.pooling == "sum" else None
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Image vectors `[N, D]` of unit length, without what only a full description needs."""
+        return self.fuse(self.level_vectors(images))
+
+    @torch.inference_mode()
+    def describe(self, images: Tensor | Sequence[NDArray[np.uint8]]) -> list[Description]:
+        """Full descriptions of a batch `N×3×H×W`, or of `H×W×3` arrays of any sizes.
+
+        Raises PhotoError for a side below 32 px.
+        """
+        if isinstance(images, Tensor):
+            return [self._describe(image[None]) for image in images]
+        return [self._describe(to_batch(image, self.device)) for image in images]
+
+    @property
+    def device(self) -> torch.device:
+        return next(self.parameters()).device
+
+    def _describe(self, image: Tensor) -> Description:
+        check_sides(image)
+        height, width = _size(image)
+        maps = self.maps(self.taps(image), (height, width))
+        scores = {name: detect(m, self.options.detection) for name, m in maps.items()}
+        vectors = {name: self.level(name).pool(m, scores[name]) for name, m in maps.items()}
+        grid = maps["low"].size
+        weighted = zip(self.options.level_weights, scores.values(), strict=True)
+        fused = sum((w * s[0] for w, s in weighted), torch.zeros(())) * (grid[0] * grid[1])
+        return Description(
+            vector=_numpy(self.fuse(vectors)[0]),
+            size=(width, height),
+            levels={
+                name: LevelDescription(
+                    _numpy(vectors[name][0]), _numpy(scores[name][0]), _numpy(maps[name].mask[0])
+                )
+                for name in LEVELS
+            },
+            fused_score=_numpy(fused),
+            key_points=self._key_points(fused, maps),
+        )
+
+    def _key_points(self, fused: Tensor, maps: dict[str, HalfResolution]) -> KeyPoints:
+        places, xy, strengths = key_points.find(
+            fused, count=self.options.key_points, radius=2, cell=32
+        )
+        parts = [
+            F.normalize(maps[name].at(places[None])[0], dim=-1) * weight**0.5
+            for name, weight in zip(LEVELS, self.options.level_weights, strict=True)
+        ]
+        descriptors = F.normalize(torch.cat(parts, -1), dim=-1)
+        # A place of the half-resolution grid covers two pixels; their common centre lies between.
+        return KeyPoints(_numpy(2 * xy + 0.5), _numpy(strengths), _numpy(descriptors))
+
+
+def check_sides(images: Tensor) -> None:
+    """Raises PhotoError for a batch `N×3×H×W` with a side below 32 px."""
+    height, width = _size(images)
+    if min(height, width) < SMALLEST_SIDE:
+        raise PhotoError(
+            f"the image is {width}×{height} pixels; at least {SMALLEST_SIDE} a side are needed"
+        )
+
+
+def to_batch(image: NDArray[np.uint8], device: torch.device) -> Tensor:
+    """One `H×W×3` image as `1×3×H×W`."""
+    return torch.from_numpy(np.ascontiguousarray(image)).to(device).permute(2, 0, 1)[None]
+
+
+def _size(images: Tensor) -> tuple[int, int]:
+    height, width = images.shape[-2:]
+    return height, width
+
+
+def _numpy(x: Tensor) -> NDArray[np.float32]:
+    # A copy into memory of its own: results that keep a large block alive fragment the heap.
+    return np.array(x.float().cpu().numpy(), dtype=np.float32)

@@ -1,0 +1,177 @@
+"""One level's fused maps F̂ on the half-resolution grid, computed band by band.
+
+Held whole, the three levels of a 640×480 photo take 350 MB in float32. Everything pooled from
+them needs each place once or twice, so bands of rows are made, used and dropped.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+Detection = Literal["soft", "max", "none"]
+
+# A band of about this many values stays in the processor's cache.
+BAND_VALUES = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class HalfResolution:
+    """F of one level, ready to be made: F = blend_0 · nearest(R) + blend_1 · bilinear(R).
+
+    `responses` R `[N, n, h_l, w_l]` after ReLU6; `blend` `[N, 2, h, w]` from the adaptive spatial
+    fusion, or None for bilinear alone; `mask` m `[N, h, w]`; `scale` half-resolution places per
+    tap place and axis. Maps are cropped to the grid `h×w`.
+    """
+
+    responses: Tensor
+    blend: Tensor | None
+    mask: Tensor
+    scale: int
+
+    @property
+    def size(self) -> tuple[int, int]:
+        height, width = self.mask.shape[-2:]
+        return height, width
+
+    def rows(self, top: int, bottom: int) -> Tensor:
+        """F without its mask, rows `top` to `bottom`: `[N, bottom - top, w, n]`."""
+        s, width = self.scale, self.size[1]
+        # One row of taps on each side is all that bilinear interpolation reaches.
+        first = max(top // s - 1, 0)
+        last = min((bottom - 1) // s + 2, self.responses.shape[-2])
+        taps = self.responses[:, :, first:last]
+        smooth = F.interpolate(taps, scale_factor=s, mode="bilinear", align_corners=False)
+        smooth = smooth[:, :, top - first * s : bottom - first * s, :width].permute(0, 2, 3, 1)
+        if self.blend is None:
+            return smooth
+        sharp = _repeat(taps, s, top - first * s, bottom - first * s, width)
+        blend = self.blend[:, :, top:bottom, :, None]
+        return smooth * blend[:, 1] + sharp * blend[:, 0]
+
+    def bands(self) -> Iterator[tuple[int, int]]:
+        """Row ranges that together cover the grid, each of about BAND_VALUES values."""
+        height, width = self.size
+        batch, channels = self.responses.shape[:2]
+        step = max(1, BAND_VALUES // (batch * channels * width))
+        step = max(self.scale, step // self.scale * self.scale)
+        for top in range(0, height, step):
+            yield top, min(top + step, height)
+
+    def at(self, places: Tensor) -> Tensor:
+        """F without its mask at flat places `[N, K]` of the grid: `[N, K, n]`."""
+        width = self.size[1]
+        rows = torch.div(places, width, rounding_mode="floor")
+        columns = places % width
+        smooth = _bilinear(self.responses, rows, columns, self.scale)
+        if self.blend is None:
+            return smooth
+        s, across = self.scale, self.responses.shape[-1]
+        sharp = _gather(self.responses.flatten(2), rows // s * across + columns // s)
+        blend = _gather(self.blend.flatten(2), places)
+        return smooth * blend[..., 1:] + sharp * blend[..., :1]
+
+
+def _repeat(taps: Tensor, scale: int, top: int, bottom: int, width: int) -> Tensor:
+    """Nearest upsampling of `[N, n, h, w]`, rows `top` to `bottom`: `[N, rows, width, n]`."""
+    rows = torch.arange(top, bottom, device=taps.device) // scale
+    columns = torch.arange(width, device=taps.device) // scale
+    return taps.permute(0, 2, 3, 1).index_select(1, rows).index_select(2, columns)
+
+
+def _gather(maps: Tensor, places: Tensor) -> Tensor:
+    """Columns `[N, K]` of `[N, n, P]` as `[N, K, n]`."""
+    index = places[:, None].expand(-1, maps.shape[1], -1)
+    return maps.gather(2, index).transpose(1, 2)
+
+
+def _bilinear(maps: Tensor, rows: Tensor, columns: Tensor, scale: int) -> Tensor:
+    """Bilinear upsampling of `[N, n, h, w]` at grid places `[N, K]`: `[N, K, n]`."""
+    height, width = maps.shape[-2:]
+    y = ((rows + 0.5) / scale - 0.5).clamp(min=0)
+    x = ((columns + 0.5) / scale - 0.5).clamp(min=0)
+    top, left = y.floor().long(), x.floor().long()
+    below, right = (top + 1).clamp(max=height - 1), (left + 1).clamp(max=width - 1)
+    dy, dx = (y - top)[..., None].to(maps.dtype), (x - left)[..., None].to(maps.dtype)
+    flat = maps.flatten(2)
+    upper = torch.lerp(_gather(flat, top * width + left), _gather(flat, top * width + right), dx)
+    lower = torch.lerp(
+        _gather(flat, below * width + left), _gather(flat, below * width + right), dx
+    )
+    return torch.lerp(upper, lower, dy)
+
+
+def detect(maps: HalfResolution, detection: Detection) -> Tensor:
+    """Detection scores s of equation (4), `[N, h, w]`, each image's summing to 1.
+
+    An image where nothing fires gets uniform scores.
+    """
+    if detection == "none":
+        strength = torch.ones_like(maps.mask)
+    elif detection == "max":
+        strength = _peaks(maps) * maps.mask
+    else:
+        strength = _soft(maps)
+    total = strength.sum((1, 2), keepdim=True)
+    height, width = maps.size
+    return torch.where(total > 0, strength / total.clamp(min=1e-30), 1 / (height * width))
+
+
+def _peaks(maps: HalfResolution) -> Tensor:
+    """The strongest channel of each place, without the mask: `[N, h, w]`."""
+    return torch.cat([maps.rows(top, bottom).amax(-1) for top, bottom in maps.bands()], 1)
+
+
+def _soft(maps: HalfResolution) -> Tensor:
+    """γ of D2-Net's soft detection: max over channels of α β, `[N, h, w]`."""
+    height = maps.size[0]
+    peaks = _peaks(maps)
+    strongest = (peaks * maps.mask).amax((1, 2), keepdim=True).clamp(min=1e-30)
+    scale = (maps.mask / strongest)[..., None]
+    gamma = []
+    for top, bottom in maps.bands():
+        above, below = max(top - 1, 0), min(bottom + 1, height)
+        rows = maps.rows(above, below)
+        exponentials = (rows * scale[:, above:below]).exp()
+        neighbours = _three_by_three(exponentials)[:, top - above : bottom - above]
+        inner = slice(top - above, bottom - above)
+        alpha = exponentials[:, inner] / neighbours
+        gamma.append((alpha * rows[:, inner]).amax(-1))
+    # β's denominator does not depend on the channel, so it can wait for the maximum.
+    result = torch.cat(gamma, 1) / peaks.clamp(min=1e-30)
+    return torch.where(peaks > 0, result, 0)
+
+
+def _three_by_three(maps: Tensor) -> Tensor:
+    """Sums over the 3×3 neighbourhood in `[N, rows, columns, n]`, of the places that exist."""
+    padded = F.pad(maps, (0, 0, 0, 0, 1, 1))
+    tall = padded[:, :-2] + padded[:, 1:-1] + padded[:, 2:]
+    padded = F.pad(tall, (0, 0, 1, 1))
+    return padded[:, :, :-2] + padded[:, :, 1:-1] + padded[:, :, 2:]
+
+
+def pool_sum(maps: HalfResolution, scores: Tensor) -> Tensor:
+    """v = Σ s d, `[N, n]`: unit descriptors (2) weighted by their scores."""
+    total = maps.responses.new_zeros(maps.responses.shape[:2])
+    for top, bottom in maps.bands():
+        rows = maps.rows(top, bottom)
+        # The mask scales a place's whole descriptor, so it cancels in the unit vector.
+        weights = scores[:, top:bottom] / rows.norm(dim=-1).clamp(min=1e-12)
+        total = total + torch.einsum("nyxc,nyx->nc", rows, weights)
+    return total
+
+
+def pool_power(maps: HalfResolution, power: Tensor) -> Tensor:
+    """Power mean (mean (m F)^p)^(1/p) over the grid, `[N, n]`."""
+    height, width = maps.size
+    # As a number the power 3 is two products a value; as a tensor it is a general power.
+    p = power if power.requires_grad and torch.is_grad_enabled() else power.item()
+    total = maps.responses.new_zeros(maps.responses.shape[:2])
+    weights = maps.mask.pow(p)
+    for top, bottom in maps.bands():
+        powers = maps.rows(top, bottom).clamp(min=1e-6).pow(p)
+        total = total + torch.einsum("nyxc,nyx->nc", powers, weights[:, top:bottom])
+    return (total / (height * width)).pow(1 / p)

@@ -1,0 +1,134 @@
+"""The VGG16 trunk of Simonyan & Zisserman (ICLR 2015) with its three taps."""
+
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from hafloc.errors import CheckpointError
+
+LAYERS = {
+    "conv1_1": (3, 64),
+    "conv1_2": (64, 64),
+    "conv2_1": (64, 128),
+    "conv2_2": (128, 128),
+    "conv3_1": (128, 256),
+    "conv3_2": (256, 256),
+    "conv3_3": (256, 256),
+    "conv4_1": (256, 512),
+    "conv4_2": (512, 512),
+    "conv4_3": (512, 512),
+    "conv5_1": (512, 512),
+    "conv5_2": (512, 512),
+    "conv5_3": (512, 512),
+}
+TAPS = {"low": "conv3_2", "mid": "conv4_3", "high": "conv5_3"}
+LEVEL_OF_TAP = {tap: level for level, tap in TAPS.items()}
+TAP_STRIDES = {"low": 4, "mid": 8, "high": 16}
+TAP_CHANNELS = {"low": 256, "mid": 512, "high": 512}
+# RGB means of the ImageNet training images on the scale 0..255: the original network's convention.
+MEAN = (123.68, 116.779, 103.939)
+
+
+class Taps(NamedTuple):
+    """Responses after their ReLU and before pooling, `N×C×⌈H/s⌉×⌈W/s⌉` at strides 4, 8, 16."""
+
+    low: Tensor
+    mid: Tensor
+    high: Tensor
+
+
+class VGG16(nn.Module):
+    """13 convolutions; images `N×3×H×W` RGB 0..255 (uint8 or floating) to Taps.
+
+    Poolings keep the last odd row and column (ceil), so that a map times its stride always
+    covers the image; for sides that are multiples of 16 this is the original network.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        for name, (inputs, outputs) in LAYERS.items():
+            self.add_module(name, nn.Conv2d(inputs, outputs, 3, padding=1))
+        self.register_buffer("mean", torch.tensor(MEAN).view(1, 3, 1, 1), persistent=False)
+
+    def forward(self, images: Tensor) -> Taps:
+        return self.from_layer("conv1_1", self.centre(images))
+
+    def centre(self, images: Tensor) -> Tensor:
+        """Images minus the mean colour, in the network's own type."""
+        mean = self.get_buffer("mean")
+        return images.to(mean.dtype) - mean
+
+    def from_layer(self, first: str, x: Tensor, below: Mapping[str, Tensor] | None = None) -> Taps:
+        """Run from layer `first` on, whose input before any pooling in front of it is `x`.
+
+        `below` holds the taps of earlier layers by level, as a cache of frozen layers does.
+        """
+        taps = dict(below or {})
+        names = list(LAYERS)
+        for name in names[names.index(first) :]:
+            if name.endswith("_1") and name != "conv1_1":
+                x = F.max_pool2d(x, 2, ceil_mode=True)
+            x = F.relu(convolve(x, self.get_submodule(name)), inplace=True)
+            if name in LEVEL_OF_TAP:
+                taps[LEVEL_OF_TAP[name]] = x
+        return Taps(taps["low"], taps["mid"], taps["high"])
+
+
+def convolve(x: Tensor, layer: nn.Module) -> Tensor:
+    """A 3×3 convolution of stride 1 with padding 1.
+
+    Float32 on a CPU without gradients goes one image at a time (it gains nothing from a batch)
+    through NNPACK's Winograd transform: F(6×6, 3×3) needs a fifth of the products, runs at
+    twice the speed and agrees to about 5e-6 of the largest response.
+    """
+    assert isinstance(layer, nn.Conv2d)
+    if not _winograd_serves(x, layer.weight):
+        return F.conv2d(x, layer.weight, layer.bias, padding=1)
+    weight, bias = layer.weight.contiguous(), layer.bias
+    x = x.contiguous()
+    maps = [
+        torch._nnpack_spatial_convolution(x[i : i + 1], weight, bias, [1, 1], [1, 1])
+        for i in range(len(x))
+    ]
+    return torch.cat(maps) if len(maps) > 1 else maps[0]
+
+
+@cache
+def _has_nnpack() -> bool:
+    # Asking is also what initialises NNPACK.
+    return bool(torch.backends.nnpack.is_available())  # type: ignore[no-untyped-call]
+
+
+def _winograd_serves(x: Tensor, weight: Tensor) -> bool:
+    wants_gradient = torch.is_grad_enabled() and (x.requires_grad or weight.requires_grad)
+    return (
+        x.device.type == "cpu"
+        and x.dtype == weight.dtype == torch.float32
+        and not wants_gradient
+        and not torch.is_autocast_enabled("cpu")
+        and _has_nnpack()
+    )
+
+
+def load_start_weights(trunk: VGG16, path: Path) -> None:
+    """Fill `trunk` from the original ImageNet weights (BGR input, OIHW; see docs/sources.md).
+
+    Raises CheckpointError where the file is missing or holds something else.
+    """
+    try:
+        arrays = load_file(path)
+        state = {name: array.float() for name, array in arrays.items()}
+        state["conv1_1.weight"] = state["conv1_1.weight"].flip(1)
+        trunk.load_state_dict(state)
+    except (OSError, KeyError, RuntimeError, SafetensorError) as error:
+        raise CheckpointError(
+            f"cannot read start weights from {path}: {error}; "
+            "it must hold the 13 convolutions of VGG16 as safetensors"
+        ) from error

@@ -1,0 +1,170 @@
+"""HAF against its slow reference, and what holds for any image."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import reference
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from hafloc.errors import PhotoError
+from hafloc.nn import half_resolution
+from hafloc.nn.haf import HAF, LEVELS, HAFOptions
+
+SMALL = HAFOptions(channels=(24, 32, 16), level_sizes=(12, 16, 8))
+
+
+def random_net(options: HAFOptions, seed: int = 0) -> HAF:
+    """A net with every parameter away from its special start values, so that each one counts."""
+    generator = torch.Generator().manual_seed(seed)
+    net = HAF(options).eval().requires_grad_(False)
+    for name, tensor in net.state_dict().items():
+        noise = torch.randn(tensor.shape, generator=generator)
+        if name.endswith("power"):
+            continue
+        if "trunk" in name and name.endswith("weight"):
+            tensor.copy_(noise * (2 / tensor[0].numel()) ** 0.5)
+        elif "head" in name and name.endswith("weight"):
+            tensor.copy_(noise * 0.03 / tensor.shape[1] ** 0.5)
+        elif "projection" in name:
+            tensor.copy_(noise)
+        else:
+            tensor.copy_(noise * 0.1)
+    return net
+
+
+def image(height: int, width: int, seed: int = 0) -> torch.Tensor:
+    generator = torch.Generator().manual_seed(seed)
+    coarse = torch.rand(1, 3, height // 8 + 1, width // 8 + 1, generator=generator)
+    smooth = torch.nn.functional.interpolate(coarse, size=(height, width), mode="bilinear")
+    noise = torch.rand(1, 3, height, width, generator=generator)
+    return ((0.7 * smooth + 0.3 * noise) * 255)[0].to(torch.uint8)
+
+
+def close(actual: object, expected: torch.Tensor, tolerance: float = 1e-4) -> None:
+    actual = torch.as_tensor(actual).double()
+    assert actual.shape == expected.shape
+    assert (actual - expected).norm() <= tolerance * expected.norm()
+
+
+VARIANTS = {
+    "shipped": SMALL,
+    "paper": replace(
+        SMALL,
+        detection="soft",
+        pooling="sum",
+        level_whitening="none",
+        level_weights=(0.2, 0.3, 0.5),
+    ),
+    "max scores": replace(SMALL, pooling="sum", level_whitening="centre"),
+    "uniform scores": replace(SMALL, detection="none", pooling="sum"),
+    "no fusion": replace(SMALL, asf=False),
+    "no masks": replace(SMALL, masks=False, detection="soft"),
+    "masks at the tap's stride": replace(SMALL, mask_stride=0),
+    "3×3 heads": replace(SMALL, head_kernel=3),
+    "compact": replace(SMALL, compact=10, power=2.5),
+}
+
+
+@pytest.mark.parametrize("size", [(48, 64), (37, 51)], ids=["even", "odd"])
+@pytest.mark.parametrize("options", VARIANTS.values(), ids=VARIANTS.keys())
+def test_every_stage_agrees_with_the_formulas(
+    options: HAFOptions, size: tuple[int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Given bands far smaller than the image, so that their seams are inside it
+    monkeypatch.setattr(half_resolution, "BAND_VALUES", 24 * 32 * 5)
+    net, photo = random_net(options), image(*size)
+    # When one image is described
+    description = net.describe(photo[None])[0]
+    expected = reference.describe(net, photo)
+    # Then each stage is the reference's
+    for name in LEVELS:
+        close(description.levels[name].mask, expected[name]["mask"])
+        close(description.levels[name].score, expected[name]["score"])
+        close(description.levels[name].vector, expected[name]["vector"])
+    close(description.vector, expected["vector"])
+
+
+def test_band_size_does_not_change_the_result(monkeypatch: pytest.MonkeyPatch) -> None:
+    net, photo = random_net(SMALL), image(90, 130)
+    monkeypatch.setattr(half_resolution, "BAND_VALUES", 1 << 30)
+    whole = net.describe(photo[None])[0]
+    monkeypatch.setattr(half_resolution, "BAND_VALUES", 1)
+    banded = net.describe(photo[None])[0]
+    close(banded.vector, torch.as_tensor(whole.vector).double(), 1e-5)
+    close(banded.fused_score, torch.as_tensor(whole.fused_score).double(), 1e-5)
+
+
+@settings(max_examples=12, deadline=None)
+@given(height=st.integers(32, 90), width=st.integers(32, 90), soft=st.booleans())
+def test_any_size_gives_unit_vectors_and_scores_that_sum_to_one(
+    height: int, width: int, soft: bool
+) -> None:
+    net = random_net(replace(SMALL, detection="soft" if soft else "max"))
+    description = net.describe(image(height, width)[None])[0]
+    grid = ((height + 1) // 2, (width + 1) // 2)
+    assert np.linalg.norm(description.vector) == pytest.approx(1, abs=1e-5)
+    for level in description.levels.values():
+        assert level.score.shape == level.mask.shape == grid
+        assert level.score.sum() == pytest.approx(1, abs=1e-4)
+        assert level.score.min() >= 0
+        assert 0 < level.mask.min() <= level.mask.max() < 1
+    points = description.key_points
+    assert (points.xy >= -0.5).all()
+    assert (points.xy <= np.array([width, height])).all()
+    assert np.linalg.norm(points.descriptors, axis=1) == pytest.approx(1, abs=1e-4)
+
+
+def test_a_batch_gives_what_its_images_give_alone() -> None:
+    net = random_net(SMALL)
+    photos = torch.stack([image(40, 56, seed) for seed in range(3)])
+    together = net(photos)
+    alone = torch.cat([net(photo[None]) for photo in photos])
+    close(together, alone.double(), 1e-5)
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_half_precision_stays_near(dtype: torch.dtype) -> None:
+    net, photo = random_net(replace(SMALL, level_whitening="none")), image(48, 64)
+    expected = net(photo[None])
+    for part in (net.trunk, *(net.level(name) for name in LEVELS)):
+        part.to(dtype)
+    vector = net(photo[None])
+    assert (vector.float() * expected).sum() > 0.995
+
+
+def test_an_image_where_nothing_fires_gets_uniform_scores() -> None:
+    net = random_net(replace(SMALL, detection="soft", pooling="sum"))
+    for name in LEVELS:
+        net.level(name).head.bias.fill_(-100)
+    description = net.describe(image(32, 48)[None])[0]
+    for level in description.levels.values():
+        assert level.score == pytest.approx(1 / (16 * 24))
+    assert np.isfinite(description.vector).all()
+    assert len(description.key_points) == 0
+
+
+def test_the_vector_is_blind_to_a_uniform_mask_under_soft_detection() -> None:
+    net = random_net(replace(SMALL, detection="soft", pooling="sum"))
+    for name in LEVELS:
+        net.level(name).mask.accumulate.weight.fill_(0)
+    bright = net(image(40, 40)[None])
+    for name in LEVELS:
+        net.level(name).mask.accumulate.bias.fill_(-3)
+    close(net(image(40, 40)[None]), bright.double(), 1e-5)
+
+
+def test_an_image_below_32_pixels_is_refused() -> None:
+    with pytest.raises(PhotoError, match="31×64"):
+        random_net(SMALL).describe(image(64, 31)[None])
+
+
+def test_descriptors_of_key_points_are_the_maps_at_their_places() -> None:
+    net, photo = random_net(SMALL), image(48, 64)
+    maps = net.maps(net.taps(photo[None]), (48, 64))
+    places = torch.arange(24 * 32)[None]
+    for level in maps.values():
+        rows = level.rows(0, 24).reshape(1, 24 * 32, -1)
+        close(level.at(places), rows.double(), 1e-5)
