@@ -172,7 +172,7 @@ class _Sheet:
     def text(
         self, x: float, y: float, words: str, size: float, colour: Colour, kind: int = SIGN
     ) -> None:
-        """Words centred on (x, y), `size` metres high, narrowed to fit between the edges."""
+        """Words centred on (x, y), `size` metres high."""
         font = ImageFont.load_default(max(8.0, size * TEXELS_PER_METRE))
         at = (x * TEXELS_PER_METRE, self.size[1] - y * TEXELS_PER_METRE)
         self.draw.text(at, words, colour, font=font, anchor="mm")
