@@ -79,7 +79,14 @@ class GeoIndex(Protocol):
     """A database of photos with positions that can be searched by descriptor."""
 
     def add(self, records: Sequence[Record], vectors: NDArray[np.float32]) -> list[int]:
-        """Store a batch in one transaction: N records with unit vectors `[N, D]`; their ids."""
+        """Store a batch in one transaction: N records with unit vectors `[N, D]`; their ids.
+
+        A record whose path is there already takes the old one's place and keeps its id.
+        """
+        ...
+
+    def update(self, records: Sequence[Record]) -> None:
+        """Rewrite records by their `id` in one transaction; their vectors stay."""
         ...
 
     def remove(self, ids: Sequence[int]) -> int:
@@ -94,8 +101,15 @@ class GeoIndex(Protocol):
         """The records of `ids`, in that order."""
         ...
 
+    def contents(self) -> dict[tuple[str, str], int]:
+        """The id of each (content, path) that the index holds complete with its vector."""
+        ...
+
     def photos(self, bbox: tuple[float, float, float, float] | None = None) -> list[Record]:
-        """All records, or those within (west, south, east, north) degrees."""
+        """All records, or those within (west, south, east, north) degrees, by id.
+
+        A box with west > east crosses the 180th meridian.
+        """
         ...
 
     def info(self) -> IndexInfo: ...

@@ -1,0 +1,127 @@
+"""Exact search in memory: the most similar of N unit vectors, all or only those nearby.
+
+Measured with 100,000 vectors of 1,024 on two busy cores, milliseconds for one query and for
+each of 32 at once: float32 matrix 25 and 7; int8 turned to float32 in blocks of 1 MB 29 and
+12; torch's float16 product 33 and 26, its bfloat16 product 46 and 34, and both round their
+sums. So float16 is held as float32, which is twice its bytes, and int8 stays int8.
+"""
+
+from collections.abc import Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hafloc import geo
+from hafloc.index import vectors as stored
+from hafloc.index.records import Hits, Near
+
+Rows = NDArray[np.int64]
+
+_BLOCK = 256  # rows a query turned to float32 at a time: 1 MB at 1,024 entries, the cache
+_QUERIES_AT_ONCE = 64  # bounds the table of similarities: 26 MB for 100,000 photos
+_EARTH_RADIUS = 6_371_008.8  # metres, the mean radius of IUGG
+# Distances on that sphere and on the ellipsoid differ by at most 0.56 percent.
+_SPHERE_MARGIN = 1.01
+_FLOAT32_ROUNDING = 2.0**-24
+
+
+class VectorSearch:
+    """The photos of an index by vector and place, rows in ascending order of `ids` `[N]`.
+
+    `rows` `[N, D]` as stored (float32, float16 or int8); `lats` and `lons` `[N]` in degrees.
+    """
+
+    def __init__(
+        self,
+        ids: NDArray[np.int64],
+        rows: NDArray[np.generic],
+        lats: NDArray[np.float64],
+        lons: NDArray[np.float64],
+    ) -> None:
+        self._ids = ids
+        self._lats, self._lons = lats, lons
+        self._on_sphere = _sphere(lats, lons)
+        if rows.dtype == np.int8:
+            self._rows = rows
+            self._scales = np.concatenate(
+                [1 / stored.lengths(rows[part]) for part in _parts(len(rows))]
+            ).astype(np.float32)
+        else:
+            self._rows = rows.astype(np.float32, copy=False)
+            self._scales = (1 / stored.lengths(self._rows)).astype(np.float32)
+
+    def search(self, queries: NDArray[np.float32], k: int, near: Near | None = None) -> Hits:
+        """The k most similar rows of each unit vector `[Q, D]`, equals by lower id first."""
+        rows = np.arange(len(self._ids)) if near is None else self._within(near)
+        k = min(k, len(rows))
+        ids = np.empty((len(queries), k), dtype=np.int64)
+        similarities = np.empty((len(queries), k), dtype=np.float32)
+        if k > 0:
+            for start in range(0, len(queries), _QUERIES_AT_ONCE):
+                part = slice(start, start + _QUERIES_AT_ONCE)
+                table = self._similarities(queries[part], rows, whole=near is None)
+                for i, query in enumerate(queries[part], start):
+                    best, values = self._best(query, table[i - start], rows, k)
+                    ids[i], similarities[i] = self._ids[best], values
+        return Hits(ids, similarities)
+
+    def _within(self, near: Near) -> Rows:
+        centre = near.centre
+        chords = np.linalg.norm(
+            self._on_sphere - _sphere(np.array([centre.lat]), np.array([centre.lon])), axis=1
+        )
+        # A geodesic costs ten microseconds, so only those in the ring of doubt get one.
+        inside = chords < _chord(near.radius / _SPHERE_MARGIN - 1)
+        ring = np.flatnonzero(~inside & (chords <= _chord(near.radius * _SPHERE_MARGIN + 1)))
+        exact = geo.distances(centre, self._lats[ring], self._lons[ring])
+        inside[ring] = exact <= near.radius
+        return np.flatnonzero(inside)
+
+    def _similarities(
+        self, queries: NDArray[np.float32], rows: Rows, *, whole: bool
+    ) -> NDArray[np.float32]:
+        if whole and self._rows.dtype == np.float32:
+            return np.asarray(queries @ self._rows.astype(np.float32, copy=False).T * self._scales)
+        table = np.empty((len(queries), len(rows)), dtype=np.float32)
+        # With more queries a product is long enough to leave the cache, and short ones keep the
+        # threads waiting for each other.
+        for part in _parts(len(rows), _BLOCK * len(queries)):
+            block = self._rows[part] if whole else self._rows[rows[part]]
+            table[:, part] = queries @ block.astype(np.float32, copy=False).T
+        table *= self._scales[rows]
+        return table
+
+    def _best(
+        self, query: NDArray[np.float32], similarities: NDArray[np.float32], rows: Rows, k: int
+    ) -> tuple[Rows, NDArray[np.float32]]:
+        # The order of a float32 sum depends on the size of the matrix and the library, so equal
+        # rows may differ in the last digits. All rows that rounding could bring among the first
+        # k are summed again, in float64 and each in the same order.
+        threshold = np.partition(similarities, len(similarities) - k)[-k]
+        slack = 4 * len(query) * _FLOAT32_ROUNDING
+        candidates = rows[similarities >= threshold - slack]
+        exact = np.concatenate(
+            [self._exact(query, candidates[part]) for part in _parts(len(candidates))]
+        )
+        order = np.lexsort((candidates, -exact))[:k]
+        return candidates[order], exact[order].astype(np.float32)
+
+    def _exact(self, query: NDArray[np.float32], rows: Rows) -> NDArray[np.float64]:
+        block = self._rows[rows].astype(np.float64)
+        norms = np.sqrt(np.einsum("nd,nd->n", block, block))
+        return np.asarray(np.einsum("nd,d->n", block, query.astype(np.float64)) / norms)
+
+
+def _parts(n: int, size: int = _BLOCK) -> Iterator[slice]:
+    for start in range(0, max(n, 1), size):
+        yield slice(start, min(start + size, n))
+
+
+def _chord(metres: float) -> float:
+    """The straight line between two places on the unit sphere that far apart."""
+    return 2.0 * float(np.sin(min(max(metres, 0.0) / _EARTH_RADIUS, np.pi) / 2))
+
+
+def _sphere(lats: NDArray[np.float64], lons: NDArray[np.float64]) -> NDArray[np.float64]:
+    lat, lon = np.radians(lats), np.radians(lons)
+    return np.stack([np.cos(lat) * np.cos(lon), np.cos(lat) * np.sin(lon), np.sin(lat)], axis=-1)
