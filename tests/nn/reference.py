@@ -141,7 +141,7 @@ def image_vector(net: HAF, whitened: dict[str, torch.Tensor]) -> torch.Tensor:
     weights = net.options.level_weights
     parts = [np.sqrt(weight) * whitened[name] for name, weight in zip(LEVELS, weights, strict=True)]
     vector = torch.cat(parts)
-    if net.compact is not None:
+    if net.options.use_compact:
         vector = net.compact.projection.double() @ (vector - net.compact.mean.double())
     return vector / vector.norm()
 

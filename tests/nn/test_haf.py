@@ -64,7 +64,7 @@ VARIANTS = {
     "no masks": replace(SMALL, masks=False, detection="soft"),
     "masks at the tap's stride": replace(SMALL, mask_stride=0),
     "3×3 heads": replace(SMALL, head_kernel=3),
-    "compact": replace(SMALL, compact=10, power=2.5),
+    "compact": replace(SMALL, compact=10, use_compact=True, power=2.5),
 }
 
 

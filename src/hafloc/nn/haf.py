@@ -42,7 +42,8 @@ class HAFOptions:
     level_whitening  bring levels to one footing: "none", "centre", or "pca"
     level_sizes      dimensions kept of each level under "pca"
     level_weights    λ, at least 0, sum 1
-    compact          dimensions of the fused vector after PCA; 0 leaves it as it is
+    compact          dimensions that PCA leaves of the fused vector; 0 keeps no such PCA
+    use_compact      whether the image vector is the compact one
     key_points       at most this many a photo
     longer_side      photos larger than this many pixels are reduced to it before describing
     """
@@ -59,6 +60,7 @@ class HAFOptions:
     level_sizes: tuple[int, int, int] = (384, 512, 256)
     level_weights: tuple[float, float, float] = (1 / 3, 1 / 3, 1 / 3)
     compact: int = 0
+    use_compact: bool = False
     key_points: int = 1024
     longer_side: int = 640
 
@@ -178,7 +180,7 @@ class HAF(nn.Module):
     @property
     def dimension(self) -> int:
         """Length D of the image vector."""
-        return self.options.compact or self.full_dimension
+        return self.options.compact if self.options.use_compact else self.full_dimension
 
     def level(self, name: str) -> Level:
         level = self.levels[name]
@@ -197,20 +199,29 @@ class HAF(nn.Module):
         }
 
     def fuse(self, vectors: dict[str, Tensor]) -> Tensor:
-        """v = [√λ w] over the levels' vectors v_l, then compacted if so chosen: `[N, D]`."""
+        """The image vector `[N, D]` from the levels' vectors v_l: full, or compact if so chosen."""
+        fused = self.fuse_full(vectors)
+        if self.options.use_compact:
+            assert self.compact is not None, "use_compact needs a compact size"
+            fused = self.compact(fused)
+        return fused
+
+    def fuse_full(self, vectors: dict[str, Tensor]) -> Tensor:
+        """v = [√λ_low w_low, √λ_mid w_mid, √λ_high w_high], unit length."""
         parts = [
             self.level(name).whiten(vectors[name]) * weight**0.5
             for name, weight in zip(LEVELS, self.options.level_weights, strict=True)
         ]
-        fused = F.normalize(torch.cat(parts, -1), dim=-1)
-        if self.compact is not None:
-            fused = self.compact(fused)
-        return fused
+        return F.normalize(torch.cat(parts, -1), dim=-1)
 
     def level_vectors(self, images: Tensor) -> dict[str, Tensor]:
         """The levels' pooled vectors before whitening, `[N, n_l]` each."""
         check_sides(images)
-        maps = self.maps(self.taps(images), _size(images))
+        return self.pool(self.taps(images), _size(images))
+
+    def pool(self, taps: Taps, size: tuple[int, int]) -> dict[str, Tensor]:
+        """The levels' vectors from the taps of images of `size` (H, W) pixels."""
+        maps = self.maps(taps, size)
         return {name: self.level(name).pool(m, self._scores(m)) for name, m in maps.items()}
 
     def _scores(self, maps: HalfResolution) -> Tensor | None:

@@ -1,0 +1,1 @@
+"""Benchmarks under their exact protocols: data sets, metrics, tables."""

@@ -1,0 +1,1 @@
+"""Training: from start weights and photos to a checkpoint."""
