@@ -16,9 +16,11 @@ Image = NDArray[np.uint8]
 class Metadata:
     """Where and when a photo was taken, as far as its EXIF, a CSV or its name tells.
 
-    `heading` is degrees clockwise from north, `altitude` metres above the ellipsoid or sea
-    level as the source means it; `time` is aware where the source gives UTC, else naive local.
-    `source` says where the position came from: "exif", "csv" or "name"; None without one.
+    `heading` is degrees clockwise from north, in [0, 360), from magnetic north where `magnetic`;
+    `altitude` metres above the ellipsoid or sea level as the source means it; `time` is aware
+    where the source gives UTC or an offset, else naive local. `source` says where the position
+    came from: "exif", "csv" or "name"; None without one. `problem` says why a position that the
+    EXIF holds is not used.
     """
 
     position: Position | None = None
@@ -26,17 +28,26 @@ class Metadata:
     altitude: float | None = None
     time: datetime | None = None
     source: str | None = None
+    magnetic: bool = False
+    problem: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Photo:
-    """A decoded photo: `image` is upright RGB `H×W×3` uint8.
+    """A decoded photo: `image` is upright RGB `H×W×3` uint8, perhaps smaller than the original.
 
     `content` identifies the file's bytes (hex BLAKE2b, 16 bytes); `path` is None for photos
-    that came as bytes or arrays.
+    that came as bytes or arrays. `width` and `height` are those of the upright original.
     """
 
     image: Image
     content: str
     metadata: Metadata
     path: Path | None = None
+    width: int = 0
+    height: int = 0
+
+    def __post_init__(self) -> None:
+        if not self.width or not self.height:
+            object.__setattr__(self, "width", self.image.shape[1])
+            object.__setattr__(self, "height", self.image.shape[0])
