@@ -6,6 +6,7 @@ HaflocError
 ├── CheckpointError   a checkpoint is missing, damaged, or of another network
 ├── IndexFileError    an index is missing, damaged, or of another checkpoint
 │   └── IndexBusyError    another process is writing to it
+├── EvaluationError   a benchmark's files, lists or vectors are not what they should be
 ├── OutputError       a result cannot be written
 └── MissingExtraError     an optional dependency is not installed
 
@@ -38,6 +39,10 @@ class IndexFileError(HaflocError):
 
 class IndexBusyError(IndexFileError):
     """Another process is writing to the index."""
+
+
+class EvaluationError(HaflocError):
+    """A benchmark's layout, lists, images or vectors are missing, damaged or do not fit."""
 
 
 class OutputError(HaflocError):
