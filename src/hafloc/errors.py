@@ -6,6 +6,7 @@ HaflocError
 ├── CheckpointError   a checkpoint is missing, damaged, or of another network
 ├── IndexFileError    an index is missing, damaged, or of another checkpoint
 │   └── IndexBusyError    another process is writing to it
+├── TrainingError     a training set, recipe or run cannot be used
 ├── EvaluationError   a benchmark's files, lists or vectors are not what they should be
 ├── OutputError       a result cannot be written
 └── MissingExtraError     an optional dependency is not installed
@@ -43,6 +44,10 @@ class IndexBusyError(IndexFileError):
 
 class EvaluationError(HaflocError):
     """A benchmark's layout, lists, images or vectors are missing, damaged or do not fit."""
+
+
+class TrainingError(HaflocError):
+    """A training set, a recipe or a run cannot be used."""
 
 
 class OutputError(HaflocError):

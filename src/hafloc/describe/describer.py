@@ -13,9 +13,9 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image as PillowImage
 
-from hafloc.errors import PhotoError
+from hafloc.errors import HaflocError, PhotoError
 from hafloc.nn import Checkpoint, Description, load_checkpoint
-from hafloc.nn.haf import check_sides, to_batch
+from hafloc.nn.images import check_sides, to_batch
 from hafloc.photos import Photo, read
 
 Image = NDArray[np.uint8]
@@ -79,14 +79,21 @@ class Describer:
         return np.array(self._network(batch)[0].cpu().numpy(), dtype=np.float32)
 
     def describe_files(
-        self, paths: Iterable[Path]
-    ) -> Iterator[tuple[Path, Described | PhotoError]]:
+        self, paths: Iterable[Path], check: Callable[[Path, Photo], None] = lambda path, photo: None
+    ) -> Iterator[tuple[Path, Described | HaflocError]]:
         """Each file's photo and vector in the order of `paths`, or why it has none.
 
-        The next files are decoded while the network works on this one.
+        The next files are decoded while the network works on this one. `check` may raise a
+        HaflocError to spare a decoded photo the network.
         """
-        for path, photo in _decode_ahead(paths, self._read):
-            if isinstance(photo, PhotoError):
+
+        def decode(path: Path) -> Photo:
+            photo = read(path, longer_side=self.longer_side)
+            check(path, photo)
+            return photo
+
+        for path, photo in _decode_ahead(paths, decode):
+            if isinstance(photo, HaflocError):
                 yield path, photo
                 continue
             try:
@@ -94,20 +101,17 @@ class Describer:
             except PhotoError as error:
                 yield path, PhotoError(f"cannot describe {path}: {error}")
 
-    def _read(self, path: Path) -> Photo:
-        return read(path, longer_side=self.longer_side)
-
 
 def _decode_ahead(
     paths: Iterable[Path], decode: Callable[[Path], Photo]
-) -> Iterator[tuple[Path, Photo | PhotoError]]:
-    def attempt(path: Path) -> Photo | PhotoError:
+) -> Iterator[tuple[Path, Photo | HaflocError]]:
+    def attempt(path: Path) -> Photo | HaflocError:
         try:
             return decode(path)
-        except PhotoError as error:
+        except HaflocError as error:
             return error
 
-    waiting: deque[tuple[Path, Future[Photo | PhotoError]]] = deque()
+    waiting: deque[tuple[Path, Future[Photo | HaflocError]]] = deque()
     pool = ThreadPoolExecutor(max_workers=2, thread_name_prefix="decode")
     try:
         for path in paths:

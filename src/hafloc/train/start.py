@@ -6,18 +6,37 @@ whitening for each level.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
 
+import numpy as np
 import torch
 from torch import Tensor
 
-from hafloc.errors import HaflocError
-from hafloc.nn import HAF, LEVELS, Whitening
+from hafloc.errors import TrainingError
+from hafloc.geo import distances
+from hafloc.index.folder import Progress, Silent
+from hafloc.nn import (
+    HAF,
+    LEVELS,
+    HAFOptions,
+    Whitening,
+    load_start_weights,
+    pair_whitening,
+    save_checkpoint,
+)
 from hafloc.nn.haf import Level
+from hafloc.nn.images import to_batch
 from hafloc.nn.vgg import Taps
+from hafloc.photos import Metadata, Photo, Positions, read, scan
 
+# What validation preferred; docs/model-card.md has the numbers.
+START = HAFOptions(level_weights=(0.3, 0.4, 0.3), compact=256)
+HEAD_PHOTOS = 200
 PLACES = 150  # sampled of each image for the heads
 # A channel's responses up to this quantile stay below ReLU6's bound.
 UNCUT = 0.999
+NEIGHBOURS = 10.0  # metres
+SAME_WAY = 30.0  # degrees between two headings
 
 
 def sample_places(taps: Iterable[Taps], generator: torch.Generator) -> dict[str, Tensor]:
@@ -66,30 +85,115 @@ def _quantile(values: Tensor, quantile: float) -> Tensor:
 
 
 @torch.no_grad()
-def fit_whitening(
-    net: HAF, vectors: Mapping[str, Tensor], *, power: float, shrinkage: float
-) -> None:
-    """Fit each level's whitening, then the compact PCA, on vectors v_l `[M, n_l]`."""
-    fewest = 1 + max(len(w.projection) for w in _whitenings(net))
+def fit_whitening(net: HAF, vectors: Mapping[str, Tensor], pairs: Tensor) -> None:
+    """Fit each level's whitening and the compact projection on vectors v_l `[M, n_l]`.
+
+    `pairs` `[P, 2]` number photos of the same place; without any, the compact projection is a
+    plain PCA. Raises TrainingError where there are fewer photos than dimensions.
+    """
+    largest = max(len(part.projection) for part in net.modules() if isinstance(part, Whitening))
     found = len(vectors[LEVELS[0]])
-    if found < fewest:
-        raise HaflocError(
-            f"{found:,} photos are too few to fit the whitening; it needs at least {fewest:,}"
+    if found <= largest:
+        raise TrainingError(
+            f"{found:,} photos are too few to fit a whitening to {largest:,} dimensions; "
+            "give more photos than dimensions"
         )
     for name in LEVELS:
         whitening = net.level(name).whitening
         if whitening is not None:
-            whitening.fit(vectors[name], power=power, shrinkage=shrinkage)
-    if net.compact is not None:
-        net.compact.fit(net.fuse_full(dict(vectors)), power=0.0)
+            whitening.fit(vectors[name])
+    if net.compact is None:
+        return
+    fused, size = net.fuse_full(dict(vectors)), len(net.compact.projection)
+    if len(pairs):
+        net.compact.set(*pair_whitening(fused, pairs, size))
+    else:
+        net.compact.fit(fused, power=0.0)
 
 
-def _whitenings(net: HAF) -> Iterator[Whitening]:
-    for module in net.modules():
-        if isinstance(module, Whitening):
-            yield module
+def neighbour_pairs(photos: Sequence[Metadata]) -> Tensor:
+    """Numbers `[P, 2]` of photos that stand within `NEIGHBOURS` metres and look the same way.
+
+    Photos without a heading have no pairs: neighbours may look apart.
+    """
+    headed = [
+        (number, photo.position, photo.heading)
+        for number, photo in enumerate(photos)
+        if photo.position is not None and photo.heading is not None
+    ]
+    lats = np.array([position.lat for _, position, _ in headed])
+    lons = np.array([position.lon for _, position, _ in headed])
+    headings = np.array([heading for _, _, heading in headed])
+    pairs = []
+    for a, (number, position, heading) in enumerate(headed[:-1]):
+        metres = distances(position, lats[a + 1 :], lons[a + 1 :])
+        turned = np.abs((headings[a + 1 :] - heading + 180) % 360 - 180)
+        near = np.flatnonzero((metres <= NEIGHBOURS) & (turned <= SAME_WAY))
+        pairs += [(number, headed[a + 1 + int(b)][0]) for b in near]
+    return torch.tensor(pairs, dtype=torch.long).reshape(-1, 2)
 
 
-def stack(rows: Sequence[Mapping[str, Tensor]]) -> dict[str, Tensor]:
-    """Level vectors of single images as one `[M, n_l]` a level."""
-    return {name: torch.cat([row[name] for row in rows]) for name in LEVELS}
+def fit_start(
+    folders: Sequence[Path],
+    start_weights: Path,
+    out: Path,
+    *,
+    options: HAFOptions = START,
+    seed: int = 0,
+    progress: Progress | None = None,
+) -> tuple[str, int]:
+    """Write an untrained checkpoint fitted on the photos of `folders`; its hash and their number.
+
+    Raises CheckpointError for the start weights, PhotoError and TrainingError for the photos,
+    OutputError where the checkpoint cannot be written.
+    """
+    progress = progress or Silent()
+    generator = torch.Generator().manual_seed(seed)
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)  # the layers' own initialisation draws from the global state
+        net = HAF(options).eval().requires_grad_(False)
+    load_start_weights(net.trunk, start_weights)
+    photos = _photos(folders)
+    few = photos[:: max(1, len(photos) // HEAD_PHOTOS)]
+    progress.start("fitting heads", len(few))
+    fit_heads(net, sample_places((t for t, _ in _taps(net, few, progress)), generator), generator)
+    progress.start("fitting whitening", len(photos))
+    # Rows of arrays made beforehand: small tensors kept between large ones fragment the heap.
+    vectors = {n: torch.empty(len(photos), net.level(n).head.out_channels) for n in LEVELS}
+    for i, (taps, size) in enumerate(_taps(net, photos, progress)):
+        with torch.inference_mode():
+            for name, vector in net.pool(taps, size).items():
+                vectors[name][i] = vector[0]
+    fit_whitening(net, vectors, neighbour_pairs([metadata for _, metadata in photos]))
+    provenance = {
+        "start weights": "VGG16, ImageNet (Visual Geometry Group, University of Oxford; CC BY 4.0)",
+        "trained": False,
+        "fitted on": f"{len(photos):,} photos of {', '.join(folder.name for folder in folders)}",
+        "seed": seed,
+    }
+    return save_checkpoint(out, net, name="haf", provenance=provenance), len(photos)
+
+
+def _photos(folders: Sequence[Path]) -> list[tuple[Path, Metadata]]:
+    """All photos of the folders with what their CSV or name tells, for neighbours."""
+    found = []
+    for folder in folders:
+        positions = Positions.for_folder(folder)
+        for path in scan(folder):
+            name = path.relative_to(folder)
+            found.append((path, positions.of(_unread(path), name)))
+    return found
+
+
+def _unread(path: Path) -> Photo:
+    return Photo(np.zeros((1, 1, 3), np.uint8), "", Metadata(), path)
+
+
+def _taps(
+    net: HAF, photos: Sequence[tuple[Path, Metadata]], progress: Progress
+) -> Iterator[tuple[Taps, tuple[int, int]]]:
+    for done, (path, _) in enumerate(photos, 1):
+        image = read(path, longer_side=net.options.longer_side).image
+        with torch.inference_mode():
+            yield net.taps(to_batch(image, net.device)), (image.shape[0], image.shape[1])
+        progress.advance(done)

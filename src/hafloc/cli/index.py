@@ -1,0 +1,143 @@
+"""`hafloc index`: make, extend and inspect an index."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from hafloc.cli.progress import bar
+
+if TYPE_CHECKING:
+    from hafloc.index import BuildReport
+
+app = typer.Typer(help="Make, extend and inspect an index of photos.", no_args_is_help=True)
+
+SOMETHING_SKIPPED = 1
+
+IndexPath = Annotated[Path, typer.Argument(help="The index, a .gpkg file.", metavar="INDEX")]
+Folder = Annotated[Path, typer.Argument(help="Folder of photos, searched with all below it.")]
+Csv = Annotated[
+    Path | None,
+    typer.Option(
+        "--positions",
+        help="CSV of positions: image,lat,lon[,heading,time]. "
+        "By default a positions.csv in or beside the folder; else file names, else EXIF.",
+    ),
+]
+Model = Annotated[str, typer.Option(help="Checkpoint: a shipped name or a file.")]
+VectorType = Annotated[
+    str, typer.Option(help="How vectors are stored: float16, float32 or int8 (smallest).")
+]
+
+
+@app.command()
+def build(
+    index: IndexPath,
+    photos: Folder,
+    positions: Csv = None,
+    model: Model = "haf",
+    vector_type: VectorType = "float16",
+) -> None:
+    """Index all photos of a folder; run again to complete or to add what is new."""
+    from hafloc.describe import Describer
+    from hafloc.index import build_index
+    from hafloc.photos import scan
+
+    scan(photos)
+    describer = Describer.open(model)
+    with bar() as progress:
+        report = build_index(
+            index, describer, photos, csv=positions, vector_type=vector_type, progress=progress
+        )
+    _tell(index, report)
+
+
+@app.command()
+def add(index: IndexPath, photos: Folder, positions: Csv = None, model: Model = "haf") -> None:
+    """Add another folder's photos to an index; unchanged photos are left alone."""
+    from hafloc.describe import Describer
+    from hafloc.index import GeoPackageIndex, add_folder, model_info
+    from hafloc.photos import scan
+
+    scan(photos)
+    describer = Describer.open(model)
+    opened = GeoPackageIndex.open(index, write=True, model=model_info(describer))
+    with opened, bar() as progress:
+        report = add_folder(opened, describer, photos, csv=positions, progress=progress)
+    _tell(index, report)
+
+
+def _tell(index: Path, report: "BuildReport") -> None:
+    parts = [f"{report.added:,} added", f"{report.unchanged:,} unchanged"]
+    if report.moved:
+        parts.append(f"{report.moved:,} moved")
+    if report.skipped:
+        parts.append(f"{len(report.skipped):,} skipped")
+    typer.echo(f"{index}: {', '.join(parts)}")
+    for photo in report.skipped:
+        typer.echo(f"skipped: {photo.reason}", err=True)
+    if report.skipped:
+        raise typer.Exit(SOMETHING_SKIPPED)
+
+
+@app.command()
+def remove(
+    index: IndexPath,
+    photos: Annotated[list[Path], typer.Argument(help="Photos, or folders with all below.")],
+) -> None:
+    """Take photos out of an index; the files themselves stay."""
+    from hafloc.index import GeoPackageIndex, find_records
+
+    with GeoPackageIndex.open(index, write=True) as opened:
+        found = list(find_records(opened, photos))
+        removed = opened.remove([record.id for record in found if record.id is not None])
+    typer.echo(f"{index}: {removed:,} removed")
+    if not removed:
+        typer.echo("none of these photos is in the index; see hafloc index export", err=True)
+        raise typer.Exit(SOMETHING_SKIPPED)
+
+
+@app.command()
+def info(index: IndexPath) -> None:
+    """Say what an index holds: photos, extent, model, size."""
+    from hafloc.index import GeoPackageIndex
+
+    with GeoPackageIndex.open(index) as opened:
+        facts = opened.info()
+    typer.echo(f"photos      {facts.photos:,}")
+    if facts.bounds is not None:
+        west, south, east, north = facts.bounds
+        typer.echo(f"extent      {south:.6f}, {west:.6f} to {north:.6f}, {east:.6f}")
+    typer.echo(f"model       {facts.model.name} ({facts.model.hash})")
+    typer.echo(f"vectors     {facts.model.dimension:,} × {facts.vector_type}")
+    typer.echo(f"size        {facts.bytes:,} bytes")
+    typer.echo(f"format      {facts.format_version}")
+
+
+@app.command()
+def verify(index: IndexPath) -> None:
+    """Check an index for damage; exit status 1 when something is wrong."""
+    from hafloc.index import GeoPackageIndex
+
+    with GeoPackageIndex.open(index) as opened:
+        problems = opened.verify()
+        photos = opened.info().photos
+    for problem in problems:
+        typer.echo(f"problem: {problem}", err=True)
+    if problems:
+        raise typer.Exit(SOMETHING_SKIPPED)
+    typer.echo(f"{index}: {photos:,} photos, sound")
+
+
+@app.command()
+def export(
+    index: IndexPath,
+    out: Annotated[Path, typer.Argument(help="Ending .geojson, .csv, or .npz (vectors).")],
+) -> None:
+    """Write the photos of an index as GeoJSON or CSV, or their vectors as .npz."""
+    from hafloc.index import GeoPackageIndex
+    from hafloc.index import export as write
+
+    with GeoPackageIndex.open(index) as opened:
+        count = write(opened, out)
+    typer.echo(f"{out}: {count:,} photos")

@@ -1,0 +1,124 @@
+"""`hafloc locate`: where were these photos taken?"""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from hafloc.cli.progress import bar
+from hafloc.errors import PositionError
+
+if TYPE_CHECKING:
+    from hafloc.locate import Answer, Localizer, Near
+
+SOMETHING_SKIPPED = 1
+
+
+def locate(
+    index: Annotated[Path, typer.Argument(help="The index, a .gpkg file.")],
+    queries: Annotated[list[Path], typer.Argument(help="Photos, or folders of photos.")],
+    top: Annotated[int, typer.Option(min=1, help="How many nearest photos to show.")] = 5,
+    near: Annotated[
+        str | None,
+        typer.Option(metavar="LAT,LON,RADIUS", help="Search only within RADIUS metres of a place."),
+    ] = None,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print one JSON object a query and line.")
+    ] = False,
+    as_geojson: Annotated[
+        bool, typer.Option("--geojson", help="Print all answers as one GeoJSON collection.")
+    ] = False,
+    page: Annotated[
+        Path | None,
+        typer.Option("--map", help="Write a map page with the photos; works without internet."),
+    ] = None,
+    model: Annotated[
+        str | None, typer.Option(help="Checkpoint; by default the one that the index records.")
+    ] = None,
+) -> None:
+    """Say where photos were taken, from the photos of an index."""
+    from hafloc.locate import Answer, Localizer
+
+    place = parse_near(near) if near is not None else None
+    files = list(_files(queries))
+    answers: list[Answer] = []
+    failures: list[str] = []
+    with Localizer.open(index, model) as localizer, bar() as progress:
+        progress.start("locating", len(files))
+        located = localizer.locate_many(files, top=top, near=place)
+        for done, (_, result) in enumerate(located, 1):
+            progress.advance(done)
+            if not isinstance(result, Answer):
+                failures.append(str(result))
+                continue
+            answers.append(result)
+            if as_json:
+                typer.echo(json.dumps(result.to_dict()))
+            elif not as_geojson:
+                _print(result)
+        if as_geojson:
+            typer.echo(json.dumps(_collection(answers)))
+        if page is not None and answers:
+            _write_page(page, answers, localizer, index)
+    for failure in failures:
+        typer.echo(f"skipped: {failure}", err=True)
+    if failures:
+        raise typer.Exit(SOMETHING_SKIPPED)
+
+
+def parse_near(text: str) -> "Near":
+    """LAT,LON,RADIUS in degrees and metres. Raises PositionError."""
+    from hafloc.geo import Position
+    from hafloc.locate import Near
+
+    try:
+        lat, lon, radius = (float(part) for part in text.split(","))
+    except ValueError as error:
+        raise PositionError(
+            f"--near {text!r} is not LAT,LON,RADIUS; give for example 52.2053,0.1218,500"
+        ) from error
+    return Near(Position(lat, lon), radius)
+
+
+def _files(queries: list[Path]) -> Iterator[Path]:
+    from hafloc.photos import scan
+
+    for query in queries:
+        if query.is_dir():
+            yield from scan(query)
+        else:
+            yield query
+
+
+def _print(answer: "Answer") -> None:
+    console = Console()
+    console.print(f"[bold]{answer.query}[/bold]  {answer.position}", highlight=False)
+    if answer.duplicate_of is not None:
+        console.print(f"  this very photo is in the index: {answer.duplicate_of.path}")
+    table = Table(box=None, padding=(0, 2, 0, 0))
+    for column in ("", "photo", "metres", "distance"):
+        table.add_column(column, justify="left" if column == "photo" else "right")
+    for candidate in answer.candidates:
+        table.add_row(
+            str(candidate.rank),
+            candidate.path,
+            f"{candidate.metres:,.0f}",
+            f"{candidate.feature_distance:.3f}",
+        )
+    console.print(table)
+
+
+def _collection(answers: "list[Answer]") -> dict[str, object]:
+    features = [feature for answer in answers for feature in answer.to_geojson()["features"]]
+    return {"type": "FeatureCollection", "features": features}
+
+
+def _write_page(page: Path, answers: "list[Answer]", localizer: "Localizer", index: Path) -> None:
+    from hafloc.show import write_map
+
+    write_map(page, answers, localizer.index.photos(), index.absolute().parent)
+    typer.echo(f"{page}: map of {len(answers):,} answers", err=True)
