@@ -1,0 +1,197 @@
+"""Locating photos in a small database."""
+
+import io
+from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from located_photos import COLOURS, MODEL, PLACES, MeanColour, build, paint
+from PIL import Image
+
+from hafloc.errors import CheckpointError, IndexFileError, PhotoError, PositionError
+from hafloc.geo import Position
+from hafloc.index import GeoPackageIndex
+from hafloc.locate import Answer, Localizer, Near, localizer
+
+REDDISH = (240, 40, 20)
+
+
+@pytest.fixture
+def city(tmp_path: Path) -> Iterator[Localizer]:
+    index = GeoPackageIndex.open(build(tmp_path))
+    with Localizer(index, MeanColour()) as opened:
+        yield opened
+
+
+def test_a_photo_is_located_at_the_most_similar_one(city: Localizer, tmp_path: Path) -> None:
+    query = paint(tmp_path / "query.png", REDDISH)
+    answer = city.locate(query)
+    assert answer.position == PLACES["red.png"]
+    assert [c.path for c in answer.candidates] == ["red.png", "orange.png", "green.png", "blue.png"]
+    assert answer.candidates[0].heading == 90
+    assert (answer.query, answer.file) == (str(query), query)
+    assert answer.duplicate_of is None
+
+
+def test_path_text_bytes_picture_and_array_give_the_same_answer(
+    city: Localizer, tmp_path: Path
+) -> None:
+    path = paint(tmp_path / "query.png", REDDISH)
+    pixels = np.asarray(Image.open(path))
+    with Image.open(path) as picture:
+        queries = [path, str(path), path.read_bytes(), picture, pixels]
+        answers = [city.locate(query) for query in queries]
+    assert all(answer.candidates == answers[0].candidates for answer in answers)
+    assert [answer.query for answer in answers[2:]] == ["query"] * 3
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGBA", "CMYK", "YCbCr", "HSV", "I;16", "F"])
+def test_pictures_of_any_mode_are_located(city: Localizer, mode: str) -> None:
+    assert city.locate(Image.new(mode, (50, 40))).candidates
+
+
+def test_a_turned_picture_is_put_upright_by_its_exif(city: Localizer, tmp_path: Path) -> None:
+    seen: list[tuple[int, ...]] = []
+
+    class Watching(MeanColour):
+        def vector(self, image: np.ndarray) -> np.ndarray:
+            seen.append(image.shape)
+            return super().vector(image)
+
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    memory = io.BytesIO()
+    Image.new("RGB", (60, 40), REDDISH).save(memory, "JPEG", exif=exif)
+    Localizer(city.index, Watching()).locate(Image.open(memory))
+    assert seen == [(60, 40, 3)]
+
+
+def test_top_limits_the_candidates(city: Localizer) -> None:
+    assert len(city.locate(Image.new("RGB", (40, 40), REDDISH), top=2).candidates) == 2
+
+
+def test_near_searches_only_there(city: Localizer) -> None:
+    near = Near(PLACES["blue.png"], 500)
+    answer = city.locate(Image.new("RGB", (40, 40), REDDISH), near=near)
+    assert [c.path for c in answer.candidates] == ["blue.png"]
+
+
+def test_a_query_of_the_database_is_told_so_and_still_listed(
+    city: Localizer, tmp_path: Path
+) -> None:
+    answer = city.locate(tmp_path / "green.png")
+    assert answer.duplicate_of is not None
+    assert answer.duplicate_of.path == "green.png"
+    assert answer.candidates[0].path == "green.png"
+
+
+def test_a_renamed_copy_is_a_duplicate_too(city: Localizer, tmp_path: Path) -> None:
+    data = (tmp_path / "blue.png").read_bytes()
+    answer = city.locate(data)
+    assert answer.duplicate_of is not None
+    assert answer.duplicate_of.path == "blue.png"
+
+
+def test_a_duplicate_outside_the_search_is_told_but_not_listed(
+    city: Localizer, tmp_path: Path
+) -> None:
+    answer = city.locate(tmp_path / "green.png", near=Near(PLACES["blue.png"], 500))
+    assert answer.duplicate_of is not None
+    assert answer.duplicate_of.path == "green.png"
+    assert answer.position == PLACES["blue.png"]
+
+
+def test_no_photo_nearby_says_how_far_the_nearest_is(city: Localizer) -> None:
+    # One degree of longitude on the equator's ellipsoid is 111,320 m; here at 52.2° N 68,372 m.
+    with pytest.raises(PositionError, match=r"within 500 m of 52.2.*nearest is 68,\d{3} m away"):
+        city.locate(Image.new("RGB", (40, 40)), near=Near(Position(52.2, -0.9), 500))
+
+
+@pytest.mark.parametrize("radius", [0.0, -5.0, float("nan"), float("inf")])
+def test_a_radius_that_is_none_is_refused(city: Localizer, radius: float) -> None:
+    with pytest.raises(PositionError, match="not a positive number of metres"):
+        city.locate(Image.new("RGB", (40, 40)), near=Near(PLACES["red.png"], radius))
+
+
+def test_an_empty_index_is_refused_before_any_photo_is_read(tmp_path: Path) -> None:
+    empty = GeoPackageIndex.create(tmp_path / "empty.gpkg", MODEL)
+    with (
+        Localizer(empty, MeanColour()) as city,
+        pytest.raises(IndexFileError, match=r"empty\.gpkg: it holds no photos; add some"),
+    ):
+        city.locate_many(iter(["never read.jpg"]))
+
+
+def test_one_bad_query_never_stops_the_others(city: Localizer, tmp_path: Path) -> None:
+    broken = tmp_path / "broken.jpg"
+    broken.write_bytes(b"no photo")
+    queries = [
+        tmp_path / "red.png",
+        broken,
+        tmp_path / "missing.jpg",
+        b"",
+        np.zeros((40, 40), np.uint8),
+        Image.new("RGB", (40, 40), COLOURS["blue.png"]),
+    ]
+    results = list(city.locate_many(queries))
+    assert [name for name, _ in results] == [
+        *map(str, queries[:3]),
+        "query 4",
+        "query 5",
+        "query 6",
+    ]
+    kinds = [type(result) for _, result in results]
+    assert kinds == [Answer, PhotoError, PhotoError, PhotoError, PhotoError, Answer]
+    assert str(results[3][1]).startswith("cannot read query 4: the file is empty")
+    assert "shape (40, 40)" in str(results[4][1])
+
+
+def test_a_describer_that_refuses_an_image_is_told_with_the_query(city: Localizer) -> None:
+    class Refusing(MeanColour):
+        def vector(self, image: np.ndarray) -> np.ndarray:
+            raise PhotoError("a side is below 32 pixels")
+
+    with pytest.raises(PhotoError, match="cannot describe query: a side is below"):
+        Localizer(city.index, Refusing()).locate(Image.new("RGB", (40, 40)))
+
+
+def test_opening_without_the_recorded_checkpoint_says_how_to_name_it(tmp_path: Path) -> None:
+    with pytest.raises(CheckpointError, match=r"its checkpoint 'colours' is not at hand.*file"):
+        Localizer.open(build(tmp_path))
+
+
+def opened_with(monkeypatch: pytest.MonkeyPatch, hash_: str) -> list[str]:
+    asked: list[str] = []
+
+    def load(model: str, *, device: str) -> SimpleNamespace:
+        asked.append(model)
+        return SimpleNamespace(
+            name="colours",
+            hash=hash_,
+            options="{}",
+            dimension=3,
+            longer_side=64,
+            vector=MeanColour().vector,
+        )
+
+    monkeypatch.setattr(localizer, "Describer", SimpleNamespace(open=load))
+    return asked
+
+
+def test_opening_takes_the_checkpoint_that_the_index_recorded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = opened_with(monkeypatch, MODEL.hash)
+    with Localizer.open(build(tmp_path)) as city:
+        assert city.locate(tmp_path / "red.png").candidates[0].path == "red.png"
+    assert asked == ["colours"]
+
+
+def test_opening_with_another_checkpoint_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened_with(monkeypatch, "f" * 16)
+    with pytest.raises(IndexFileError, match="was made with checkpoint colours"):
+        Localizer.open(build(tmp_path), "other.safetensors")

@@ -1,0 +1,126 @@
+"""The answer and its two forms for other programs."""
+
+import json
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hafloc.geo import Position
+from hafloc.index import Record
+from hafloc.locate import Answer
+
+
+def record(id_: int, lat: float, lon: float, heading: float | None = None) -> Record:
+    return Record(
+        f"{id_}.jpg", f"{id_:032x}", Position(lat, lon), 640, 480, "exif", heading, id=id_
+    )
+
+
+def sample() -> Answer:
+    records = [record(7, 52.2, 0.1, 90.0), record(3, 52.2, 0.101)]
+    return Answer.from_hits("query.jpg", records, [0.9, 0.5])
+
+
+def test_the_position_is_that_of_the_most_similar_photo() -> None:
+    assert sample().position == Position(52.2, 0.1)
+
+
+def test_radius_and_confidence_stay_unknown_before_verification() -> None:
+    assert sample().radius is None
+    assert sample().confidence is None
+
+
+def test_metres_are_measured_from_the_answer() -> None:
+    nearest, second = sample().candidates
+    assert nearest.metres == 0
+    # A thousandth of a degree of longitude at 52.2° N: 111,320 m · cos(lat) / 1000, ellipsoid.
+    assert second.metres == pytest.approx(68.37, abs=0.05)
+
+
+@given(st.integers(0, 10_000))
+def test_feature_distance_is_the_euclidean_distance_of_the_unit_vectors(seed: int) -> None:
+    a, b = np.random.default_rng(seed).standard_normal((2, 16))
+    a, b = a / np.linalg.norm(a), b / np.linalg.norm(b)
+    answer = Answer.from_hits("q", [record(1, 0, 0)], [float(a @ b)])
+    assert answer.candidates[0].feature_distance == pytest.approx(np.linalg.norm(a - b), abs=1e-7)
+
+
+def test_a_similarity_rounded_above_one_is_distance_zero() -> None:
+    answer = Answer.from_hits("q", [record(1, 0, 0)], [1.0000001])
+    assert answer.candidates[0].feature_distance == 0
+
+
+def test_of_two_photos_that_look_alike_the_duplicate_gives_the_position() -> None:
+    records = [record(1, 10, 20), record(2, 10.5, 20)]
+    answer = Answer.from_hits("q", records, [1.0, 1.0], duplicate_of=records[1])
+    assert answer.position == Position(10.5, 20)
+    assert [c.id for c in answer.candidates] == [1, 2]
+
+
+def test_a_duplicate_outside_the_search_does_not_move_the_answer() -> None:
+    answer = Answer.from_hits("q", [record(1, 10, 20)], [0.5], duplicate_of=record(2, 50, 50))
+    assert answer.position == Position(10, 20)
+
+
+def test_a_record_that_was_never_stored_is_refused() -> None:
+    unstored = Record("a.jpg", "", Position(0, 0), 1, 1, "csv")
+    with pytest.raises(ValueError, match="has no id"):
+        Answer.from_hits("q", [unstored], [0.5])
+
+
+def test_json_has_exactly_the_documented_keys_and_survives_a_round_trip() -> None:
+    value = sample().to_dict()
+    assert json.loads(json.dumps(value, allow_nan=False)) == value
+    assert value == {
+        "query": "query.jpg",
+        "position": {"lat": 52.2, "lon": 0.1},
+        "radius": None,
+        "confidence": None,
+        "duplicate_of": None,
+        "candidates": [
+            {
+                "rank": 1,
+                "id": 7,
+                "path": "7.jpg",
+                "position": {"lat": 52.2, "lon": 0.1},
+                "heading": 90.0,
+                "similarity": 0.9,
+                "feature_distance": round(math.sqrt(0.2), 6),
+                "metres": 0.0,
+            },
+            {
+                "rank": 2,
+                "id": 3,
+                "path": "3.jpg",
+                "position": {"lat": 52.2, "lon": 0.101},
+                "heading": None,
+                "similarity": 0.5,
+                "feature_distance": 1.0,
+                "metres": value["candidates"][1]["metres"],
+            },
+        ],
+    }
+
+
+def test_geojson_writes_longitude_first_and_the_answer_before_its_candidates() -> None:
+    collection = sample().to_geojson()
+    assert json.loads(json.dumps(collection, allow_nan=False)) == collection
+    assert collection["type"] == "FeatureCollection"
+    points = [feature["geometry"] for feature in collection["features"]]
+    assert points == [
+        {"type": "Point", "coordinates": [0.1, 52.2]},
+        {"type": "Point", "coordinates": [0.1, 52.2]},
+        {"type": "Point", "coordinates": [0.101, 52.2]},
+    ]
+    kinds = [(f["properties"]["kind"], f["properties"].get("rank")) for f in collection["features"]]
+    assert kinds == [("answer", None), ("candidate", 1), ("candidate", 2)]
+
+
+def test_both_forms_name_the_duplicate() -> None:
+    own = record(2, 50, 50)
+    answer = Answer.from_hits("q", [own], [1.0], duplicate_of=own)
+    assert answer.to_dict()["duplicate_of"] == {"id": 2, "path": "2.jpg"}
+    assert answer.to_geojson()["features"][0]["properties"]["duplicate_of"] == "2.jpg"
