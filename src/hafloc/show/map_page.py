@@ -1,0 +1,148 @@
+"""One page that shows answers on a map beside their photos, in any browser, without internet."""
+
+import base64
+import hashlib
+import html
+import json
+from collections.abc import Sequence
+from importlib.resources import files
+from pathlib import Path
+from string import Template
+from typing import Any
+
+from hafloc.errors import OutputError
+from hafloc.index import Record
+from hafloc.locate import Answer, Candidate
+from hafloc.show.output import write_whole
+from hafloc.show.thumbnails import Thumbnails
+
+# Sharp while there are few photos, small enough to send by mail when there are many.
+_SIDES = ((120, 480), (400, 320), (1_500, 220))
+_SMALLEST_SIDE = 140
+MAX_PHOTO_BYTES = 24_000_000
+
+
+def write_map(
+    path: Path | str,
+    answers: Sequence[Answer],
+    index_photos: Sequence[Record],
+    photo_root: Path | str,
+) -> None:
+    """Write the answers as one HTML page with the database's photos as dots on a map.
+
+    `photo_root` is the folder that the paths of the records start from. The page holds all it
+    needs: photos as thumbnails (at most MAX_PHOTO_BYTES together, best ranks first), styles and
+    script; its own policy forbids it to load anything. A photo that cannot be read has a
+    placeholder that says why. The file is written whole or not at all. Raises OutputError.
+    """
+    target = Path(path)
+    # Before the photos are read, which takes its time.
+    if not target.parent.is_dir():
+        raise OutputError(
+            f"cannot write {target}: there is no folder {target.parent}; make it first"
+        )
+    write_whole(target, _page(answers, index_photos, Path(photo_root)).encode())
+
+
+def _page(answers: Sequence[Answer], index_photos: Sequence[Record], root: Path) -> str:
+    style, script = _part("map.css"), _part("map.js")
+    content = _content(answers, index_photos, root)
+    return Template(_part("map.html")).substitute(
+        policy=_policy(style, script),
+        style=style,
+        script=script,
+        # Within a script element only "<" can end it or open a comment.
+        content=json.dumps(content, ensure_ascii=False, separators=(",", ":")).replace(
+            "<", "\\u003c"
+        ),
+        rows="\n".join(_row(answer) for answer in answers),
+    )
+
+
+def _part(name: str) -> str:
+    return (files("hafloc.show") / "page" / name).read_text(encoding="utf-8")
+
+
+def _policy(style: str, script: str) -> str:
+    """A Content-Security-Policy: this style, this script, photos from the page itself."""
+    return (
+        f"default-src 'none'; img-src data:; style-src '{_digest(style)}'; "
+        f"script-src '{_digest(script)}'; base-uri 'none'; form-action 'none'"
+    )
+
+
+def _digest(text: str) -> str:
+    return "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
+
+
+def _content(
+    answers: Sequence[Answer], index_photos: Sequence[Record], root: Path
+) -> dict[str, Any]:
+    shown = {c.path for answer in answers for c in answer.candidates}
+    number = len(shown) + len(answers)
+    side = next((side for most, side in _SIDES if number <= most), _SMALLEST_SIDE)
+    thumbnails = Thumbnails(side, MAX_PHOTO_BYTES)
+    pictures: dict[tuple[int, int], int | str] = {}
+    # Rank by rank, so that the bound on bytes cuts off the least similar photos.
+    for rank in range(max((len(answer.candidates) for answer in answers), default=-1) + 1):
+        for i, answer in enumerate(answers):
+            if rank == 0:
+                pictures[i, 0] = thumbnails.of(answer.file)
+            elif rank <= len(answer.candidates):
+                file = root / answer.candidates[rank - 1].path
+                pictures[i, rank] = thumbnails.of(file)
+    return {
+        "photos": [
+            [_degrees(r.position.lat), _degrees(r.position.lon), r.path] for r in index_photos
+        ],
+        "queries": [
+            _query(answer, pictures[i, 0])
+            | {
+                "candidates": [
+                    _listed(c, pictures[i, rank])
+                    for rank, c in enumerate(answer.candidates, start=1)
+                ]
+            }
+            for i, answer in enumerate(answers)
+        ],
+        "thumbnails": thumbnails.uris,
+    }
+
+
+def _query(answer: Answer, picture: int | str) -> dict[str, Any]:
+    return {
+        "name": Path(answer.query).name,
+        "path": answer.query,
+        "lat": _degrees(answer.position.lat),
+        "lon": _degrees(answer.position.lon),
+        "radius": answer.radius,
+        "confidence": answer.confidence,
+        "duplicate": answer.duplicate_of and answer.duplicate_of.path,
+        "picture": picture,
+    }
+
+
+def _listed(candidate: Candidate, picture: int | str) -> dict[str, Any]:
+    return {
+        "rank": candidate.rank,
+        "name": Path(candidate.path).name,
+        "path": candidate.path,
+        "lat": _degrees(candidate.position.lat),
+        "lon": _degrees(candidate.position.lon),
+        "heading": candidate.heading,
+        "similarity": round(candidate.similarity, 4),
+        "distance": round(candidate.feature_distance, 4),
+        "metres": round(candidate.metres, 1),
+        "picture": picture,
+    }
+
+
+def _degrees(value: float) -> float:
+    return round(value, 7)
+
+
+def _row(answer: Answer) -> str:
+    """The answer for readers without scripts."""
+    best = answer.candidates[0]
+    cells = (answer.query, str(answer.position), best.path, f"{best.similarity:.2f}")
+    return "<tr>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in cells) + "</tr>"

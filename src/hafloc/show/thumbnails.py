@@ -1,0 +1,59 @@
+"""Small copies of photos to put inside a page: each once, together no larger than a bound."""
+
+import base64
+import hashlib
+import io
+from pathlib import Path
+
+from PIL import Image
+
+from hafloc.errors import PhotoError
+from hafloc.photos import read
+
+_QUALITY = 80
+
+
+class Thumbnails:
+    """Collects JPEG data URIs; equal pictures are stored once.
+
+    Once `max_bytes` of JPEG are in, further photos are left out.
+    """
+
+    def __init__(self, longer_side: int, max_bytes: int) -> None:
+        self.uris: list[str] = []
+        self._longer_side = longer_side
+        self._left = max_bytes
+        self._by_file: dict[Path, int | str] = {}
+        self._by_picture: dict[bytes, int] = {}
+
+    def of(self, file: Path | None) -> int | str:
+        """The place of a photo in `uris`, or in words why it has none."""
+        if file is None:
+            return "the query came without a file"
+        if file not in self._by_file:
+            self._by_file[file] = self._add(file)
+        return self._by_file[file]
+
+    def _add(self, file: Path) -> int | str:
+        if not file.is_file():
+            return "the photo's file is gone"
+        try:
+            jpeg = _jpeg(file, self._longer_side)
+        except PhotoError:
+            return "the photo cannot be read"
+        key = hashlib.blake2b(jpeg).digest()
+        if key in self._by_picture:
+            return self._by_picture[key]
+        if len(jpeg) > self._left:
+            return "left out to keep the page small"
+        self._left -= len(jpeg)
+        self.uris.append("data:image/jpeg;base64," + base64.b64encode(jpeg).decode())
+        self._by_picture[key] = len(self.uris) - 1
+        return len(self.uris) - 1
+
+
+def _jpeg(file: Path, longer_side: int) -> bytes:
+    memory = io.BytesIO()
+    picture = Image.fromarray(read(file, longer_side=longer_side).image)
+    picture.save(memory, "JPEG", quality=_QUALITY, optimize=True)
+    return memory.getvalue()

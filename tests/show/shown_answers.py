@@ -1,0 +1,33 @@
+"""A made-up database with photos on disk and answers about it."""
+
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from hafloc.geo import Position
+from hafloc.index import Record
+from hafloc.locate import Answer
+
+
+def noise(path: Path, seed: int, size: tuple[int, int] = (96, 64)) -> Path:
+    pixels = np.random.default_rng(seed).integers(0, 256, (size[1], size[0], 3), dtype=np.uint8)
+    Image.fromarray(pixels).resize(size).save(path, "JPEG")
+    return path
+
+
+def database(folder: Path, n: int = 4) -> list[Record]:
+    """n records with files `0.jpg` … in `folder`."""
+    records = []
+    for i in range(n):
+        noise(folder / f"{i}.jpg", i)
+        place = Position(37.79 + i / 1000, -122.41)
+        records.append(Record(f"{i}.jpg", f"{i:032x}", place, 96, 64, "csv", 45.0 * i, id=i + 1))
+    return records
+
+
+def answer(folder: Path, records: list[Record], name: str = "query.jpg", seed: int = 99) -> Answer:
+    """All records as candidates of a query whose photo lies in `folder`."""
+    similarities = [0.9 - i / 10 for i in range(len(records))]
+    file = noise(folder / name, seed)
+    return Answer.from_hits(name, records, similarities, file=file)
