@@ -41,6 +41,7 @@ def _from_mat(path: Path) -> LandmarkList:
     variables: Mapping[str, Any] = read_mat(path)
     images = texts(variables, "imlist" if "imlist" in variables else "feature_name", path)
     entries = variables.get("gnd")
+    entries = [entries] if isinstance(entries, dict) else entries
     if not isinstance(entries, list) or not all(isinstance(item, dict) for item in _flat(entries)):
         raise EvaluationError(f"{path} holds no ground truth gnd; it is another kind of list")
     entries = _flat(entries)

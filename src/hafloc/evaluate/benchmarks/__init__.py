@@ -1,0 +1,1 @@
+"""The benchmarks: how each reads its lists, one kind of data set a file."""
