@@ -2,8 +2,6 @@
 
 import io
 import math
-import os
-import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -18,6 +16,7 @@ from hafloc.demo.city import BLOCK, City, Street, build_city
 from hafloc.demo.conditions import Conditions, Season
 from hafloc.demo.render import render
 from hafloc.errors import OutputError
+from hafloc.files import write_whole
 
 Generator = np.random.Generator
 _VIEWS = 4  # photos at each stop: both ways along the street, both rows of façades
@@ -93,11 +92,11 @@ def render_city(
     work = [(city, photo) for photo in (*photos, *asked)] + [(town, photo) for photo in unknown]
     try:
         for done, (place, photo) in enumerate(work, 1):
-            _write_whole(photo.path, _jpeg(place, photo, located=done <= database))
+            write_whole(photo.path, _jpeg(place, photo, located=done <= database))
             if progress is not None:
                 progress(done, len(work))
-        _write_whole(folder / "queries.csv", _truth(asked))
-        _write_whole(folder / "elsewhere.csv", _truth(unknown))
+        write_whole(folder / "queries.csv", _truth(asked))
+        write_whole(folder / "elsewhere.csv", _truth(unknown))
     except OSError as error:
         raise _unwritable(folder, error) from error
     return DemoCity(folder, city, tuple(photos), tuple(asked), tuple(unknown))
@@ -279,19 +278,3 @@ def _truth(photos: list[DemoPhoto]) -> bytes:
         time = photo.time.strftime("%Y-%m-%dT%H:%M:%SZ")
         lines.append(f"{photo.path.name},{place.lat:.8f},{place.lon:.8f},{heading:.2f},{time}")
     return ("\n".join(lines) + "\n").encode()
-
-
-def _write_whole(path: Path, content: bytes) -> None:
-    """Write a file whole or not at all."""
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=".", suffix=".part")
-    part = Path(name)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        part.chmod(0o644)
-        part.replace(path)
-    except BaseException:
-        part.unlink(missing_ok=True)
-        raise

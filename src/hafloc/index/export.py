@@ -5,12 +5,12 @@ import io
 import json
 import os
 from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
 
 from hafloc.errors import OutputError
+from hafloc.files import write_whole
 from hafloc.index.geopackage import GeoPackageIndex
 from hafloc.index.records import Record
 
@@ -30,7 +30,7 @@ def export(index: GeoPackageIndex, path: str | os.PathLike[str]) -> int:
             f"known; choose one of {', '.join(_WRITERS)}"
         )
     records = index.photos()
-    _write_whole(target, writer(index, records))
+    write_whole(target, writer(index, records))
     return len(records)
 
 
@@ -90,20 +90,3 @@ _WRITERS: dict[str, Callable[[GeoPackageIndex, list[Record]], bytes]] = {
 def _plain(record: Record, name: str) -> object:
     value = getattr(record, name)
     return record.time.isoformat() if name == "time" and record.time is not None else value
-
-
-def _write_whole(path: Path, content: bytes) -> None:
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        with unfinished.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        unfinished.replace(path)
-    except OSError as error:
-        raise OutputError(
-            f"cannot write {path}: {error.strerror}; choose another folder or free some space"
-        ) from error
-    finally:
-        with suppress(OSError):
-            unfinished.unlink()

@@ -11,9 +11,9 @@ from string import Template
 from typing import Any
 
 from hafloc.errors import OutputError
+from hafloc.files import write_whole
 from hafloc.index import Record
 from hafloc.locate import Answer, Candidate
-from hafloc.show.output import write_whole
 from hafloc.show.thumbnails import Thumbnails
 
 # Sharp while there are few photos, small enough to send by mail when there are many.

@@ -6,8 +6,8 @@ from pathlib import Path
 
 from PIL import Image, ImageDraw, ImageFont
 
+from hafloc.files import write_whole
 from hafloc.photos import Image as Pixels
-from hafloc.show.output import write_whole
 
 PAPER = (255, 255, 255)
 INK = (28, 33, 38)
