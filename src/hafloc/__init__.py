@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from hafloc.locate import Answer, Localizer
-    from hafloc.nn import HAF
+    from hafloc.nn import Network
 
 __version__ = "0.1.0"
 
@@ -26,7 +26,7 @@ def __getattr__(name: str) -> Any:
     raise AttributeError(f"module 'hafloc' has no attribute {name!r}")
 
 
-def load_model(model: str = "haf") -> "HAF":
+def load_model(model: str = "haf") -> "Network":
     """The network of a checkpoint (shipped name or path) as a torch module.
 
     Its `.describe(images)` gives Descriptions. Raises CheckpointError.

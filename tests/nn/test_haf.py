@@ -1,6 +1,7 @@
 """HAF against its slow reference, and what holds for any image."""
 
 from dataclasses import replace
+from functools import cache
 
 import numpy as np
 import pytest
@@ -8,45 +9,23 @@ import reference
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from nn_samples import HAF_OPTIONS as SMALL
+from nn_samples import close, image, shaken
 
 from hafloc.errors import PhotoError
 from hafloc.nn import half_resolution
 from hafloc.nn.haf import HAF, LEVELS, HAFOptions
-
-SMALL = HAFOptions(channels=(24, 32, 16), level_sizes=(12, 16, 8))
-
-
-def random_net(options: HAFOptions, seed: int = 0) -> HAF:
-    """A net with every parameter away from its special start values, so that each one counts."""
-    generator = torch.Generator().manual_seed(seed)
-    net = HAF(options).eval().requires_grad_(False)
-    for name, tensor in net.state_dict().items():
-        noise = torch.randn(tensor.shape, generator=generator)
-        if name.endswith("power"):
-            continue
-        if "trunk" in name and name.endswith("weight"):
-            tensor.copy_(noise * (2 / tensor[0].numel()) ** 0.5)
-        elif "head" in name and name.endswith("weight"):
-            tensor.copy_(noise * 0.03 / tensor.shape[1] ** 0.5)
-        elif "projection" in name:
-            tensor.copy_(noise)
-        else:
-            tensor.copy_(noise * 0.1)
-    return net
+from hafloc.nn.half_resolution import Detection
 
 
-def image(height: int, width: int, seed: int = 0) -> torch.Tensor:
-    generator = torch.Generator().manual_seed(seed)
-    coarse = torch.rand(1, 3, height // 8 + 1, width // 8 + 1, generator=generator)
-    smooth = torch.nn.functional.interpolate(coarse, size=(height, width), mode="bilinear")
-    noise = torch.rand(1, 3, height, width, generator=generator)
-    return ((0.7 * smooth + 0.3 * noise) * 255)[0].to(torch.uint8)
+def shaken_haf(options: HAFOptions) -> HAF:
+    return shaken(HAF(options))
 
 
-def close(actual: object, expected: torch.Tensor, tolerance: float = 1e-4) -> None:
-    actual = torch.as_tensor(actual).double()
-    assert actual.shape == expected.shape
-    assert (actual - expected).norm() <= tolerance * expected.norm()
+@cache
+def unchanged_haf(detection: Detection) -> HAF:
+    """One net for many examples, since making one takes longer than using it."""
+    return shaken_haf(replace(SMALL, detection=detection))
 
 
 VARIANTS = {
@@ -75,7 +54,7 @@ def test_every_stage_agrees_with_the_formulas(
 ) -> None:
     # Given bands far smaller than the image, so that their seams are inside it
     monkeypatch.setattr(half_resolution, "BAND_VALUES", 24 * 32 * 5)
-    net, photo = random_net(options), image(*size)
+    net, photo = shaken_haf(options), image(*size)
     # When one image is described
     description = net.describe(photo[None])[0]
     expected = reference.describe(net, photo)
@@ -88,7 +67,7 @@ def test_every_stage_agrees_with_the_formulas(
 
 
 def test_band_size_does_not_change_the_result(monkeypatch: pytest.MonkeyPatch) -> None:
-    net, photo = random_net(SMALL), image(90, 130)
+    net, photo = shaken_haf(SMALL), image(90, 130)
     monkeypatch.setattr(half_resolution, "BAND_VALUES", 1 << 30)
     whole = net.describe(photo[None])[0]
     monkeypatch.setattr(half_resolution, "BAND_VALUES", 1)
@@ -102,7 +81,7 @@ def test_band_size_does_not_change_the_result(monkeypatch: pytest.MonkeyPatch) -
 def test_any_size_gives_unit_vectors_and_scores_that_sum_to_one(
     height: int, width: int, soft: bool
 ) -> None:
-    net = random_net(replace(SMALL, detection="soft" if soft else "max"))
+    net = unchanged_haf("soft" if soft else "max")
     description = net.describe(image(height, width)[None])[0]
     grid = ((height + 1) // 2, (width + 1) // 2)
     assert np.linalg.norm(description.vector) == pytest.approx(1, abs=1e-5)
@@ -118,7 +97,7 @@ def test_any_size_gives_unit_vectors_and_scores_that_sum_to_one(
 
 
 def test_a_batch_gives_what_its_images_give_alone() -> None:
-    net = random_net(SMALL)
+    net = shaken_haf(SMALL)
     photos = torch.stack([image(40, 56, seed) for seed in range(3)])
     together = net(photos)
     alone = torch.cat([net(photo[None]) for photo in photos])
@@ -127,7 +106,7 @@ def test_a_batch_gives_what_its_images_give_alone() -> None:
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
 def test_half_precision_stays_near(dtype: torch.dtype) -> None:
-    net, photo = random_net(replace(SMALL, level_whitening="none")), image(48, 64)
+    net, photo = shaken_haf(replace(SMALL, level_whitening="none")), image(48, 64)
     expected = net(photo[None])
     for part in (net.trunk, *(net.level(name) for name in LEVELS)):
         part.to(dtype)
@@ -136,7 +115,7 @@ def test_half_precision_stays_near(dtype: torch.dtype) -> None:
 
 
 def test_an_image_where_nothing_fires_gets_uniform_scores() -> None:
-    net = random_net(replace(SMALL, detection="soft", pooling="sum"))
+    net = shaken_haf(replace(SMALL, detection="soft", pooling="sum"))
     for name in LEVELS:
         net.level(name).head.bias.fill_(-100)
     description = net.describe(image(32, 48)[None])[0]
@@ -147,7 +126,7 @@ def test_an_image_where_nothing_fires_gets_uniform_scores() -> None:
 
 
 def test_the_vector_is_blind_to_a_uniform_mask_under_soft_detection() -> None:
-    net = random_net(replace(SMALL, detection="soft", pooling="sum"))
+    net = shaken_haf(replace(SMALL, detection="soft", pooling="sum"))
     for name in LEVELS:
         net.level(name).mask.accumulate.weight.fill_(0)
     bright = net(image(40, 40)[None])
@@ -158,11 +137,11 @@ def test_the_vector_is_blind_to_a_uniform_mask_under_soft_detection() -> None:
 
 def test_an_image_below_32_pixels_is_refused() -> None:
     with pytest.raises(PhotoError, match="31×64"):
-        random_net(SMALL).describe(image(64, 31)[None])
+        shaken_haf(SMALL).describe(image(64, 31)[None])
 
 
 def test_descriptors_of_key_points_are_the_maps_at_their_places() -> None:
-    net, photo = random_net(SMALL), image(48, 64)
+    net, photo = shaken_haf(SMALL), image(48, 64)
     maps = net.maps(net.taps(photo[None]), (48, 64))
     places = torch.arange(24 * 32)[None]
     for level in maps.values():

@@ -1,23 +1,36 @@
 """The networks, one a file, and their checkpoints."""
 
 from hafloc.nn.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from hafloc.nn.crn import CRN
 from hafloc.nn.description import Description, KeyPoints, LevelDescription
 from hafloc.nn.haf import HAF, LEVELS, HAFOptions
+from hafloc.nn.netvlad import NetVLAD, NetVLADOptions
+from hafloc.nn.network import NETWORKS, Network, build_network
+from hafloc.nn.superpoint import SuperPoint, SuperPointOptions
 from hafloc.nn.vgg import VGG16, load_start_weights
-from hafloc.nn.whitening import Whitening, pca_whitening
+from hafloc.nn.whitening import Whitening, pair_whitening, pca_whitening
 
 __all__ = [
+    "CRN",
     "HAF",
     "LEVELS",
+    "NETWORKS",
     "VGG16",
     "Checkpoint",
     "Description",
     "HAFOptions",
     "KeyPoints",
     "LevelDescription",
+    "NetVLAD",
+    "NetVLADOptions",
+    "Network",
+    "SuperPoint",
+    "SuperPointOptions",
     "Whitening",
+    "build_network",
     "load_checkpoint",
     "load_start_weights",
+    "pair_whitening",
     "pca_whitening",
     "save_checkpoint",
 ]

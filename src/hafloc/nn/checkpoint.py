@@ -2,8 +2,6 @@
 
 import hashlib
 import json
-import os
-import tempfile
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from importlib.resources import files
@@ -15,11 +13,21 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
-from hafloc.errors import CheckpointError, OutputError
-from hafloc.nn.haf import HAF, HAFOptions
+from hafloc.errors import CheckpointError
+from hafloc.files import write_whole
+from hafloc.nn.network import NETWORKS, Network, build_network
 
 FORMAT = 1
 SHIPPED = {"haf": "haf.safetensors"}
+# What the header holds, and as what.
+HEAD: dict[str, type] = {
+    "format": int,
+    "network": str,
+    "name": str,
+    "options": dict,
+    "provenance": dict,
+    "hash": str,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +38,7 @@ class Checkpoint:
     (start weights, data, recipe, numbers).
     """
 
-    network: HAF
+    network: Network
     name: str
     hash: str
     options: dict[str, Any]
@@ -39,7 +47,7 @@ class Checkpoint:
 
 def save_checkpoint(
     path: Path,
-    network: HAF,
+    network: Network,
     *,
     name: str,
     provenance: Mapping[str, Any],
@@ -61,7 +69,7 @@ def save_checkpoint(
     }
     # One metadata entry only: safetensors orders several at random, and the file's bytes differ.
     content = save(tensors, metadata={"hafloc": json.dumps(head, sort_keys=True)})
-    _write_whole(path, content)
+    write_whole(path, content)
     return str(head["hash"])
 
 
@@ -84,54 +92,68 @@ def load_checkpoint(model: str | Path) -> Checkpoint:
         raise CheckpointError(
             f"checkpoint {path} does not match its own hash; it is damaged: copy it again"
         )
-    network = _build(path, head)
-    network.load_state_dict({key: value.float() for key, value in tensors.items()})
+    network = _build(path, head, tensors)
     network.eval().requires_grad_(False)
     return Checkpoint(network, head["name"], head["hash"], head["options"], head["provenance"])
 
 
 def find(model: str | Path) -> Path:
     """The file of a shipped name or a path. Raises CheckpointError where there is none."""
-    if str(model) in SHIPPED:
-        return Path(str(files("hafloc.nn") / "checkpoints" / SHIPPED[str(model)]))
+    name = str(model)
+    if name in SHIPPED:
+        return Path(str(files("hafloc.nn") / "checkpoints" / SHIPPED[name]))
     path = Path(model)
-    if not path.is_file():
-        names = ", ".join(SHIPPED)
+    if path.is_file():
+        return path
+    if name in NETWORKS:
         raise CheckpointError(
-            f"there is no checkpoint {model}; name a .safetensors file or one of: {names}"
+            f"no checkpoint of {name} comes with hafloc; train one with "
+            f"`hafloc train configs/{name}.toml` and name its .safetensors file"
         )
-    return path
+    raise CheckpointError(
+        f"there is no checkpoint {model}; name a .safetensors file or one of: {', '.join(SHIPPED)}"
+    )
 
 
 def _parse_head(path: Path, text: str | None) -> dict[str, Any]:
     try:
-        head: dict[str, Any] = json.loads(text or "")
-        if head["format"] > FORMAT:
-            raise CheckpointError(
-                f"checkpoint {path} has format {head['format']}, this hafloc reads up to "
-                f"{FORMAT}; upgrade hafloc"
-            )
-    except (ValueError, KeyError, TypeError) as error:
+        head = json.loads(text or "")
+    except ValueError:
+        head = None
+    if not isinstance(head, dict) or not isinstance(head.get("format"), int):
         raise CheckpointError(
-            f"{path} is not a hafloc checkpoint; it has no such header"
-        ) from error
+            f"{path} is not a hafloc checkpoint, it has no such header; name one that hafloc wrote"
+        )
+    if head["format"] > FORMAT:
+        raise CheckpointError(
+            f"checkpoint {path} has format {head['format']}, this hafloc reads up to "
+            f"{FORMAT}; upgrade hafloc"
+        )
+    for key, kind in HEAD.items():
+        if not isinstance(head.get(key), kind):
+            raise CheckpointError(
+                f"checkpoint {path} has no valid {key!r} in its header; it is damaged: copy it "
+                "again"
+            )
     return head
 
 
-def _build(path: Path, head: dict[str, Any]) -> HAF:
-    if head["network"] != HAF.name:
-        raise CheckpointError(
-            f"checkpoint {path} holds a network {head['network']!r}, which this hafloc does not "
-            "have; upgrade hafloc"
-        )
-    options: dict[str, Any] = {
-        key: tuple(value) if isinstance(value, list) else value
-        for key, value in head["options"].items()
-    }
+def _build(path: Path, head: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> Network:
     try:
-        return HAF(HAFOptions(**options))
-    except TypeError as error:
-        raise CheckpointError(f"checkpoint {path} has unknown options: {error}") from error
+        network = build_network(head["network"], head["options"])
+    except ValueError as error:
+        raise CheckpointError(
+            f"cannot use checkpoint {path}: {error}; upgrade hafloc if a newer one made it"
+        ) from error
+    try:
+        network.load_state_dict({key: value.float() for key, value in tensors.items()})
+    except RuntimeError as error:
+        reason = " ".join(str(error).split())
+        raise CheckpointError(
+            f"checkpoint {path} does not hold the weights of {head['network']} with its options: "
+            f"{reason[:200]}; train it anew"
+        ) from error
+    return network
 
 
 def _hash(tensors: Mapping[str, Tensor], network: str, options: Mapping[str, Any]) -> str:
@@ -140,25 +162,5 @@ def _hash(tensors: Mapping[str, Tensor], network: str, options: Mapping[str, Any
     for key in sorted(tensors):
         value = tensors[key]
         digest.update(f"{key} {value.dtype} {tuple(value.shape)}".encode())
-        digest.update(value.contiguous().view(torch.uint8).numpy().tobytes())
+        digest.update(value.reshape(-1).contiguous().view(torch.uint8).numpy().tobytes())
     return digest.hexdigest()
-
-
-def _write_whole(path: Path, content: bytes) -> None:
-    try:
-        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=".", delete=False) as file:
-            temporary = Path(file.name)
-            try:
-                file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
-                file.close()
-                temporary.chmod(0o644)
-                temporary.replace(path)
-            except BaseException:
-                temporary.unlink(missing_ok=True)
-                raise
-    except OSError as error:
-        raise OutputError(
-            f"cannot write {path}: {error.strerror}; free space or name another place"
-        ) from error

@@ -15,16 +15,22 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from hafloc.errors import PhotoError
 from hafloc.nn import key_points
 from hafloc.nn.description import Description, KeyPoints, LevelDescription
-from hafloc.nn.half_resolution import Detection, HalfResolution, detect, pool_power, pool_sum
+from hafloc.nn.half_resolution import (
+    Detection,
+    HalfResolution,
+    detect,
+    pool_power,
+    pool_sum,
+    upsample,
+)
+from hafloc.nn.images import check_sides, one_by_one, size_of, to_numpy
 from hafloc.nn.vgg import TAP_CHANNELS, TAP_STRIDES, VGG16, Taps
 from hafloc.nn.whitening import Whitening
 
 LEVELS = ("low", "mid", "high")
 MASK_STRIDE = 16
-SMALLEST_SIDE = 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +69,12 @@ class HAFOptions:
     use_compact: bool = False
     key_points: int = 1024
     longer_side: int = 640
+
+    def __post_init__(self) -> None:
+        if min(self.level_weights) < 0 or abs(sum(self.level_weights) - 1) > 1e-6:
+            raise ValueError(f"level_weights must be at least 0 and sum to 1: {self.level_weights}")
+        if self.use_compact and not self.compact:
+            raise ValueError("use_compact needs a compact size; set compact above 0")
 
 
 class ContextMask(nn.Module):
@@ -118,7 +130,9 @@ class Level(nn.Module):
         self.head = nn.Conv2d(TAP_CHANNELS[name], channels, kernel, padding=kernel // 2)
         self.fusion = SpatialFusion(channels) if options.asf else None
         self.mask = ContextMask(channels) if options.masks else None
-        self.power = nn.Parameter(torch.tensor(options.power)) if options.pooling == "gem" else None
+        self.power: nn.Parameter | None = None
+        if options.pooling == "gem":
+            self.power = nn.Parameter(torch.tensor(float(options.power)))
         self.whitening: Whitening | None = None
         if options.level_whitening != "none":
             whole = options.level_whitening == "centre"
@@ -154,13 +168,6 @@ class Level(nn.Module):
             return F.normalize(vectors, dim=-1)
         whitened: Tensor = self.whitening(vectors)
         return whitened
-
-
-def upsample(maps: Tensor, scale: int, size: tuple[int, int]) -> Tensor:
-    """Bilinear upsampling of `N×C×h×w` by a whole factor, cropped to `size`."""
-    if scale > 1:
-        maps = F.interpolate(maps, scale_factor=scale, mode="bilinear", align_corners=False)
-    return maps[:, :, : size[0], : size[1]]
 
 
 class HAF(nn.Module):
@@ -217,7 +224,7 @@ class HAF(nn.Module):
     def level_vectors(self, images: Tensor) -> dict[str, Tensor]:
         """The levels' pooled vectors before whitening, `[N, n_l]` each."""
         check_sides(images)
-        return self.pool(self.taps(images), _size(images))
+        return self.pool(self.taps(images), size_of(images))
 
     def pool(self, taps: Taps, size: tuple[int, int]) -> dict[str, Tensor]:
         """The levels' vectors from the taps of images of `size` (H, W) pixels."""
@@ -237,9 +244,7 @@ class HAF(nn.Module):
 
         Raises PhotoError for a side below 32 px.
         """
-        if isinstance(images, Tensor):
-            return [self._describe(image[None]) for image in images]
-        return [self._describe(to_batch(image, self.device)) for image in images]
+        return [self._describe(image) for image in one_by_one(images, self.device)]
 
     @property
     def device(self) -> torch.device:
@@ -247,7 +252,7 @@ class HAF(nn.Module):
 
     def _describe(self, image: Tensor) -> Description:
         check_sides(image)
-        height, width = _size(image)
+        height, width = size_of(image)
         maps = self.maps(self.taps(image), (height, width))
         scores = {name: detect(m, self.options.detection) for name, m in maps.items()}
         vectors = {name: self.level(name).pool(m, scores[name]) for name, m in maps.items()}
@@ -255,15 +260,17 @@ class HAF(nn.Module):
         weighted = zip(self.options.level_weights, scores.values(), strict=True)
         fused = sum((w * s[0] for w, s in weighted), torch.zeros(())) * (grid[0] * grid[1])
         return Description(
-            vector=_numpy(self.fuse(vectors)[0]),
+            vector=to_numpy(self.fuse(vectors)[0]),
             size=(width, height),
             levels={
                 name: LevelDescription(
-                    _numpy(vectors[name][0]), _numpy(scores[name][0]), _numpy(maps[name].mask[0])
+                    to_numpy(vectors[name][0]),
+                    to_numpy(scores[name][0]),
+                    to_numpy(maps[name].mask[0]),
                 )
                 for name in LEVELS
             },
-            fused_score=_numpy(fused),
+            fused_score=to_numpy(fused),
             key_points=self._key_points(fused, maps),
         )
 
@@ -277,28 +284,4 @@ class HAF(nn.Module):
         ]
         descriptors = F.normalize(torch.cat(parts, -1), dim=-1)
         # A place of the half-resolution grid covers two pixels; their common centre lies between.
-        return KeyPoints(_numpy(2 * xy + 0.5), _numpy(strengths), _numpy(descriptors))
-
-
-def check_sides(images: Tensor) -> None:
-    """Raises PhotoError for a batch `N×3×H×W` with a side below 32 px."""
-    height, width = _size(images)
-    if min(height, width) < SMALLEST_SIDE:
-        raise PhotoError(
-            f"the image is {width}×{height} pixels; at least {SMALLEST_SIDE} a side are needed"
-        )
-
-
-def to_batch(image: NDArray[np.uint8], device: torch.device) -> Tensor:
-    """One `H×W×3` image as `1×3×H×W`."""
-    return torch.from_numpy(np.ascontiguousarray(image)).to(device).permute(2, 0, 1)[None]
-
-
-def _size(images: Tensor) -> tuple[int, int]:
-    height, width = images.shape[-2:]
-    return height, width
-
-
-def _numpy(x: Tensor) -> NDArray[np.float32]:
-    # A copy into memory of its own: results that keep a large block alive fragment the heap.
-    return np.array(x.float().cpu().numpy(), dtype=np.float32)
+        return KeyPoints(to_numpy(2 * xy + 0.5), to_numpy(strengths), to_numpy(descriptors))

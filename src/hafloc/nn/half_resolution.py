@@ -50,7 +50,7 @@ class HalfResolution:
             return smooth
         sharp = _repeat(taps, s, top - first * s, bottom - first * s, width)
         blend = self.blend[:, :, top:bottom, :, None]
-        return smooth * blend[:, 1] + sharp * blend[:, 0]
+        return torch.addcmul(smooth * blend[:, 1], sharp, blend[:, 0])
 
     def bands(self) -> Iterator[tuple[int, int]]:
         """Row ranges that together cover the grid, each of about BAND_VALUES values."""
@@ -102,6 +102,13 @@ def _bilinear(maps: Tensor, rows: Tensor, columns: Tensor, scale: int) -> Tensor
         _gather(flat, below * width + left), _gather(flat, below * width + right), dx
     )
     return torch.lerp(upper, lower, dy)
+
+
+def upsample(maps: Tensor, scale: int, size: tuple[int, int]) -> Tensor:
+    """Bilinear upsampling of `N×C×h×w` by a whole factor, cropped to `size`."""
+    if scale > 1:
+        maps = F.interpolate(maps, scale_factor=scale, mode="bilinear", align_corners=False)
+    return maps[:, :, : size[0], : size[1]]
 
 
 def detect(maps: HalfResolution, detection: Detection) -> Tensor:

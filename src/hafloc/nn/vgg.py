@@ -73,12 +73,23 @@ class VGG16(nn.Module):
         taps = dict(below or {})
         names = list(LAYERS)
         for name in names[names.index(first) :]:
-            if name.endswith("_1") and name != "conv1_1":
-                x = F.max_pool2d(x, 2, ceil_mode=True)
-            x = F.relu(convolve(x, self.get_submodule(name)), inplace=True)
+            x = F.relu(self._layer(name, x), inplace=True)
             if name in LEVEL_OF_TAP:
                 taps[LEVEL_OF_TAP[name]] = x
         return Taps(taps["low"], taps["mid"], taps["high"])
+
+    def before_last_relu(self, first: str, x: Tensor) -> Tensor:
+        """conv5_3 before its ReLU, `N×512×⌈H/16⌉×⌈W/16⌉`; `first` and `x` as in `from_layer`."""
+        names = list(LAYERS)
+        for name in names[names.index(first) : -1]:
+            x = F.relu(self._layer(name, x), inplace=True)
+        return self._layer(names[-1], x)
+
+    def _layer(self, name: str, x: Tensor) -> Tensor:
+        """A convolution without its ReLU, after the pooling in front of it where there is one."""
+        if name.endswith("_1") and name != "conv1_1":
+            x = F.max_pool2d(x, 2, ceil_mode=True)
+        return convolve(x, self.get_submodule(name))
 
 
 def convolve(x: Tensor, layer: nn.Module) -> Tensor:
