@@ -6,7 +6,7 @@ import sys
 import typer
 
 from hafloc import __version__
-from hafloc.cli import demo, fit, index, locate, show
+from hafloc.cli import demo, evaluate, fit, index, locate, show, train
 from hafloc.errors import HaflocError
 
 app = typer.Typer(
@@ -22,6 +22,8 @@ app.add_typer(show.app, name="show")
 app.command("locate")(locate.locate)
 app.command("fit")(fit.fit)
 app.command("demo")(demo.demo)
+train.register(app)
+evaluate.register(app)
 
 INTERRUPTED = 130
 

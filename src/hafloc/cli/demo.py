@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 TOLERANCE = 25.0  # metres
 TOP = 5
+SIZE = (400, 300)  # pixels: the whole demo in a few minutes
 
 
 def demo(
@@ -43,6 +44,7 @@ def demo(
             seed=seed,
             database=database,
             queries=queries,
+            size=SIZE,
             progress=lambda done, total: progress.advance(done),
         )
         build_index(index_path, describer, folder / "database", progress=progress)
