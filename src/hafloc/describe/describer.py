@@ -13,6 +13,7 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image as PillowImage
 
+from hafloc.describe.onnx_model import PREFIX, load_onnx
 from hafloc.errors import HaflocError, PhotoError
 from hafloc.nn import Checkpoint, Description, load_checkpoint
 from hafloc.nn.images import check_sides, to_batch
@@ -50,8 +51,13 @@ class Describer:
 
     @classmethod
     def open(cls, model: str | Path = "haf", *, device: str = "cpu") -> Self:
-        """Load a checkpoint by shipped name or path. Raises CheckpointError."""
-        return cls(load_checkpoint(model), device=device)
+        """Load a checkpoint by shipped name or path, or the network of others in `onnx:FILE`.
+
+        Raises CheckpointError.
+        """
+        text = str(model)
+        loaded = load_onnx(text) if text.startswith(PREFIX) else load_checkpoint(model)
+        return cls(loaded, device=device)
 
     def fit(self, image: Image) -> Image:
         """The image reduced to `longer_side` where it is larger; upright RGB `H×W×3`."""
@@ -61,7 +67,8 @@ class Describer:
             return image
         size = (max(1, round(width * ratio)), max(1, round(height * ratio)))
         resized = PillowImage.fromarray(image).resize(size, PillowImage.Resampling.LANCZOS)
-        return np.asarray(resized)
+        # A copy: Pillow's own memory is read-only, of which torch warns.
+        return np.array(resized)
 
     def describe(self, image: Image) -> Description:
         """Everything the network says of one image, in the pixels of `fit(image)`.

@@ -73,6 +73,7 @@ def _continue(remote: Remote, part: Path, progress: Progress) -> bool:
     try:
         answer = urllib.request.urlopen(request, timeout=_TIMEOUT)
     except urllib.error.HTTPError as error:
+        error.close()
         # The range starts at the end: all is there already.
         if error.code == http.client.REQUESTED_RANGE_NOT_SATISFIABLE and have:
             return True

@@ -51,7 +51,8 @@ class Result:
 
     @property
     def name(self) -> str:
-        return str(self.model["name"])
+        """The network's name; of one in a file, the file's."""
+        return Path(str(self.model["name"])).stem
 
 
 def cache_folder() -> Path:
