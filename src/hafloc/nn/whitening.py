@@ -77,7 +77,7 @@ def pair_whitening(
     differences = sample[pairs[:, 0]] - sample[pairs[:, 1]]
     within = differences.T @ differences / (2 * len(pairs))
     level = within.diagonal().mean().clamp(min=1e-30)
-    within = (1 - shrinkage) * within + shrinkage * level * torch.eye(len(mean)).double()
+    within = (1 - shrinkage) * within + shrinkage * level * torch.eye(len(mean)).to(within)
     spread, axes = torch.linalg.eigh(within)
     sphere = axes * spread.clamp(min=level * 1e-6) ** -0.5 @ axes.T
     centred = (sample - mean) @ sphere

@@ -1,0 +1,144 @@
+"""The photos of a training or validation set: files, places, headings."""
+
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image as Pillow
+from pyproj import Transformer
+
+from hafloc.errors import PhotoError
+from hafloc.photos import Image, Metadata, read, read_positions_csv
+
+# Decoded photos that wait for the network: enough to bridge a slow file, little memory.
+AHEAD = 4
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+
+@dataclass(frozen=True, slots=True)
+class PhotoSet:
+    """N photos with positions.
+
+    `names` are paths as their positions.csv writes them, `xyz` `[N, 3]` earth-centred metres (a
+    straight distance there agrees with the geodesic to 1 in 10⁹ below 100 m), `places` `[N]` a
+    number for each distinct position, so that all views of a panorama share one, `headings`
+    `[N]` degrees or NaN.
+    """
+
+    names: tuple[str, ...]
+    paths: tuple[Path, ...]
+    xyz: NDArray[np.float64]
+    places: NDArray[np.int64]
+    headings: NDArray[np.float64]
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def part(self, numbers: NDArray[np.integer]) -> "PhotoSet":
+        """The photos of these numbers alone."""
+        return PhotoSet(
+            tuple(self.names[n] for n in numbers),
+            tuple(self.paths[n] for n in numbers),
+            self.xyz[numbers],
+            self.places[numbers],
+            self.headings[numbers],
+        )
+
+
+def read_photo_set(folders: Sequence[Path]) -> PhotoSet:
+    """All photos of folders with a positions.csv and the photos beside it or in `images/`.
+
+    Raises PositionError for a bad table, PhotoError where a listed photo is missing.
+    """
+    names, paths, rows = [], [], []
+    for folder in folders:
+        table = read_positions_csv(folder / "positions.csv")
+        names += list(table)
+        paths += _files(folder, list(table))
+        rows += list(table.values())
+    lats, lons = _degrees(rows)
+    headings = [np.nan if row.heading is None else row.heading for row in rows]
+    xyz = earth_centred(lats, lons)
+    return PhotoSet(tuple(names), tuple(paths), xyz, number_places(xyz), np.array(headings))
+
+
+def _files(folder: Path, names: Sequence[str]) -> list[Path]:
+    home = folder / "images" if (folder / "images").is_dir() else folder
+    paths = [home / name for name in names]
+    missing = [path for path in paths if not path.is_file()]
+    if missing:
+        raise PhotoError(
+            f"{len(missing):,} of {len(paths):,} photos of {folder / 'positions.csv'} are missing, "
+            f"first {missing[0]}; copy them there or remove their rows"
+        )
+    return paths
+
+
+def _degrees(rows: Sequence[Metadata]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    positions = [row.position for row in rows if row.position is not None]
+    return np.array([p.lat for p in positions]), np.array([p.lon for p in positions])
+
+
+def earth_centred(lats: NDArray[np.float64], lons: NDArray[np.float64]) -> NDArray[np.float64]:
+    """WGS84 degrees `[N]` at height 0 to earth-centred metres `[N, 3]`."""
+    transformer = Transformer.from_crs("EPSG:4979", "EPSG:4978", always_xy=True)
+    return np.stack(transformer.transform(lons, lats, np.zeros_like(lats)), 1)
+
+
+def image_size(path: Path, longer_side: int) -> tuple[int, int]:
+    """(H, W) of a photo as `read` will return it, from its header alone. Raises PhotoError."""
+    try:
+        with Pillow.open(path) as image:
+            width, height = image.size
+    except OSError as error:
+        raise PhotoError(f"cannot read {path}: {error}; copy it again or remove it") from error
+    scale = min(1.0, longer_side / max(width, height))
+    return max(1, round(height * scale)), max(1, round(width * scale))
+
+
+def decode(path: Path, longer_side: int) -> Image:
+    """Upright RGB pixels `H×W×3`, the longer side at most `longer_side`. Raises PhotoError."""
+    return read(path, longer_side=longer_side).image
+
+
+def ahead(
+    items: Iterable[Item], load: Callable[[Item], Result], limit: int = AHEAD
+) -> Iterator[tuple[Item, Result]]:
+    """Each item with what `load` makes of it, in order; `limit` are loaded beforehand."""
+    waiting: deque[tuple[Item, Future[Result]]] = deque()
+    pool = ThreadPoolExecutor(max_workers=2, thread_name_prefix="load")
+    try:
+        for item in items:
+            waiting.append((item, pool.submit(load, item)))
+            if len(waiting) > limit:
+                first, future = waiting.popleft()
+                yield first, future.result()
+        while waiting:
+            first, future = waiting.popleft()
+            yield first, future.result()
+    finally:
+        pool.shutdown(wait=False, cancel_futures=True)
+
+
+def join(first: PhotoSet, second: PhotoSet) -> PhotoSet:
+    """Both sets' photos, the first's before the second's, with common place numbers."""
+    xyz = np.concatenate([first.xyz, second.xyz])
+    return PhotoSet(
+        first.names + second.names,
+        first.paths + second.paths,
+        xyz,
+        number_places(xyz),
+        np.concatenate([first.headings, second.headings]),
+    )
+
+
+def number_places(positions: NDArray[np.float64]) -> NDArray[np.int64]:
+    """A number for each distinct row of `[N, k]`: `[N]`."""
+    return np.unique(positions, axis=0, return_inverse=True)[1].reshape(-1)

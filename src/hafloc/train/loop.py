@@ -1,0 +1,297 @@
+"""The training loop.
+
+    hafloc train configs/haf.toml --out runs/haf                 one device
+    torchrun --nproc-per-node 4 --no-python hafloc train configs/haf.toml --out runs/haf
+    hafloc train configs/haf.toml --out runs/haf --resume        after any stop, to the same bits
+
+Everything random is drawn from the recipe's seed, the epoch and the query's place in it, so that a
+resumed run needs no generator's state. Gradients of tuples add up one by one, whichever process
+they run in.
+"""
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from hafloc.errors import OutputError, TrainingError
+from hafloc.index.folder import Progress, Silent
+from hafloc.nn import load_checkpoint, save_checkpoint
+from hafloc.train import parallel
+from hafloc.train.data import ahead
+from hafloc.train.log import Log, Step
+from hafloc.train.losses import local_loss, vector_loss
+from hafloc.train.mining import Ints, Tuple
+from hafloc.train.prepare import Prepared, prepare
+from hafloc.train.recipe import Recipe
+from hafloc.train.state import NAME as STATE
+from hafloc.train.state import Place, check_recipe, load_state, save_state
+from hafloc.train.trainee import Inputs
+from hafloc.train.validate import Recall, recall
+from hafloc.train.vectors import Rows, finish_photos, pool_photos
+
+BEST = "best.safetensors"
+MODEL = "model.safetensors"
+# Tuples read beforehand: a tuple is a dozen photos.
+TUPLES_AHEAD = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """A finished run: its checkpoint, and the best epoch (from 0) with its recall@5."""
+
+    model: Path
+    best_epoch: int
+    best_recall: float
+
+
+def train(
+    recipe: Recipe,
+    out: Path,
+    *,
+    resume: bool = False,
+    progress: Progress | None = None,
+    after_step: Callable[[int], None] = lambda step: None,
+) -> Result:
+    """Train as the recipe says; `out` gets the checkpoint, the run's state and its tables.
+
+    Raises TrainingError, PhotoError, PositionError, CheckpointError or OutputError, for all that
+    can be known before any work starts. `after_step` is called with each step's number.
+    """
+    parallel.start()
+    _check_out(out, resume)
+    check_recipe(out, recipe)
+    run = prepare(recipe, out, progress or Silent())
+    place = load_state(out, run.trainee.network, run.optimizer, run.miner)
+    log = Log(out, place.step, tensorboard=recipe.run.tensorboard)
+    while place.epoch < recipe.optimizer.epochs:
+        rate = set_rate(run, place.epoch)
+        order = epoch_order(run, place.epoch)
+        while place.waiting or place.mined < len(order):
+            if not place.waiting:
+                mine_next(run, place, order)
+                log.pause()
+            run.progress.start(f"epoch {place.epoch + 1}: learning", len(place.waiting))
+            total = len(place.waiting)
+            with_inputs = load_tuples(run, place)
+            while place.waiting:
+                batch = place.waiting[: recipe.optimizer.batch]
+                step = take_step(run, batch, with_inputs)
+                place.waiting = place.waiting[len(batch) :]
+                place.step += 1
+                if parallel.is_first():
+                    log.step(place.step, place.epoch, rate, step)
+                    run.progress.advance(total - len(place.waiting))
+                if place.step % recipe.run.checkpoint_every == 0:
+                    save(run, place)
+                after_step(place.step)
+        found = validate(run)
+        if parallel.is_first():
+            log.epoch(place.step, place.epoch, found)
+        if found.by_position[1] > place.best_recall:
+            place.best_recall, place.best_epoch = found.by_position[1], place.epoch
+            save_best(run, found)
+        place.epoch, place.mined = place.epoch + 1, 0
+        save(run, place)
+    return finish(run, place)
+
+
+def set_rate(run: Prepared, epoch: int) -> float:
+    """This epoch's learning rate, halved every `halve_every`."""
+    rate = run.recipe.optimizer.lr / _halvings(run.recipe, epoch)
+    for group in run.optimizer.param_groups:
+        group["lr"] = rate * group["factor"]
+    return rate
+
+
+def _halvings(recipe: Recipe, epoch: int) -> int:
+    return int(2 ** (epoch // recipe.optimizer.halve_every))
+
+
+def epoch_order(run: Prepared, epoch: int) -> Ints:
+    """This epoch's usable queries, shuffled, perhaps only some of them."""
+    shuffled = np.random.default_rng([run.recipe.run.seed, epoch]).permutation(
+        run.miner.neighbours.usable
+    )
+    return shuffled[: run.recipe.data.queries_per_epoch or None]
+
+
+def mine_next(run: Prepared, place: Place, order: Ints) -> None:
+    """Fresh vectors of all training photos, and from them the tuples of the next queries."""
+    first = place.mined
+    queries = order[first : first + run.recipe.mining.refresh * _halvings(run.recipe, place.epoch)]
+    pooled = pool_photos(
+        run.trainee,
+        run.training,
+        range(len(run.photos)),
+        run.out / "mining.npy",
+        step=f"epoch {place.epoch + 1}: vectors for mining",
+        progress=run.progress,
+    )
+    unfitted = run.from_weights and place.epoch == 0 and first == 0
+    if run.trainee.whitens and (run.recipe.whitening.refit or unfitted):
+        fit_whitening(run, pooled)
+    vectors = finish_photos(run.trainee, pooled)
+    database = vectors[: run.database_size]
+    run.progress.start(f"epoch {place.epoch + 1}: mining", len(queries))
+    for done, query in enumerate(queries, 1):
+        generator = np.random.default_rng([run.recipe.run.seed, place.epoch, first + done])
+        vector = vectors[run.photo_of_query(int(query))]
+        found = run.miner.tuple_of(int(query), vector, database, generator)
+        if found is not None:
+            place.waiting.append(found)
+        run.progress.advance(done)
+    place.mined = first + len(queries)
+
+
+def fit_whitening(run: Prepared, pooled: Rows) -> None:
+    """Fit the whitening to the training photos' vectors, at most `whitening.photos` of them."""
+    count = min(len(pooled), run.recipe.whitening.photos)
+    drawn = np.random.default_rng(run.recipe.run.seed).permutation(len(pooled))[:count]
+    rows = np.sort(drawn)
+    sample = torch.from_numpy(np.array(pooled[rows]))
+    device = run.device
+    run.trainee.fit(sample.to(device), run.pairs_among(rows).to(device))
+
+
+def load_tuples(run: Prepared, place: Place) -> Iterator[list[Inputs]]:
+    """What the network reads of this process's share of the waiting tuples, in order."""
+    batch = run.recipe.optimizer.batch
+    batches = [place.waiting[i : i + batch] for i in range(0, len(place.waiting), batch)]
+    mine = [t for part in batches for t in parallel.share(part)]
+    epoch, seed = place.epoch, run.recipe.run.seed
+
+    def load(found: Tuple) -> list[Inputs]:
+        numbers = run.photos_of(found)
+        return [run.training.load(n, (seed, epoch, found.query, n)) for n in numbers]
+
+    for _, inputs in ahead(mine, load, TUPLES_AHEAD):
+        yield inputs
+
+
+def take_step(run: Prepared, batch: Sequence[Tuple], inputs: Iterator[list[Inputs]]) -> Step:
+    """One step of SGD on a batch of tuples. Raises TrainingError where it is no number."""
+    run.optimizer.zero_grad()
+    triplets = sum(len(t.negatives) for t in batch)
+    by_tuple = run.recipe.loss.average == "tuples"
+    share = 1 / (len(batch) if by_tuple else triplets)
+    total = torch.zeros((), device=run.device)
+    for _ in parallel.share(list(batch)):
+        loss = tuple_loss(run, next(inputs)) * share
+        loss.backward()  # type: ignore[no-untyped-call]
+        total += loss.detach()
+    for parameter in run.parameters:
+        if parameter.grad is None:
+            parameter.grad = torch.zeros_like(parameter)
+    parallel.sum_gradients(run.parameters, total)
+    limit = run.recipe.optimizer.clip or math.inf
+    norm = float(torch.nn.utils.clip_grad_norm_(run.parameters, limit))
+    if not (math.isfinite(float(total)) and math.isfinite(norm)):
+        names = ", ".join(run.photos.names[run.photo_of_query(t.query)] for t in batch)
+        raise TrainingError(
+            f"loss {float(total):g}, gradient {norm:g} on the tuples of {names}; lower "
+            "optimizer.lr or set optimizer.clip, and resume in a new folder"
+        )
+    run.optimizer.step()
+    photos = sum(2 + len(t.negatives) for t in batch)
+    return Step(float(total), norm, triplets / len(batch), photos)
+
+
+def tuple_loss(run: Prepared, inputs: Sequence[Inputs]) -> Tensor:
+    """The recipe's loss on one tuple: query, positive, negatives."""
+    loss = run.recipe.loss
+    with torch.autocast(run.device.type, torch.bfloat16, enabled=run.half):
+        views = [
+            run.trainee.view(x.to(run.device), vector=loss.vector > 0, local=loss.local > 0)
+            for x in inputs
+        ]
+    total = torch.zeros((), device=run.device)
+    if loss.local:
+        total = total + loss.local * local_loss(
+            [view.levels for view in views],
+            run.trainee.weights,
+            margin=loss.margin,
+            places=loss.places,
+            candidates=loss.candidates,
+            correspondence=loss.correspondence,
+        )
+    if loss.vector:
+        vectors = torch.stack([view.vector for view in views if view.vector is not None])
+        total = total + loss.vector * vector_loss(vectors, loss.vector_margin)
+    return total
+
+
+def validate(run: Prepared) -> Recall:
+    """Recall of the network as it stands on the validation photos."""
+    pooled = pool_photos(
+        run.trainee,
+        run.validation,
+        range(len(run.validation_photos)),
+        run.out / "validation.npy",
+        step="validating",
+        progress=run.progress,
+    )
+    vectors = finish_photos(run.trainee, pooled)
+    return recall(vectors, run.validation_photos, run.validation_queries)
+
+
+def save(run: Prepared, place: Place) -> None:
+    """The state to resume from; only the first process writes."""
+    if parallel.is_first():
+        save_state(run.out, run.recipe, place, run.trainee.network, run.optimizer, run.miner)
+    parallel.wait_for_all()
+
+
+def save_best(run: Prepared, found: Recall) -> None:
+    """The best epoch's weights, in full precision."""
+    if parallel.is_first():
+        _save_model(run, run.out / BEST, torch.float32, found.by_position)
+
+
+def finish(run: Prepared, place: Place) -> Result:
+    """Whiten the best epoch's vectors on the training photos, and write the checkpoint."""
+    best = load_checkpoint(run.out / BEST)
+    run.trainee.network.load_state_dict(best.network.state_dict())
+    pooled = pool_photos(
+        run.trainee,
+        run.training,
+        range(len(run.photos)),
+        run.out / "mining.npy",
+        step="vectors for whitening",
+        progress=run.progress,
+    )
+    if run.recipe.whitening.refit or run.from_weights or not run.trainee.whitens:
+        fit_whitening(run, pooled)
+    if parallel.is_first():
+        numbers = best.provenance["validation recall@1/5/10"]
+        _save_model(run, run.out / MODEL, torch.float16, numbers)
+        for name in ("mining.npy", "validation.npy"):
+            (run.out / name).unlink(missing_ok=True)
+    parallel.wait_for_all()
+    return Result(run.out / MODEL, place.best_epoch, place.best_recall)
+
+
+def _save_model(run: Prepared, path: Path, dtype: torch.dtype, numbers: Sequence[float]) -> None:
+    provenance = {
+        "trained": True,
+        "recipe": run.recipe.plain(),
+        "photos": len(run.photos),
+        "validation recall@1/5/10": list(numbers),
+    }
+    name = run.recipe.network.name
+    save_checkpoint(path, run.network, name=name, provenance=provenance, dtype=dtype)
+
+
+def _check_out(out: Path, resume: bool) -> None:
+    if (out / STATE).exists() and not resume:
+        raise OutputError(
+            f"{out} holds a run already; resume it with --resume or choose another folder"
+        )
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"cannot write {out}: {error.strerror}; choose another folder") from error

@@ -1,0 +1,127 @@
+"""The losses (5) to (7) on local descriptors, and the triplet loss on image vectors."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+Correspondence = Literal["nearest", "mutual"]
+
+
+class LocalMaps(Protocol):
+    """One image's level: scores to choose places by, and what the loss needs at chosen ones."""
+
+    def scores(self) -> Tensor:
+        """Detection scores s `[h, w]`, without gradient."""
+        ...
+
+    def descriptors(self, places: Tensor) -> Tensor:
+        """Unit descriptors d at flat places `[K]`: `[K, n]`, with gradient."""
+        ...
+
+    def strengths(self, places: Tensor) -> Tensor:
+        """s at flat places `[K]` up to one factor for the image: `[K]`, with gradient."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Places:
+    """Flat places of one image's level, strongest first: maxima `[K]`, and candidates `[M]`."""
+
+    maxima: Tensor
+    candidates: Tensor
+
+
+@torch.no_grad()
+def choose_places(score: Tensor, *, maxima: int, candidates: int) -> Places:
+    """The strongest hard local maxima (3×3) of a score `[h, w]`, and its strongest places at all.
+
+    Equal places keep their order in the map.
+    """
+    peaks = F.max_pool2d(score[None, None], 3, 1, 1)[0, 0]
+    is_peak = (score == peaks).flatten()
+    order = score.flatten().argsort(descending=True, stable=True)
+    return Places(order[is_peak[order]][:maxima], order[:candidates])
+
+
+@torch.no_grad()
+def match(first: Tensor, second: Tensor, correspondence: Correspondence) -> tuple[Tensor, Tensor]:
+    """Rows `[C]`, `[C]` of unit descriptors `[K, n]` and `[M, n]` that correspond.
+
+    "nearest": every row of `first` with the nearest of `second`; "mutual": only those that are
+    each other's nearest.
+    """
+    similarity = first @ second.T
+    rows = torch.arange(len(first), device=first.device)
+    nearest = similarity.argmax(1)
+    if correspondence == "mutual":
+        both = similarity.argmax(0)[nearest] == rows
+        return rows[both], nearest[both]
+    return rows, nearest
+
+
+def local_distance(
+    first: LocalMaps, second: LocalMaps, places: tuple[Places, Places], how: Correspondence
+) -> Tensor:
+    """D of equation (5) for one level of two images; 0 where nothing corresponds.
+
+    Correspondences are chosen without gradient; both images' descriptors and scores get one.
+    """
+    with torch.no_grad():
+        here = first.descriptors(places[0].maxima)
+        there = second.descriptors(places[1].candidates)
+    rows, columns = match(here, there, how)
+    here_places, there_places = places[0].maxima[rows], places[1].candidates[columns]
+    # Each image's scores sum to 1 by one factor, which (5) divides out again.
+    weights = first.strengths(here_places) * second.strengths(there_places)
+    apart = torch.linalg.vector_norm(
+        first.descriptors(here_places) - second.descriptors(there_places), dim=-1
+    )
+    total: Tensor = (weights * apart).sum() / weights.sum().clamp(min=1e-30)
+    return total
+
+
+def hinge(positive: Tensor, negatives: Tensor, margin: float) -> Tensor:
+    """L of equation (6): Σ_n max(0, m + D(q,p) − D(q,n)) from D(q,p) `[]` and D(q,n) `[n]`."""
+    return (margin + positive - negatives).clamp(min=0).sum()
+
+
+def local_loss(
+    images: Sequence[Sequence[LocalMaps]],
+    weights: Sequence[float],
+    *,
+    margin: float,
+    places: int,
+    candidates: int,
+    correspondence: Correspondence,
+) -> Tensor:
+    """L of equation (7) for one tuple: `images` are query, positive, then negatives.
+
+    Each image is a sequence of its levels; `weights` are the levels' λ. A level of weight 0 costs
+    nothing.
+    """
+    total = torch.zeros(())
+    for level, weight in enumerate(weights):
+        if not weight:
+            continue
+        maps = [image[level] for image in images]
+        chosen = [
+            choose_places(m.scores(), maxima=places, candidates=candidates * places) for m in maps
+        ]
+        apart = torch.stack(
+            [
+                local_distance(maps[0], other, (chosen[0], there), correspondence)
+                for other, there in zip(maps[1:], chosen[1:], strict=True)
+            ]
+        )
+        total = total.to(apart) + weight * hinge(apart[0], apart[1:], margin)
+    return total
+
+
+def vector_loss(vectors: Tensor, margin: float) -> Tensor:
+    """The triplet loss Σ_n max(0, m + d²(q,p) − d²(q,n)) on vectors `[2 + n, D]` of a tuple."""
+    squared = (vectors[1:] - vectors[0]).square().sum(-1)
+    return hinge(squared[0], squared[1:], margin)

@@ -1,0 +1,195 @@
+"""Everything a run needs, checked and opened before any work starts."""
+
+import logging
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from hafloc.errors import OutputError, TrainingError
+from hafloc.index.folder import Progress
+from hafloc.nn import Network, Whitening
+from hafloc.train import parallel
+from hafloc.train.data import PhotoSet, join, read_photo_set
+from hafloc.train.features import Pixels, Source, cache_features, check_photos
+from hafloc.train.mining import Ints, Miner, find_neighbours
+from hafloc.train.mining import Tuple as MinedTuple
+from hafloc.train.networks import build, make_optimizer
+from hafloc.train.recipe import Recipe
+from hafloc.train.trainee import Trainee
+from hafloc.train.validate import choose_queries
+
+log = logging.getLogger(__name__)
+
+# Pairs that teach the compact projection what one place looks like: near, and looking one way.
+SAME_WAY = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """An opened run. `photos` are the database's, then those of queries with folders of their own;
+    `pairs` `[P, 2]` number photos of the same place.
+    """
+
+    recipe: Recipe
+    out: Path
+    progress: Progress
+    device: torch.device
+    trainee: Trainee
+    from_weights: bool
+    optimizer: torch.optim.SGD
+    photos: PhotoSet
+    database_size: int
+    miner: Miner
+    training: Source
+    pairs: Ints
+    validation_photos: PhotoSet
+    validation_queries: Ints
+    validation: Source
+
+    @property
+    def network(self) -> Network:
+        return self.trainee.network
+
+    @property
+    def half(self) -> bool:
+        return self.recipe.run.precision == "bfloat16"
+
+    @property
+    def parameters(self) -> list[nn.Parameter]:
+        return [p for group in self.optimizer.param_groups for p in group["params"]]
+
+    def photo_of_query(self, query: int) -> int:
+        """A query's number among `photos`."""
+        return query + self.database_size if self.recipe.data.queries else query
+
+    def photos_of(self, found: MinedTuple) -> list[int]:
+        """A tuple's numbers among `photos`: query, positive, negatives."""
+        return [self.photo_of_query(found.query), found.positive, *found.negatives]
+
+    def pairs_among(self, rows: NDArray[np.int64]) -> Tensor:
+        """The pairs whose photos are both among the sorted `rows`, numbered within them."""
+        inside = np.isin(self.pairs, rows).all(1)
+        return torch.from_numpy(np.searchsorted(rows, self.pairs[inside])).long()
+
+
+def prepare(recipe: Recipe, out: Path, progress: Progress) -> Prepared:
+    """Read photos, neighbours and network; fill the feature cache; start fresh layers.
+
+    Raises what `train` documents.
+    """
+    data = recipe.data
+    database = read_photo_set([Path(folder) for folder in data.train])
+    queries = read_photo_set([Path(folder) for folder in data.queries]) if data.queries else None
+    photos = join(database, queries) if queries else database
+    validation = read_photo_set([Path(folder) for folder in data.validation])
+    neighbours = find_neighbours(queries or database, database, recipe.mining)
+    _tell(neighbours.without_positive, neighbours.without_negative, len(queries or database))
+    check_photos([*photos.paths, *validation.paths], data.longer_side)
+    trainee, from_weights = build(recipe)
+    _check_enough(trainee, min(len(photos), recipe.whitening.photos))
+    _check_room(out, trainee, len(photos) + len(validation))
+    device = parallel.device(recipe.run.device)
+    trainee.network.to(device).eval()
+    optimizer = make_optimizer(trainee, recipe)
+    training = _source(recipe, trainee, photos, progress)
+    if from_weights:
+        _start(recipe, trainee, training, len(photos), device)
+    return Prepared(
+        recipe,
+        out,
+        progress,
+        device,
+        trainee,
+        from_weights,
+        optimizer,
+        photos,
+        len(database),
+        Miner(neighbours, len(database), recipe.mining),
+        training,
+        _pairs(photos, recipe),
+        validation,
+        choose_queries(validation, data.validation_queries, recipe.run.seed),
+        _source(recipe, trainee, validation, progress),
+    )
+
+
+def _tell(without_positive: int, without_negative: int, queries: int) -> None:
+    if without_positive or without_negative:
+        log.warning(
+            "of %s queries %s have no positive and %s no negative; they do not train",
+            f"{queries:,}",
+            f"{without_positive:,}",
+            f"{without_negative:,}",
+        )
+
+
+def _source(recipe: Recipe, trainee: Trainee, photos: PhotoSet, progress: Progress) -> Source:
+    side = recipe.data.longer_side
+    if not recipe.data.cache:
+        return Pixels(photos.paths, side, recipe.augmentation)
+    if not trainee.kept:
+        raise TrainingError(
+            "data.cache needs frozen layers; leave it empty, or set network.train_from"
+        )
+    folder = Path(recipe.data.cache)
+    return cache_features(trainee, photos.paths, folder, longer_side=side, progress=progress)
+
+
+def _start(
+    recipe: Recipe, trainee: Trainee, training: Source, photos: int, device: torch.device
+) -> None:
+    """Start the layers after the trunk from training photos, on the CPU: small and once."""
+    drawn = np.random.default_rng(recipe.run.seed).permutation(photos)[: trainee.start_photos]
+    trainee.network.to("cpu")
+    inputs = (training.load(int(number)) for number in drawn)
+    trainee.start(inputs, torch.Generator().manual_seed(recipe.run.seed))
+    trainee.network.to(device)
+
+
+def _pairs(photos: PhotoSet, recipe: Recipe) -> Ints:
+    """Numbers of photos within the positives' distance that are known to look the same way."""
+    headed = np.flatnonzero(~np.isnan(photos.headings))
+    if not len(headed):
+        return np.zeros((0, 2), np.int32)
+    part = photos.part(headed)
+    near = part_neighbours(part, recipe)
+    return headed[near].astype(np.int32)
+
+
+def part_neighbours(photos: PhotoSet, recipe: Recipe) -> Ints:
+    """Pairs `[P, 2]` (a < b) of positives that look the same way; empty where there are none."""
+    mining = recipe.mining.model_copy(update={"heading_within": SAME_WAY})
+    try:
+        found = find_neighbours(photos, photos, mining).positives
+    except TrainingError:
+        return np.zeros((0, 2), np.int32)
+    first = np.repeat(np.arange(len(photos)), found.counts())
+    pairs = np.stack([first, found.values], 1)
+    return pairs[pairs[:, 0] < pairs[:, 1]].astype(np.int32)
+
+
+def _check_enough(trainee: Trainee, photos: int) -> None:
+    """Raises TrainingError where the whitening has more dimensions than photos to fit it."""
+    whitenings = [part for part in trainee.network.modules() if isinstance(part, Whitening)]
+    largest = max((len(part.projection) for part in whitenings), default=0)
+    if photos <= largest:
+        raise TrainingError(
+            f"{photos:,} photos are too few to fit a whitening to {largest:,} dimensions; give "
+            "more photos, or fewer dimensions in network.options"
+        )
+
+
+def _check_room(out: Path, trainee: Trainee, photos: int) -> None:
+    """Raises OutputError where the disk cannot hold the vectors that mining compares."""
+    need = photos * trainee.pooled_size * np.dtype(np.float32).itemsize
+    free = shutil.disk_usage(out).free
+    if need > free:
+        raise OutputError(
+            f"the vectors of {photos:,} photos need {need:,} bytes in {out}, where {free:,} are "
+            "free; free space or choose another place"
+        )

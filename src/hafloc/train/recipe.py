@@ -1,0 +1,252 @@
+"""A recipe: one training configuration, read from TOML and checked before anything starts."""
+
+import json
+import tomllib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from hafloc.errors import TrainingError
+from hafloc.nn.network import make_options
+from hafloc.nn.vgg import LAYERS
+from hafloc.train.mining import Mining
+
+NetworkName = Literal["haf", "netvlad", "crn", "superpoint"]
+WITHOUT_LOCAL_SCORES = ("netvlad", "crn")
+
+
+class Section(BaseModel):
+    """A table of the recipe: unknown keys are refused, types are not bent."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+
+class Network(Section):
+    """What is trained and where it starts.
+
+    name        which network
+    start       a checkpoint by shipped name or path, or the VGG16 start weights as safetensors;
+                CRN also starts from a NetVLAD, SuperPoint from nothing ("")
+    train_from  first trunk layer that learns, "heads" for none of them
+    options     the network's own options, as in its file under nn/
+    """
+
+    name: NetworkName
+    start: str = ""
+    train_from: str = "conv5_1"
+    options: dict[str, Any] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _known_layer(self) -> Self:
+        if self.train_from not in (*LAYERS, "heads"):
+            raise ValueError(
+                f"train_from {self.train_from!r} is none of {', '.join(LAYERS)}, heads"
+            )
+        make_options(self.name, self.options)
+        return self
+
+
+class Data(Section):
+    """Photos; every folder holds a positions.csv.
+
+    train               the database, and the queries too where `queries` is empty
+    queries             folders of queries of their own
+    validation          queries and database at once; a query's own place never counts
+    longer_side         photos are reduced to this many pixels
+    queries_per_epoch   drawn anew each epoch; 0 takes all
+    validation_queries  at most this many, drawn once; 0 takes all
+    cache               folder for the frozen layers' features; "" computes them each time
+    """
+
+    train: tuple[str, ...] = Field(min_length=1)
+    queries: tuple[str, ...] = ()
+    validation: tuple[str, ...] = Field(min_length=1)
+    longer_side: int = Field(default=640, ge=32)
+    queries_per_epoch: int = Field(default=0, ge=0)
+    validation_queries: int = Field(default=1000, ge=0)
+    cache: str = ""
+
+
+class Loss(Section):
+    """Equations (5) to (7), and the triplet loss on image vectors.
+
+    local           weight of (7)
+    vector          weight of the triplet on squared distances of image vectors (NetVLAD's loss)
+    margin          m of (6)
+    vector_margin   m of the vector triplet
+    places          K: the strongest places of image 1
+    candidates      image 2 offers its candidates × K strongest places
+    correspondence  each place's "nearest" there, or only "mutual" nearest ones
+    average         "tuples": mean over a batch's queries of the sum over negatives (the paper's
+                    sum); "triplets": mean over all its triplets (NetVLAD's code)
+    """
+
+    local: float = Field(default=1.0, ge=0)
+    vector: float = Field(default=0.0, ge=0)
+    margin: float = Field(default=0.1, ge=0)
+    vector_margin: float = Field(default=0.1, ge=0)
+    places: int = Field(default=256, ge=1)
+    candidates: int = Field(default=4, ge=1)
+    correspondence: Literal["nearest", "mutual"] = "nearest"
+    average: Literal["tuples", "triplets"] = "triplets"
+
+    @model_validator(mode="after")
+    def _some_loss(self) -> Self:
+        if not (self.local or self.vector):
+            raise ValueError("local and vector are both 0, so there is nothing to learn from")
+        return self
+
+
+class Optimizer(Section):
+    """SGD and its schedule.
+
+    halve_every  epochs after which the rate is halved (and the mining interval doubled)
+    batch        tuples a step
+    clip         largest norm of the gradient; 0 leaves it as it is
+    rates        factors on the rate by parameter name with wildcards; 0 freezes
+    """
+
+    lr: float = Field(default=1e-4, gt=0)
+    momentum: float = Field(default=0.9, ge=0, lt=1)
+    weight_decay: float = Field(default=0.001, ge=0)
+    epochs: int = Field(default=30, ge=1)
+    halve_every: int = Field(default=5, ge=1)
+    batch: int = Field(default=4, ge=1)
+    clip: float = Field(default=0.0, ge=0)
+    rates: dict[str, float] = Field(default_factory=dict)
+
+
+class Whitening(Section):
+    """How image vectors are whitened.
+
+    refit   fit it anew on the training photos at each refresh of the mining vectors, since a
+            learning network's vectors drift away from it
+    photos  at most this many, drawn at random, make the fit at the end
+    """
+
+    refit: bool = True
+    photos: int = Field(default=10_000, ge=1)
+
+
+class Augmentation(Section):
+    """Changes to training photos, all off in the paper's recipe; each is a strength from 0 to 1."""
+
+    colour: float = Field(default=0.0, ge=0, le=1)
+    blur: float = Field(default=0.0, ge=0, le=1)
+    perspective: float = Field(default=0.0, ge=0, le=1)
+    occlusion: float = Field(default=0.0, ge=0, le=1)
+
+    def __bool__(self) -> bool:
+        return any((self.colour, self.blur, self.perspective, self.occlusion))
+
+
+class Run(Section):
+    """How it runs.
+
+    device            "cpu", "cuda", "cuda:1"; "auto" takes a GPU where there is one
+    precision         "bfloat16" computes convolutions in bf16 autocast
+    checkpoint_every  steps between two saved states
+    tensorboard       write event files too; needs hafloc[train]
+    """
+
+    seed: int = Field(default=0, ge=0)
+    device: str = "auto"
+    precision: Literal["float32", "bfloat16"] = "float32"
+    checkpoint_every: int = Field(default=100, ge=1)
+    tensorboard: bool = False
+
+
+class Recipe(Section):
+    """Everything that decides what a training run computes."""
+
+    network: Network
+    data: Data
+    mining: Mining = Mining()
+    loss: Loss = Loss()
+    optimizer: Optimizer = Optimizer()
+    whitening: Whitening = Whitening()
+    augmentation: Augmentation = Augmentation()
+    run: Run = Run()
+
+    @model_validator(mode="after")
+    def _possible(self) -> Self:
+        name = self.network.name
+        if self.loss.local and name in WITHOUT_LOCAL_SCORES:
+            raise ValueError(f"loss.local must be 0: {name} has no local scores to learn from")
+        if self.data.cache and self.augmentation:
+            raise ValueError("data.cache holds features of unchanged photos; no augmentation then")
+        if self.data.cache and (name == "superpoint" or self.network.train_from == "conv1_1"):
+            raise ValueError("data.cache needs frozen layers, but every layer learns")
+        if not self.network.start and name != "superpoint":
+            raise ValueError(f"network.start is empty, but {name} does not start from nothing")
+        if name == "superpoint" and self.network.train_from != "conv1_1":
+            raise ValueError('network.train_from must be "conv1_1": superpoint has its own encoder')
+        return self
+
+    def plain(self) -> dict[str, Any]:
+        """The resolved recipe as JSON values, for the checkpoint."""
+        return dict(self.model_dump(mode="json"))
+
+
+def read_recipe(path: Path, changes: Sequence[str] = ()) -> Recipe:
+    """Read a TOML recipe; `changes` are "section.key=value" with the value in TOML.
+
+    Raises TrainingError naming file and key for whatever does not fit.
+    """
+    try:
+        table = tomllib.loads(path.read_text("utf-8"))
+    except OSError as error:
+        raise TrainingError(
+            f"cannot read recipe {path}: {error.strerror}; check the path"
+        ) from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise TrainingError(f"{path} is not TOML: {error}; correct it there") from error
+    for change in changes:
+        _apply(table, change)
+    return parse_recipe(table, str(path))
+
+
+def parse_recipe(table: dict[str, Any], where: str) -> Recipe:
+    """A recipe from its nested table; `where` names it in errors. Raises TrainingError."""
+    try:
+        # JSON is strict about types, yet lists may stand for tuples.
+        return Recipe.model_validate_json(json.dumps(table, default=str))
+    except ValidationError as error:
+        raise TrainingError(f"{where}: {_first_of(error)}") from error
+
+
+def _first_of(error: ValidationError) -> str:
+    first = error.errors(include_url=False)[0]
+    key = ".".join(str(part) for part in first["loc"])
+    others = error.error_count() - 1
+    more = f" (and {others:,} more)" if others else ""
+    if first["type"] == "extra_forbidden":
+        return f"unknown key {key}; remove it or check its spelling{more}"
+    if first["type"] == "missing":
+        return f"{key} is missing; set it{more}"
+    reason = first["msg"].removeprefix("Value error, ")
+    got = f", not {first['input']!r}" if key and not isinstance(first["input"], dict) else ""
+    reason = reason[0].lower() + reason[1:]
+    return f"{key}: {reason}{got}{more}" if key else f"{reason}{more}"
+
+
+def _apply(table: dict[str, Any], change: str) -> None:
+    key, equals, text = change.partition("=")
+    if not equals or not key.strip():
+        raise TrainingError(f"--set {change}: it must be key=value, like optimizer.lr=3e-4")
+    parts = key.strip().split(".")
+    for part in parts[:-1]:
+        table = table.setdefault(part, {})
+        if not isinstance(table, dict):
+            raise TrainingError(f"--set {change}: {part} is a value, not a table; check the key")
+    table[parts[-1]] = _value(text.strip())
+
+
+def _value(text: str) -> Any:
+    """A TOML value; what is none is taken as text, so that shells need no second quotes."""
+    try:
+        return tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        return text

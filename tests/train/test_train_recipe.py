@@ -1,0 +1,104 @@
+"""Recipes: what is wrong is named with its file and key."""
+
+from pathlib import Path
+
+import pytest
+
+from hafloc.errors import TrainingError
+from hafloc.train.recipe import parse_recipe, read_recipe
+
+CONFIGS = Path(__file__).parents[2] / "configs"
+GOOD = """
+[network]
+name = "haf"
+start = "haf"
+[data]
+train = ["a"]
+validation = ["b"]
+"""
+
+
+def write(folder: Path, text: str) -> Path:
+    path = folder / "recipe.toml"
+    path.write_text(text)
+    return path
+
+
+@pytest.mark.parametrize("name", sorted(path.name for path in CONFIGS.glob("*.toml")))
+def test_every_shipped_recipe_is_valid(name: str) -> None:
+    read_recipe(CONFIGS / name)
+
+
+def test_the_papers_recipe_says_the_papers_numbers() -> None:
+    recipe = read_recipe(CONFIGS / "haf_paper.toml")
+    o = recipe.optimizer
+    assert (o.lr, o.momentum, o.weight_decay, o.epochs, o.halve_every, o.batch) == (
+        1e-4, 0.9, 0.001, 30, 5, 4,
+    )  # fmt: skip
+    assert (recipe.loss.margin, recipe.loss.vector, recipe.loss.places) == (0.1, 0.0, 256)
+    assert not recipe.augmentation
+    m = recipe.mining
+    assert (m.random_negatives, m.remembered_negatives, m.negatives, m.refresh) == (
+        1000,
+        10,
+        10,
+        1000,
+    )
+    assert (m.positive_beyond, m.positive_within, m.negative_beyond) == (1.0, 10.0, 25.0)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (GOOD + "[optimizer]\nlearning_rate = 1", "unknown key optimizer.learning_rate"),
+        (GOOD + "[optimizer]\nlr = 'fast'", "optimizer.lr: .*number.*'fast'"),
+        (GOOD + "[optimizer]\nepochs = 1.5", "optimizer.epochs: .*integer.*1.5"),
+        (GOOD + "[optimizer]\nlr = -1.0", "optimizer.lr: .*greater than 0"),
+        (GOOD + "[loss]\nlocal = 0.0", "loss: local and vector are both 0"),
+        (GOOD.replace('"haf"\nstart', '"netvlad"\nstart'), "netvlad has no local scores"),
+        (GOOD.replace('"haf"\nstart', '"resnet"\nstart'), "network.name"),
+        (GOOD.replace('start = "haf"', ""), "network.start is empty"),
+        (GOOD + "[mining]\npositive_within = 30.0", "mining: positive_beyond < positive_within"),
+        (GOOD + "cache = 'c'\n[augmentation]\nblur = 0.5", "no augmentation"),
+        (GOOD.replace("[data]", "train_from = 'conv9'\n[data]"), "train_from 'conv9' is none of"),
+        (GOOD.replace("[data]", "options = { asff = true }\n[data]"), "no option 'asff'"),
+        (GOOD.replace('train = ["a"]', ""), "data.train is missing"),
+        ("network = [", "not TOML"),
+    ],
+)  # fmt: skip
+def test_a_wrong_recipe_names_file_and_key(tmp_path: Path, text: str, said: str) -> None:
+    path = write(tmp_path, text)
+    with pytest.raises(TrainingError, match=said) as caught:
+        read_recipe(path)
+    assert str(path) in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_missing_recipe_says_so(tmp_path: Path) -> None:
+    with pytest.raises(TrainingError, match=r"cannot read recipe .*none\.toml: No such file"):
+        read_recipe(tmp_path / "none.toml")
+
+
+def test_set_changes_values_in_tables_that_the_file_lacks(tmp_path: Path) -> None:
+    changes = [
+        "optimizer.lr=3e-4",
+        "run.device=cpu",
+        'data.train=["x", "y"]',
+        "run.tensorboard=true",
+    ]
+    recipe = read_recipe(write(tmp_path, GOOD), changes)
+    assert recipe.optimizer.lr == 3e-4
+    assert recipe.run.device == "cpu"
+    assert recipe.data.train == ("x", "y")
+    assert recipe.run.tensorboard
+
+
+@pytest.mark.parametrize("change", ["optimizer.lr", "=3", "network.name.first=1"])
+def test_a_change_that_cannot_be_applied_is_named(tmp_path: Path, change: str) -> None:
+    with pytest.raises(TrainingError, match=f"--set {change}"):
+        read_recipe(write(tmp_path, GOOD), [change])
+
+
+def test_a_resolved_recipe_reads_back_the_same() -> None:
+    recipe = read_recipe(CONFIGS / "haf_two_cores.toml")
+    assert parse_recipe(recipe.plain(), "checkpoint") == recipe
