@@ -23,7 +23,9 @@ def check_sides(images: Tensor) -> None:
 
 def to_batch(image: NDArray[np.uint8], device: torch.device) -> Tensor:
     """One `H×W×3` image as `1×3×H×W`."""
-    return torch.from_numpy(np.ascontiguousarray(image)).to(device).permute(2, 0, 1)[None]
+    # torch warns of arrays that it may not write to, as Pillow's are.
+    array = np.require(image, requirements=["C", "W"])
+    return torch.from_numpy(array).to(device).permute(2, 0, 1)[None]
 
 
 def one_by_one(
