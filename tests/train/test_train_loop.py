@@ -116,7 +116,11 @@ def test_two_processes_give_the_gradients_of_one(small_recipe: Make, tmp_path: P
     processes = [
         subprocess.Popen(command, env={**os.environ, **where, "RANK": rank}) for rank in "01"
     ]
-    assert [process.wait(120) for process in processes] == [0, 0]
+    try:
+        assert [process.wait(600) for process in processes] == [0, 0]
+    finally:
+        for process in processes:
+            process.kill()
     together = torch.load(tmp_path / "two" / "gradients.pt", weights_only=True)
     assert together.keys() == alone.keys()
     for name, gradient in alone.items():
