@@ -30,7 +30,7 @@ from hafloc.nn.vgg import Taps
 from hafloc.photos import Metadata, Photo, Positions, read, scan
 
 # What validation preferred; docs/model-card.md has the numbers.
-START = HAFOptions(level_weights=(0.3, 0.4, 0.3), compact=256)
+START = HAFOptions(level_weights=(0.3, 0.4, 0.3), compact=256, longer_side=480)
 HEAD_PHOTOS = 200
 PLACES = 150  # sampled of each image for the heads
 # A channel's responses up to this quantile stay below ReLU6's bound.
