@@ -131,8 +131,11 @@ def load_onnx(model: str) -> Checkpoint:
         raise MissingExtraError(f"{model} needs onnxruntime; pip install hafloc[onnx]") from error
     content = _content(path)
     options = _options(path.with_suffix(".toml"))
+    settings = runtime.SessionOptions()
+    # Threads that spin while they wait take the cores from the decoders of the next photos.
+    settings.add_session_config_entry("session.intra_op.allow_spinning", "0")
     try:
-        session = runtime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+        session = runtime.InferenceSession(str(path), settings, providers=["CPUExecutionProvider"])
     except Exception as error:
         raise CheckpointError(
             f"{path} is not an ONNX model that can be run: {_one_line(error)}; export it again"
