@@ -52,7 +52,8 @@ class Result:
     @property
     def name(self) -> str:
         """The network's name; of one in a file, the file's."""
-        return Path(str(self.model["name"])).stem
+        name = str(self.model["name"])
+        return Path(name).stem if name.startswith("onnx:") else name
 
 
 def cache_folder() -> Path:
