@@ -32,10 +32,10 @@ from hafloc.nn.vgg import LAYERS
 RESULTS = Path(__file__).parent / "results"
 RUNS = 5
 SIZE = (480, 640)  # rows, columns
-PHOTOS = 40
+PHOTOS = 16
 DATABASE = 100_000
 WATCH = (200, 2_000)
-WATCH_SIZE = (240, 320)
+WATCH_SIZE = (192, 256)
 
 
 def machine() -> dict[str, str | int]:
@@ -112,13 +112,20 @@ def description_against_trunk(network: HAF) -> dict[str, float]:
     }
 
 
+def memory_of_this_process() -> dict[str, float]:
+    """Resident now and at its peak, MiB (Linux); ru_maxrss would inherit the parent's peak."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    values = dict(line.split(":", 1) for line in lines if line.startswith(("VmRSS", "VmHWM")))
+    return {name: int(value.split()[0]) / 1024 for name, value in values.items()}
+
+
 def peak_memory() -> dict[str, float]:
-    """Peak of a fresh process that describes one photo, above that with the model loaded."""
+    """Peak of a fresh process that describes one photo, above what the loaded model takes."""
     code = (
-        "import resource; import sys; sys.path.insert(0, 'benchmarks'); import speed;"
-        "peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024;"
-        "network = speed.load_checkpoint('haf').network; image = speed.noise(speed.SIZE);"
-        "before = peak(); network.describe([image]); print(before, peak())"
+        "import sys; sys.path.insert(0, 'benchmarks'); import speed; "
+        "network = speed.load_checkpoint('haf').network; image = speed.noise(speed.SIZE); "
+        "loaded = speed.memory_of_this_process()['VmRSS']; network.describe([image]); "
+        "print(loaded, speed.memory_of_this_process()['VmHWM'])"
     )
     runs = [
         [float(part) for part in subprocess.check_output([sys.executable, "-c", code]).split()]
