@@ -1,9 +1,7 @@
 """A checkpoint ready to describe photos: sizes, batches, and decoding beside the network."""
 
 import json
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
@@ -13,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image as PillowImage
 
+from hafloc.describe.ahead import ahead
 from hafloc.describe.onnx_model import PREFIX, load_onnx
 from hafloc.errors import HaflocError, PhotoError
 from hafloc.nn import Checkpoint, Description, load_checkpoint
@@ -21,9 +20,6 @@ from hafloc.photos import Photo, read
 
 Image = NDArray[np.uint8]
 Vector = NDArray[np.float32]
-
-# Decoded photos that wait for the network: enough to bridge a slow file, little memory.
-AHEAD = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,12 +90,15 @@ class Describer:
         HaflocError to spare a decoded photo the network.
         """
 
-        def decode(path: Path) -> Photo:
-            photo = read(path, longer_side=self.longer_side)
-            check(path, photo)
+        def decode(path: Path) -> Photo | HaflocError:
+            try:
+                photo = read(path, longer_side=self.longer_side)
+                check(path, photo)
+            except HaflocError as error:
+                return error
             return photo
 
-        for path, photo in _decode_ahead(paths, decode):
+        for path, photo in ahead(paths, decode):
             if isinstance(photo, HaflocError):
                 yield path, photo
                 continue
@@ -107,28 +106,3 @@ class Describer:
                 yield path, Described(photo, self.vector(photo.image))
             except PhotoError as error:
                 yield path, PhotoError(f"cannot describe {path}: {error}")
-
-
-def _decode_ahead(
-    paths: Iterable[Path], decode: Callable[[Path], Photo]
-) -> Iterator[tuple[Path, Photo | HaflocError]]:
-    def attempt(path: Path) -> Photo | HaflocError:
-        try:
-            return decode(path)
-        except HaflocError as error:
-            return error
-
-    waiting: deque[tuple[Path, Future[Photo | HaflocError]]] = deque()
-    pool = ThreadPoolExecutor(max_workers=2, thread_name_prefix="decode")
-    try:
-        for path in paths:
-            waiting.append((path, pool.submit(attempt, path)))
-            if len(waiting) > AHEAD:
-                first, future = waiting.popleft()
-                yield first, future.result()
-        while waiting:
-            first, future = waiting.popleft()
-            yield first, future.result()
-    finally:
-        # On Ctrl-C, too, nothing may keep the process waiting.
-        pool.shutdown(wait=False, cancel_futures=True)

@@ -1,11 +1,8 @@
 """The photos of a training or validation set: files, places, headings."""
 
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,12 +11,6 @@ from pyproj import Transformer
 
 from hafloc.errors import PhotoError
 from hafloc.photos import Image, Metadata, read, read_positions_csv
-
-# Decoded photos that wait for the network: enough to bridge a slow file, little memory.
-AHEAD = 4
-
-Item = TypeVar("Item")
-Result = TypeVar("Result")
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,25 +97,6 @@ def image_size(path: Path, longer_side: int) -> tuple[int, int]:
 def decode(path: Path, longer_side: int) -> Image:
     """Upright RGB pixels `H×W×3`, the longer side at most `longer_side`. Raises PhotoError."""
     return read(path, longer_side=longer_side).image
-
-
-def ahead(
-    items: Iterable[Item], load: Callable[[Item], Result], limit: int = AHEAD
-) -> Iterator[tuple[Item, Result]]:
-    """Each item with what `load` makes of it, in order; `limit` are loaded beforehand."""
-    waiting: deque[tuple[Item, Future[Result]]] = deque()
-    pool = ThreadPoolExecutor(max_workers=2, thread_name_prefix="load")
-    try:
-        for item in items:
-            waiting.append((item, pool.submit(load, item)))
-            if len(waiting) > limit:
-                first, future = waiting.popleft()
-                yield first, future.result()
-        while waiting:
-            first, future = waiting.popleft()
-            yield first, future.result()
-    finally:
-        pool.shutdown(wait=False, cancel_futures=True)
 
 
 def join(first: PhotoSet, second: PhotoSet) -> PhotoSet:

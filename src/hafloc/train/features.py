@@ -12,6 +12,7 @@ from safetensors import safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
 
+from hafloc.describe.ahead import ahead
 from hafloc.errors import OutputError, TrainingError
 from hafloc.files import write_whole
 from hafloc.index.folder import Progress
@@ -20,7 +21,7 @@ from hafloc.nn.vgg import LAYERS, VGG16
 from hafloc.photos import content
 from hafloc.train import parallel
 from hafloc.train.augment import augment
-from hafloc.train.data import ahead, decode, image_size
+from hafloc.train.data import decode, image_size
 from hafloc.train.recipe import Augmentation
 from hafloc.train.trainee import IMAGE, Inputs, Trainee
 from hafloc.train.trunk import run_frozen

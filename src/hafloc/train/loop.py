@@ -18,11 +18,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from hafloc.describe.ahead import ahead
 from hafloc.errors import OutputError, TrainingError
 from hafloc.index.folder import Progress, Silent
 from hafloc.nn import load_checkpoint, save_checkpoint
 from hafloc.train import parallel
-from hafloc.train.data import ahead
 from hafloc.train.log import Log, Step
 from hafloc.train.losses import local_loss, vector_loss
 from hafloc.train.mining import Ints, Tuple

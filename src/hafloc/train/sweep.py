@@ -11,12 +11,13 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from hafloc.describe.ahead import ahead
 from hafloc.errors import TrainingError
 from hafloc.files import write_whole
 from hafloc.index.folder import Progress, Silent
 from hafloc.nn import HAF, LEVELS, load_checkpoint
 from hafloc.train import parallel
-from hafloc.train.data import PhotoSet, ahead, read_photo_set
+from hafloc.train.data import PhotoSet, read_photo_set
 from hafloc.train.features import Pixels
 from hafloc.train.loop import train
 from hafloc.train.recipe import Recipe

@@ -8,10 +8,10 @@ import torch
 from numpy.lib.format import open_memmap
 from numpy.typing import NDArray
 
+from hafloc.describe.ahead import ahead
 from hafloc.errors import OutputError
 from hafloc.index.folder import Progress
 from hafloc.train import parallel
-from hafloc.train.data import ahead
 from hafloc.train.features import Source
 from hafloc.train.trainee import Trainee
 
