@@ -225,7 +225,8 @@ def test_a_page_that_cannot_be_written_leaves_the_old_one(
     out = tmp_path / "out.html"
     out.write_text("the old page")
     monkeypatch.setattr("os.fsync", full)
-    with pytest.raises(OutputError, match=r"out\.html: No space left on device; free space or choose another place"):
+    message = r"out\.html: No space left on device; free space or choose another place"
+    with pytest.raises(OutputError, match=message):
         write_map(out, [], [], tmp_path)
     assert out.read_text() == "the old page"
     assert [file.name for file in tmp_path.iterdir()] == ["out.html"]
