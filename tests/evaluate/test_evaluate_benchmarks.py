@@ -272,3 +272,30 @@ def test_a_picture_is_turned_then_cropped_then_resized(tmp_path: Path) -> None:
         resize_by_whole=True,
     ).pixels()
     assert by_whole.shape == (10, 15, 3)
+
+
+def test_queries_that_cannot_be_answered_are_left_out_on_request(tmp_path: Path) -> None:
+    root = small_sets.folder(tmp_path)
+    table = root / "queries" / "positions.csv"
+    table.write_text(table.read_text().replace("52.201", "48.0"))
+    counted = load("folder", root)
+    assert counted.protocol["queries without positives"] == "1, counted as never found"
+    assert counted.query_count == 3
+    left = load("folder", root, {"unanswerable": "left-out"})
+    assert left.protocol["queries without positives"] == "1, left out"
+    assert [picture.path.name for picture in left.queries] == ["queries0.png", "queries2.png"]
+    assert left.metres is not None
+    assert left.metres(1, 2) == pytest.approx(0, abs=1e-6)
+
+
+def test_the_very_position_of_a_query_is_its_own_place_at_0_metres(tmp_path: Path) -> None:
+    rows = ["image,lat,lon"]
+    for number, place in enumerate((0, 0, 1)):
+        small_sets.draw(tmp_path / "images" / f"{number}.png", place, number)
+        rows.append(f"{number}.png,{52.2 + place / 1e5},0.1")
+    (tmp_path / "positions.csv").write_text("\n".join(rows))
+    benchmark = load("folder", tmp_path, {"apart": "0"})
+    assert [good.tolist() for good in benchmark.truths[""].positives] == [[2], [2], [0, 1]]
+    assert benchmark.protocol["ranking"].endswith("and photos within 0 m (≤) of it")
+    with pytest.raises(EvaluationError, match="apart=far is not a number from 0"):
+        load("folder", tmp_path, {"apart": "far"})

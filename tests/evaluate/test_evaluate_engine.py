@@ -1,6 +1,7 @@
 """Search, cache and engine: exact, resumable, and refusing broken vectors."""
 
 import sqlite3
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,7 @@ from hafloc.errors import EvaluationError
 from hafloc.evaluate import engine, exact_search
 from hafloc.evaluate.catalogue import load
 from hafloc.evaluate.describe_pictures import describe_pictures
-from hafloc.evaluate.whitening import BenchmarkWhitening
+from hafloc.evaluate.whitening import BenchmarkWhitening, fit_whitening
 from hafloc.geo import Position
 from hafloc.index import GeoPackageIndex, ModelInfo, Record
 from hafloc.index.folder import Silent
@@ -179,10 +180,12 @@ def test_whitening_is_applied_and_said(tmp_path: Path) -> None:
         small_sets.ColourNetwork(),
         cache=tmp_path / "cache",
         whitening=BenchmarkWhitening.fit(sample),
-        dimensions=16,
+        dimension=16,
     )
     assert result.model["dimension"] == 16
-    assert "16 dimensions, unit length, whitened" in result.protocol["vectors"]
+    assert result.protocol["vectors"] == (
+        "16 dimensions, unit length, the first whitened of 108, by a PCA of unrelated images"
+    )
 
 
 def test_the_threshold_curve_uses_the_similarity_of_the_first_answer(tmp_path: Path) -> None:
@@ -225,3 +228,98 @@ def test_an_index_answers_with_its_own_vectors_and_only_for_its_own_network(
     network.hash = "another"
     with pytest.raises(EvaluationError, match="made with checkpoint c0105, not with colours"):
         engine.evaluate(benchmark, network, cache=tmp_path / "cache")
+
+
+def test_a_whitening_is_fitted_on_folders_once_and_says_so(tmp_path: Path) -> None:
+    benchmark = load("folder", small_sets.folder(tmp_path / "set"))
+    for number in range(12):
+        small_sets.draw(tmp_path / "town" / "train" / f"{number}.png", 50 + number)
+    network = small_sets.ColourNetwork()
+    for _ in range(2):
+        whitening = fit_whitening(
+            network,
+            [tmp_path / "town" / "train"],
+            tmp_path / "cache",
+            Silent(),
+            dimension=8,
+            evaluated=benchmark.database,
+        )
+    assert network.calls == 12
+    result = engine.evaluate(
+        benchmark, network, cache=tmp_path / "cache", whitening=whitening, dimension=8
+    )
+    assert result.model["dimension"] == 8
+    assert result.protocol["vectors"].endswith("by a PCA of 12 photos of town/train")
+
+
+def test_a_whitening_on_the_evaluated_photos_is_refused(tmp_path: Path) -> None:
+    benchmark = load("folder", small_sets.folder(tmp_path))
+    with pytest.raises(EvaluationError, match=r"3 photos of the whitening are in the benchmark"):
+        fit_whitening(
+            small_sets.ColourNetwork(),
+            [tmp_path / "database"],
+            tmp_path / "cache",
+            Silent(),
+            evaluated=benchmark.database,
+        )
+
+
+def test_a_whitening_of_another_network_and_cutting_without_one_are_refused(
+    tmp_path: Path,
+) -> None:
+    benchmark = load("folder", small_sets.folder(tmp_path))
+    other = BenchmarkWhitening(np.zeros(108), np.eye(108), model="other")
+    with pytest.raises(EvaluationError, match=r"fitted for checkpoint other, not for colours"):
+        engine.evaluate(benchmark, small_sets.ColourNetwork(), cache=tmp_path, whitening=other)
+    with pytest.raises(EvaluationError, match="only whitened vectors can be cut to 8"):
+        engine.evaluate(benchmark, small_sets.ColourNetwork(), cache=tmp_path, dimension=8)
+
+
+def test_intervals_hold_each_score_and_all_is_sure_where_all_is_right(tmp_path: Path) -> None:
+    strangers = engine.evaluate(
+        load("pitts30k", small_sets.pittsburgh(tmp_path / "pitts")),
+        small_sets.ColourNetwork(),
+        cache=tmp_path / "cache",
+    )
+    low, high = strangers.intervals["recall@1"]
+    assert low < strangers.scores["recall@1"] == 0.75 < high
+    assert set(strangers.intervals) == {f"recall@{n}" for n in engine.RECALLS}
+    right = engine.evaluate(
+        load("roxford5k", small_sets.revisited(tmp_path / "oxford")),
+        small_sets.ColourNetwork(),
+        cache=tmp_path / "cache",
+    )
+    assert set(right.intervals) == set(right.scores)
+    assert right.intervals["mAP easy"] == (right.scores["mAP easy"],) * 2
+
+
+def test_networks_are_compared_query_by_query(tmp_path: Path) -> None:
+    benchmark = load("pitts30k", small_sets.pittsburgh(tmp_path))
+    good = engine.evaluate(benchmark, small_sets.ColourNetwork(), cache=tmp_path / "cache")
+    assert engine.difference(good, good, "recall@1") == (0.0, 0.0, 0.0)
+    worse = replace(good, each={"recall@1": np.array([1.0, 0.0, 0.0, 0.0])})
+    mean, low, high = engine.difference(worse, good, "recall@1")
+    assert mean == -0.5
+    assert low == -1.0
+    assert high == 0.0
+    with pytest.raises(EvaluationError, match="mAP of colours and colours cannot be compared"):
+        engine.difference(good, worse, "mAP")
+
+
+def test_what_is_looked_at_comes_with_metres_distances_and_the_first_right_rank(
+    tmp_path: Path,
+) -> None:
+    root = small_sets.pittsburgh(tmp_path)
+    result = engine.evaluate(
+        load("pitts30k", root), small_sets.ColourNetwork(), cache=tmp_path / "cache"
+    )
+    assert result.first_right.tolist() == [0, 0, 0, -1]
+    metres = result.benchmark.metres
+    assert metres is not None
+    assert metres(0, 2) == pytest.approx(np.hypot(95, 3))
+    query, database = (
+        small_sets.ColourNetwork().vector(picture.pixels())
+        for picture in (result.benchmark.queries[1], result.benchmark.database[4])
+    )
+    place = result.ranking[1].tolist().index(4)
+    assert result.distances[1, place] == pytest.approx(np.linalg.norm(query - database), abs=1e-3)

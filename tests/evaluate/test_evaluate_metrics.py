@@ -189,3 +189,51 @@ def test_nothing_to_score_is_refused() -> None:
         metrics.score_retrieval(np.array([[0, 1]]), [rows()])
     with pytest.raises(EvaluationError):
         metrics.recall_curve(np.zeros((0, 3), dtype=bool), 5)
+
+
+def test_an_interval_agrees_with_drawing_queries_one_by_one() -> None:
+    random = np.random.default_rng(3)
+    values = np.column_stack([random.random(40) < 0.8, random.random(40)]).astype(float)
+    values[::7, 1] = np.nan
+    low, high = metrics.bootstrap_interval(values, seed=5)
+    drawn = np.random.default_rng(11)
+    means = np.array(
+        [np.nanmean(values[drawn.integers(40, size=40)], axis=0) for _ in range(4_000)]
+    )
+    assert low == pytest.approx(np.percentile(means, 2.5, axis=0), abs=0.02)
+    assert high == pytest.approx(np.percentile(means, 97.5, axis=0), abs=0.02)
+    assert ((low < np.nanmean(values, axis=0)) & (np.nanmean(values, axis=0) < high)).all()
+
+
+def test_an_interval_of_many_queries_is_that_of_the_normal_distribution() -> None:
+    values = np.zeros((2_000, 1))
+    values[:1_560] = 1.0
+    low, high = metrics.bootstrap_interval(values)
+    half = 1.96 * (0.78 * 0.22 / 2_000) ** 0.5
+    assert [low[0], high[0]] == pytest.approx([0.78 - half, 0.78 + half], abs=0.002)
+
+
+def test_an_interval_is_the_same_again_and_in_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
+    values = np.random.default_rng(0).random((30, 2))
+    whole = metrics.bootstrap_interval(values)
+    monkeypatch.setattr(metrics, "_TABLE", 1_000)
+    assert np.array_equal(whole, metrics.bootstrap_interval(values))
+
+
+def test_what_is_the_same_for_every_query_has_no_width() -> None:
+    low, high = metrics.bootstrap_interval(np.ones((5, 1)))
+    assert low == high == 1.0
+
+
+def test_no_queries_have_no_interval() -> None:
+    with pytest.raises(EvaluationError, match="nothing can be scored"):
+        metrics.bootstrap_interval(np.empty((0, 1)))
+
+
+def test_each_querys_precisions_are_kept_and_make_the_mean() -> None:
+    ranking = np.array([[0, 1, 2], [2, 0, 1], [0, 1, 2]])
+    score = metrics.score_retrieval(ranking, [rows(1), rows(2), rows()], ks=(1, 2))
+    assert score.each_precision_at[1][:2].tolist() == [0.0, 1.0]
+    assert score.each_precision_at[2][:2].tolist() == [0.5, 1.0]
+    assert np.isnan(score.each_precision_at[1][2])
+    assert score.precision_at == {1: 0.5, 2: 0.75}

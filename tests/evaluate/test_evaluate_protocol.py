@@ -170,3 +170,34 @@ def test_whitening_refuses_what_does_not_fit(tmp_path: Path) -> None:
     np.savez(tmp_path / "other.npz", mean=np.zeros(3))
     with pytest.raises(EvaluationError, match=r"other\.npz is not a whitening"):
         BenchmarkWhitening.load(tmp_path / "other.npz")
+
+
+def test_a_whitening_of_few_long_vectors_is_that_of_the_large_covariance() -> None:
+    sample = np.random.default_rng(2).standard_normal((20, 50)).astype(np.float32)
+    whitening = BenchmarkWhitening.fit(sample)
+    values, directions = np.linalg.eigh(np.cov(sample.astype(float), rowvar=False))
+    slow = directions[:, ::-1][:, :19].T / np.sqrt(values[::-1][:19] + EPSILON)[:, None]
+    assert abs((whitening.rows * slow).sum(axis=1)) == pytest.approx((slow**2).sum(axis=1))
+    assert whitening.rows.shape == (19, 50)
+
+
+def test_repeated_vectors_add_no_directions() -> None:
+    sample = np.random.default_rng(2).standard_normal((4, 10)).astype(np.float32)
+    assert len(BenchmarkWhitening.fit(np.tile(sample, (3, 1))).rows) == 3
+    with pytest.raises(EvaluationError, match="give at most 0 whitened dimensions"):
+        BenchmarkWhitening.fit(sample[:1])
+
+
+def test_a_whitening_remembers_its_checkpoint_and_its_photos(tmp_path: Path) -> None:
+    sample = np.random.default_rng(2).standard_normal((9, 4)).astype(np.float32)
+    BenchmarkWhitening.fit(sample, 3, model="c0105", sample="9 photos of town").save(
+        tmp_path / "w.npz"
+    )
+    loaded = BenchmarkWhitening.load(tmp_path / "w.npz")
+    assert (loaded.model, loaded.sample, len(loaded.rows)) == ("c0105", "9 photos of town", 3)
+
+
+def test_a_whitening_of_broken_numbers_is_refused_with_its_file(tmp_path: Path) -> None:
+    BenchmarkWhitening(np.zeros(2), np.array([[1.0, np.nan]])).save(tmp_path / "w.npz")
+    with pytest.raises(EvaluationError, match=r"w\.npz holds NaN"):
+        BenchmarkWhitening.load(tmp_path / "w.npz")

@@ -1,9 +1,12 @@
 """What a person gets to see: JSON, tables, figures, galleries, reproductions and commands."""
 
+import base64
 import csv
+import io
 import json
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +14,7 @@ import pytest
 import small_sets
 import typer
 from numpy.typing import NDArray
+from PIL import Image as Pillow
 from typer.testing import CliRunner
 
 from hafloc.cli import evaluate as command
@@ -20,15 +24,18 @@ from hafloc.evaluate import (
     CATALOGUE,
     Result,
     Setup,
+    difference_lines,
     draw,
     evaluate,
+    labels,
     load,
     reproduce,
     table,
     write_figure,
-    write_gallery,
+    write_galleries,
     write_json,
 )
+from hafloc.evaluate.protocol import BoxCrop
 from hafloc.evaluate.reproduce import TABLE_1, TABLE_2, best_level_weights
 from hafloc.index.folder import Silent
 from hafloc.nn import Description, KeyPoints
@@ -72,16 +79,42 @@ def test_the_json_holds_scores_protocol_model_and_provenance(
     }
     assert content["protocol"]["positives"] == "within 25 m (UTM, ≤)"
     assert content["recall curve"] == [0.75] * 100
+    low, high = content["intervals"]["recall@1"]
+    assert low < 0.75 < high
     assert {"hafloc", "time", "torch", "vectors described"} <= set(content["provenance"])
     assert str(tmp_path) not in (tmp_path / "out.json").read_text()
 
 
 def test_several_networks_give_one_table_with_a_row_each(result: Result, tmp_path: Path) -> None:
     text = table([result, result])
-    assert text.splitlines()[0].startswith("| pitts30k | D | recall@1 | recall@5 |")
-    assert text.count("| haf-colours | 108 | 75.00 | 75.00 |") == 2
+    head, rule, *rows = text.splitlines()
+    assert [cell.strip() for cell in head.strip("|").split("|")][:4] == [
+        "pitts30k, %",
+        "dimensions",
+        "recall@1",
+        "recall@5",
+    ]
+    assert set(rule) <= set("| -")
+    low, high = result.intervals["recall@1"]
+    assert len(rows) == 2
+    assert all(f"| 75.00 [{100 * low:.1f}, {100 * high:.1f}] |" in row for row in rows)
+    assert len({len(line) for line in text.splitlines()}) == 1
     write_json(tmp_path / "both.json", [result, result])
     assert len(json.loads((tmp_path / "both.json").read_text())) == 2
+
+
+def test_networks_of_one_name_are_told_apart(result: Result) -> None:
+    other = replace(result, model={**result.model, "hash": "f00df00d"})
+    assert labels([result, result]) == ["haf-colours"] * 2
+    assert labels([result, other]) == ["haf-colours c0105", "haf-colours f00df0"]
+
+
+def test_differences_are_told_with_their_interval_over_the_same_queries(result: Result) -> None:
+    worse = replace(result, each={"recall@1": np.array([1.0, 0.0, 0.0, 0.0])})
+    assert difference_lines([result]) == []
+    assert difference_lines([result, worse]) == [
+        "haf-colours - haf-colours, recall@1, same queries: -50.00 [-100.0, +0.0] points"
+    ]
 
 
 def test_figures_come_as_png_and_svg(result: Result, tmp_path: Path) -> None:
@@ -97,14 +130,68 @@ def test_figures_come_as_png_and_svg(result: Result, tmp_path: Path) -> None:
 def test_a_gallery_shows_wrong_answers_first_and_loads_nothing(
     result: Result, tmp_path: Path
 ) -> None:
-    page = write_gallery(tmp_path / "gallery", result).read_text()
-    sections = re.findall(r"<section>(.*?)</section>", page, re.DOTALL)
-    assert len(sections) == 4
-    assert 'class="right"' not in sections[0]
-    assert "000007_pitch1_yaw9.jpg" in sections[0]
-    assert "1, right" in sections[1]
+    (written,) = write_galleries(tmp_path / "gallery", [result])
+    page = written.read_text()
+    sections = re.findall(r'<section class="(\w+)">(.*?)</section>', page, re.DOTALL)
+    assert [kind for kind, _ in sections] == ["failed", "found", "found", "found"]
+    assert 'class="right"' not in sections[0][1]
+    assert "000007_pitch1_yaw9.jpg: the database holds no right photo" in sections[0][1]
+    assert re.search(r"1 ✓ right · 6 m · 0\.\d{3}", sections[1][1])
+    assert re.search(r"3 ✗ wrong · \d+ m · \d\.\d{3}", sections[1][1])
     assert "1 of 4 queries have a wrong first answer" in page
+    assert "#only:checked ~ main .found { display: none; }" in page
     assert not re.search(r"""(src|href)=["'](?!data:)""", page)
+
+
+def test_a_gallery_shows_what_should_have_been_found(result: Result, tmp_path: Path) -> None:
+    wrong = replace(
+        result,
+        ranking=np.full((4, 1), 5),
+        right=np.zeros((4, 1), dtype=np.bool_),
+        first_right=np.array([30, 2, 0, -1]),
+    )
+    (written,) = write_galleries(tmp_path / "gallery", [wrong])
+    first, second = re.findall(r"<section.*?</section>", written.read_text(), re.DOTALL)[:2]
+    assert "the first right photo has rank 31" in first
+    assert "should be found · 6 m<br>000000_pitch1_yaw1.jpg" in first
+    assert "the first right photo has rank 3" in second
+    assert "should be found" not in second
+
+
+def test_several_networks_have_a_gallery_each(result: Result, tmp_path: Path) -> None:
+    other = replace(result, model={**result.model, "hash": "f00df00d"})
+    assert [path.parent.name for path in write_galleries(tmp_path, [result, other])] == [
+        "haf-colours c0105",
+        "haf-colours f00df0",
+    ]
+
+
+def test_a_gallery_shows_the_crop_that_the_network_saw(tmp_path: Path) -> None:
+    root = small_sets.oxford(tmp_path)
+    pages = []
+    for query in ("full", "tight"):
+        benchmark = load("oxford5k", root, {"query": query})
+        if query == "tight":
+            crop = BoxCrop(0, 0, 50, 200)
+            queries = tuple(replace(picture, crop=crop) for picture in benchmark.queries)
+            benchmark = replace(benchmark, queries=queries)
+        found = evaluate(benchmark, small_sets.ColourNetwork(), cache=tmp_path / "cache")
+        (written,) = write_galleries(tmp_path / query, [found])
+        pages.append(written.read_text())
+    sizes = []
+    for page in pages:
+        coded = re.search(r'class="query"><img src="data:image/jpeg;base64,([^"]+)"', page)
+        assert coded
+        with Pillow.open(io.BytesIO(base64.b64decode(coded[1]))) as image:
+            sizes.append(image.size)
+    assert sizes == [(200, 160), (50, 200)]
+
+
+def test_each_crop_of_a_query_is_shown(tmp_path: Path) -> None:
+    benchmark = load("sf0", small_sets.san_francisco(tmp_path), {"query": "crops"})
+    found = evaluate(benchmark, small_sets.ColourNetwork(), cache=tmp_path / "cache")
+    (written,) = write_galleries(tmp_path / "gallery", [found])
+    assert written.read_text().count("query, crop 3 of 3") == 3
 
 
 def test_names_in_a_gallery_are_text_whatever_they_hold(tmp_path: Path) -> None:
@@ -117,7 +204,7 @@ def test_names_in_a_gallery_are_text_whatever_they_hold(tmp_path: Path) -> None:
         + f"queries/{name},52,0.1\n"
     )
     found = evaluate(load("folder", root), small_sets.ColourNetwork(), cache=tmp_path / "cache")
-    page = write_gallery(tmp_path / "gallery", found).read_text()
+    page = write_galleries(tmp_path / "gallery", [found])[0].read_text()
     assert "<b>x" not in page
     assert "&lt;b&gt;x&amp;.png" in page
 
@@ -146,6 +233,14 @@ def test_table_1_has_the_papers_numbers_beside_ours_and_invents_none(tmp_path: P
     assert {row[2] for row in rows} == {"not available"}  # no NetVLAD was given
     assert "\\begin{tabular}" in (tmp_path / "out" / "table1.tex").read_text()
     assert len(TABLE_1) == 6
+
+
+def test_table_1_compares_whitened_vectors_of_one_size(tmp_path: Path) -> None:
+    for number in range(12):
+        small_sets.draw(tmp_path / "town" / f"{number}.png", 50 + number)
+    whitened = replace(setup(tmp_path), whiten_on=[tmp_path / "town"], dimension=9)
+    reproduce("table1", tmp_path / "out", whitened)
+    assert "(9-D) |" in (tmp_path / "out" / "table1.md").read_text()
 
 
 def test_table_2_sweeps_the_level_weights_of_what_is_there(tmp_path: Path) -> None:
@@ -205,25 +300,96 @@ def test_unknown_parts_and_missing_photos_are_refused(tmp_path: Path) -> None:
 
 @pytest.fixture
 def app(monkeypatch: pytest.MonkeyPatch) -> typer.Typer:
-    monkeypatch.setattr(Describer, "open", lambda name, **_: LookingNetwork())
+    def opened(name: str) -> LookingNetwork:
+        network = LookingNetwork()
+        network.name, network.hash = name, name
+        return network
+
+    monkeypatch.setattr(Describer, "open", opened)
     made = typer.Typer()
     command.register(made)
     return made
 
 
+@pytest.mark.parametrize(
+    ("given", "spread"),
+    [
+        ("--compare a b --json x", "--compare a --compare b --json x"),
+        ("--model m --compare=a b c", "--model m --compare=a --compare b --compare c"),
+        ("--compare a --compare b c", "--compare a --compare b --compare c"),
+        ("--root r stray", "--root r stray"),
+        ("--compare", "--compare"),
+    ],
+)
+def test_a_list_of_names_stands_for_a_repeated_option(given: str, spread: str) -> None:
+    assert command.spread(given.split(), "--compare") == spread.split()
+
+
 def test_the_command_measures_a_folder_and_writes_json(app: typer.Typer, tmp_path: Path) -> None:
     root = small_sets.folder(tmp_path)
     arguments = ["evaluate", "--benchmark", "folder", "--root", str(root), "--tolerance", "25"]
-    arguments += ["--json", str(tmp_path / "out.json"), "--model", "haf"]
-    arguments += ["--compare", "haf", "--figure", str(tmp_path / "f.png")]
+    arguments += ["--compare", "haf", "netvlad", "--figure", str(tmp_path / "f.png")]
+    arguments += ["--json", str(tmp_path / "out.json")]
     arguments += ["--gallery", str(tmp_path / "gallery"), "--cache", str(tmp_path / "cache")]
     done = CliRunner().invoke(app, arguments)
     assert done.exit_code == 0, done.output
-    assert "| haf-colours | 108 | 100.00 |" in done.stdout
+    assert re.search(r"\| haf +\| 108 +\| 100\.00 \[100\.0, 100\.0\] \|", done.stdout)
+    assert "netvlad - haf, recall@1, same queries: +0.00 [+0.0, +0.0] points" in done.stdout
     assert "positives: within 25 m" in done.stdout
-    assert json.loads((tmp_path / "out.json").read_text())[0]["recall@1"] == 1.0
+    content = json.loads((tmp_path / "out.json").read_text())
+    assert [part["model"]["name"] for part in content] == ["haf", "netvlad"]
+    assert content[0]["recall@1"] == 1.0
     assert (tmp_path / "f.svg").is_file()
-    assert (tmp_path / "gallery" / "haf-colours" / "index.html").is_file()
+    assert (tmp_path / "gallery" / "netvlad" / "index.html").is_file()
+    assert f"wrote {tmp_path / 'out.json'}" in done.stderr
+
+
+def test_without_names_the_shipped_network_is_measured_alone(
+    app: typer.Typer, tmp_path: Path
+) -> None:
+    arguments = ["evaluate", "--benchmark", "folder", "--root", str(small_sets.folder(tmp_path))]
+    arguments += ["--json", str(tmp_path / "out.json"), "--cache", str(tmp_path / "cache")]
+    assert CliRunner().invoke(app, arguments).exit_code == 0
+    assert json.loads((tmp_path / "out.json").read_text())["model"]["name"] == "haf"
+
+
+def test_the_command_fits_keeps_and_applies_a_whitening(app: typer.Typer, tmp_path: Path) -> None:
+    root = small_sets.folder(tmp_path / "set")
+    for number in range(12):
+        small_sets.draw(tmp_path / "town" / f"{number}.png", 50 + number)
+    arguments = ["evaluate", "--benchmark", "folder", "--root", str(root)]
+    arguments += ["--cache", str(tmp_path / "cache"), "--json", str(tmp_path / "out.json")]
+    fitted = [*arguments, "--whiten-on", str(tmp_path / "town"), "--dimension", "6"]
+    done = CliRunner().invoke(app, [*fitted, "--save-whitening", str(tmp_path / "w.npz")])
+    assert done.exit_code == 0, done.output
+    first = json.loads((tmp_path / "out.json").read_text())
+    assert first["model"]["dimension"] == 6
+    again = CliRunner().invoke(app, [*arguments, "--whitening", str(tmp_path / "w.npz")])
+    assert again.exit_code == 0, again.output
+    second = json.loads((tmp_path / "out.json").read_text())
+    assert second["recall curve"] == first["recall curve"]
+    assert second["protocol"] == first["protocol"]
+    both = CliRunner().invoke(app, [*fitted, "--compare", "haf", "crn"])
+    assert both.exit_code == 0, both.output
+    assert len(json.loads((tmp_path / "out.json").read_text())) == 2
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        (["--dimension", "6"], "--dimension 6 keeps the first, strongest, of whitened"),
+        (["--whiten-on", "a", "--whitening", "b"], "name one"),
+        (["--save-whitening", "w.npz"], "--save-whitening keeps what --whiten-on fits"),
+        (["--whitening", "w.npz", "--compare", "a", "b"], "belongs to one network"),
+    ],
+)
+def test_whitening_options_that_contradict_are_refused(
+    app: typer.Typer, tmp_path: Path, more: list[str], message: str
+) -> None:
+    arguments = ["evaluate", "--benchmark", "folder", "--root", str(tmp_path), *more]
+    done = CliRunner().invoke(app, arguments)
+    assert isinstance(done.exception, EvaluationError)
+    assert message in str(done.exception)
 
 
 def test_the_commands_list_check_and_reproduce(app: typer.Typer, tmp_path: Path) -> None:

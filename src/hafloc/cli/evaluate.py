@@ -1,15 +1,14 @@
 """`hafloc evaluate`, `hafloc datasets`, `hafloc reproduce`: measure networks on benchmarks."""
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperCommand
 
 from hafloc.cli.progress import bar
 from hafloc.errors import EvaluationError
-
-if TYPE_CHECKING:
-    pass
 
 SOMETHING_WRONG = 1
 
@@ -25,24 +24,56 @@ Root = Annotated[Path, typer.Argument(help="Folder of the data set.", metavar="D
 Cache = Annotated[
     Path | None, typer.Option(help="Where vectors are kept; by default in ~/.cache/hafloc.")
 ]
+WhitenOn = Annotated[
+    str | None,
+    typer.Option(
+        metavar="DIR[,DIR]",
+        help="Fit a PCA whitening on these photos, unrelated to the benchmark, and apply it.",
+    ),
+]
+Dimension = Annotated[int | None, typer.Option(min=1, help="How many whitened dimensions to keep.")]
 
 
 def register(app: typer.Typer) -> None:
     """Add the commands to the application."""
-    app.command("evaluate")(evaluate)
+    app.command("evaluate", cls=SeveralNames)(evaluate)
     app.add_typer(datasets, name="datasets")
     app.command("reproduce")(reproduce)
+
+
+class SeveralNames(TyperCommand):
+    """Lets `--compare a b c` stand for `--compare a --compare b --compare c`."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        return super().parse_args(ctx, spread(args, "--compare"))
+
+
+def spread(args: Sequence[str], option: str) -> list[str]:
+    """The arguments with `option` before each of the plain words that follow it."""
+    out: list[str] = []
+    taking = False
+    for word in args:
+        if word.startswith("-"):
+            taking = word.partition("=")[0] == option
+        elif taking and out[-1] != option:
+            out.append(option)
+        out.append(word)
+    return out
 
 
 def evaluate(
     benchmark: Annotated[str, typer.Option(help="Its name; see hafloc datasets list.")],
     root: Annotated[Path, typer.Option(help="Folder of the data set; the index for `index`.")],
     model: Annotated[
-        str, typer.Option(help="Checkpoint: a shipped name, a file, or onnx:FILE.")
-    ] = "haf",
+        str | None,
+        typer.Option(help="Checkpoint: a shipped name, a file, or onnx:FILE.", show_default="haf"),
+    ] = None,
     compare: Annotated[
         list[str] | None,
-        typer.Option(help="Further checkpoints for one table and figure; repeatable."),
+        typer.Option(
+            help="Checkpoints for one table and one figure: --compare haf runs/a.safetensors …",
+            metavar="MODEL…",
+        ),
     ] = None,
     tolerance: Annotated[
         float | None, typer.Option(min=0, help="Metres within which an answer is right.")
@@ -57,45 +88,86 @@ def evaluate(
     gallery: Annotated[
         Path | None, typer.Option(help="Write an HTML page of queries and answers to this folder.")
     ] = None,
+    whiten_on: WhitenOn = None,
     whitening: Annotated[
-        Path | None, typer.Option(help="A whitening (.npz) to apply to all vectors.")
+        Path | None, typer.Option(help="Apply the whitening that --save-whitening wrote.")
     ] = None,
-    dimensions: Annotated[
-        int | None, typer.Option(min=1, help="How many whitened dimensions to keep.")
+    save_whitening: Annotated[
+        Path | None, typer.Option(help="Keep what --whiten-on fitted, as .npz.")
     ] = None,
+    dimension: Dimension = None,
     cache: Cache = None,
 ) -> None:
     """Measure networks on a benchmark, under its protocol."""
     from hafloc import evaluate as rooms
     from hafloc.describe import Describer
 
+    names = list(dict.fromkeys([*([model] if model else []), *(compare or ())])) or ["haf"]
+    _check_whitening(names, whiten_on, whitening, save_whitening, dimension)
     chosen = _options(options)
     if tolerance is not None:
         chosen["tolerance"] = str(tolerance)
     loaded = rooms.load(benchmark, root, chosen)
-    fitted = rooms.BenchmarkWhitening.load(whitening) if whitening else None
+    kept = rooms.BenchmarkWhitening.load(whitening) if whitening else None
     results = []
-    for name in (model, *(compare or ())):
+    for network in [Describer.open(name) for name in names]:
         with bar() as progress:
+            if whiten_on:
+                kept = rooms.fit_whitening(
+                    network,
+                    _folders(whiten_on),
+                    cache or rooms.cache_folder(),
+                    progress,
+                    dimension=dimension,
+                    evaluated=(*loaded.database, *loaded.queries),
+                )
             result = rooms.evaluate(
                 loaded,
-                Describer.open(name),
+                network,
                 cache=cache,
-                whitening=fitted,
-                dimensions=dimensions,
+                whitening=kept,
+                dimension=dimension,
                 progress=progress,
             )
         results.append(result)
-        if gallery:
-            folder = gallery / result.name if compare else gallery
-            typer.echo(f"gallery: {rooms.write_gallery(folder, result)}", err=True)
+    if save_whitening and kept:
+        kept.save(save_whitening)
     typer.echo(rooms.table(results), nl=False)
-    typer.echo()
+    typer.echo("".join(f"\n{line}" for line in rooms.difference_lines(results)))
     typer.echo("\n".join(rooms.protocol_lines(results[0])))
+    written = rooms.write_galleries(gallery, results) if gallery else []
     if json_file:
-        rooms.write_json(json_file, results)
+        written.append(rooms.write_json(json_file, results))
     if figure:
-        rooms.write_figure(rooms.draw(results), figure)
+        written += rooms.write_figure(rooms.draw(results), figure)
+    for path in written:
+        typer.echo(f"wrote {path}", err=True)
+
+
+def _check_whitening(
+    names: Sequence[str],
+    whiten_on: str | None,
+    whitening: Path | None,
+    save_whitening: Path | None,
+    dimension: int | None,
+) -> None:
+    if whiten_on and whitening:
+        raise EvaluationError("--whiten-on fits a whitening and --whitening brings one; name one")
+    if dimension and not (whiten_on or whitening):
+        raise EvaluationError(
+            f"--dimension {dimension} keeps the first, strongest, of whitened dimensions; add "
+            "--whiten-on DIR with photos unrelated to the benchmark"
+        )
+    if save_whitening and not whiten_on:
+        raise EvaluationError("--save-whitening keeps what --whiten-on fits; name its folders")
+    if len(names) > 1 and (save_whitening or whitening):
+        raise EvaluationError(
+            "a whitening file belongs to one network; leave --compare out, or use --whiten-on"
+        )
+
+
+def _folders(text: str) -> list[Path]:
+    return [Path(part.strip()) for part in text.split(",") if part.strip()]
 
 
 def _options(given: list[str] | None) -> dict[str, str]:
@@ -159,6 +231,8 @@ def reproduce(
     photo: Annotated[
         list[Path] | None, typer.Option(help="Photos for the heat maps of fig1; repeatable.")
     ] = None,
+    whiten_on: WhitenOn = None,
+    dimension: Dimension = None,
     cache: Cache = None,
 ) -> None:
     """Write a table or figure of the paper, its numbers beside ours."""
@@ -166,8 +240,12 @@ def reproduce(
     from hafloc.evaluate import Setup
     from hafloc.evaluate import reproduce as write
 
-    networks: list[Describer] = [Describer.open(name) for name in model or ["haf"]]
+    networks = [Describer.open(name) for name in model or ["haf"]]
+    _check_whitening([], whiten_on, None, None, dimension)
+    setup = Setup(
+        data, networks, photo or (), cache, _folders(whiten_on) if whiten_on else (), dimension
+    )
     with bar() as progress:
-        written = write(part, out, Setup(data, networks, photo or (), cache), progress)
+        written = write(part, out, setup, progress)
     for path in written:
         typer.echo(path)

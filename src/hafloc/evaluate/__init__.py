@@ -3,11 +3,13 @@
 from hafloc.evaluate.benchmark import Benchmark, Picture, Truth
 from hafloc.evaluate.catalogue import CATALOGUE, DataSet, data_set, load
 from hafloc.evaluate.data_sets import Finding, check, prepare
-from hafloc.evaluate.engine import Result, cache_folder, evaluate
-from hafloc.evaluate.gallery import write_gallery
+from hafloc.evaluate.engine import Result, cache_folder, difference, evaluate
+from hafloc.evaluate.gallery import write_galleries
 from hafloc.evaluate.report import (
     as_json,
+    difference_lines,
     draw,
+    labels,
     make_folder,
     protocol_lines,
     table,
@@ -15,7 +17,7 @@ from hafloc.evaluate.report import (
     write_json,
 )
 from hafloc.evaluate.reproduce import PARTS, Setup, reproduce
-from hafloc.evaluate.whitening import BenchmarkWhitening
+from hafloc.evaluate.whitening import BenchmarkWhitening, fit_whitening
 
 __all__ = [
     "CATALOGUE",
@@ -32,8 +34,12 @@ __all__ = [
     "cache_folder",
     "check",
     "data_set",
+    "difference",
+    "difference_lines",
     "draw",
     "evaluate",
+    "fit_whitening",
+    "labels",
     "load",
     "make_folder",
     "prepare",
@@ -41,6 +47,6 @@ __all__ = [
     "reproduce",
     "table",
     "write_figure",
-    "write_gallery",
+    "write_galleries",
     "write_json",
 ]

@@ -14,6 +14,8 @@ from hafloc.evaluate.protocol import BoxCrop, Ints, Resize, SquareCrop
 from hafloc.photos import Image, read
 
 Search = Callable[[NDArray[np.float32], int], tuple[Ints, NDArray[np.float32]]]
+# Metres between a query and a database row.
+Metres = Callable[[int, int], float]
 _TURNS = {
     90: Pillow.Transpose.ROTATE_270,
     180: Pillow.Transpose.ROTATE_180,
@@ -92,7 +94,8 @@ class Benchmark:
     there is one). `measure`: "recall" at N within the first `depth`, or "ap" over whole lists.
     `reach` places are searched (None: all) and go through `arrange` before scoring. `search`
     takes the place of describing the `database`: unit vectors to rows and similarities, best
-    first, for vectors of the checkpoint `model_hash`. `protocol` says all choices in words.
+    first, for vectors of the checkpoint `model_hash`. `metres` tells how far apart a query and a
+    database row are, None where nothing has a position. `protocol` says all choices in words.
     """
 
     name: str
@@ -107,6 +110,7 @@ class Benchmark:
     arrange: Callable[[Ints], Ints] = as_ranked
     search: Search | None = None
     model_hash: str | None = None
+    metres: Metres | None = None
 
     def __post_init__(self) -> None:
         if not any(len(rows) for truth in self.truths.values() for rows in truth.positives):

@@ -39,6 +39,7 @@ _LANDMARKS_LICENCE = "photos of Flickr users; for research"
 _OXFORD_LAYOUT = "gnd_{0}.mat, gnd_{0}.pkl or gt_files/; the .jpg anywhere below"
 _QUERY = {"query": ("full", "crop", "tight", "cirtorch"), "size": ("as-is", "1024")}
 _REVISITED = {"query": ("tight", "cirtorch", "full", "crop"), "size": ("as-is", "1024")}
+_UNANSWERABLE = {"unanswerable": ("counted", "left-out")}
 _OXFORD = "https://www.robots.ox.ac.uk/~vgg/data/oxbuildings/"
 _PARIS = "https://www.robots.ox.ac.uk/~vgg/data/parisbuildings/"
 _REVISIT = "http://cmp.felk.cvut.cz/revisitop/"
@@ -160,7 +161,10 @@ CATALOGUE: Mapping[str, DataSet] = {
         "database/ and queries/ (or images/, each photo against the others); positions from "
         "positions.csv, file names or EXIF",
         load_folder,
-        {name: (_FREE,) for name in ("tolerance", "positions", "heading", "apart", "pairs")},
+        {
+            **{name: (_FREE,) for name in ("tolerance", "positions", "heading", "apart", "pairs")},
+            **_UNANSWERABLE,
+        },
     ),
     "index": DataSet(
         "Your own index",
@@ -169,7 +173,10 @@ CATALOGUE: Mapping[str, DataSet] = {
         "any",
         "an index, a .gpkg file; the queries are another folder",
         load_index,
-        {name: (_FREE,) for name in ("queries", "tolerance", "positions", "heading")},
+        {
+            **{name: (_FREE,) for name in ("queries", "tolerance", "positions", "heading")},
+            **_UNANSWERABLE,
+        },
     ),
 }
 

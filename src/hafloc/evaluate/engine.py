@@ -34,26 +34,50 @@ SHOWN = 10  # candidates a query that a gallery shows
 class Result:
     """A network's scores on a benchmark, and all that it takes to compare them.
 
-    `scores` by name, such as "recall@1" or "mAP"; `curve` recall@1…N, empty for mAP; `threshold`
-    from the similarity of each query's best candidate, else None. `ranking` `[Q, 10]`, with -1 for
-    empty places, and `right` `[Q, 10]` are for looking at.
+    `scores` by name, such as "recall@1" or "mAP"; `intervals` the 95 % bounds of those that are
+    means over queries, `each` `[Q]` what those are means of, NaN where a query is left out;
+    `curve` recall@1…N, empty for mAP; `threshold` from the similarity of each query's best
+    candidate, else None. For looking at: `ranking` `[Q, 10]`, with -1 for empty places; `right` and
+    `distances` (of vectors) `[Q, 10]`; `first_right` `[Q]`, the rank of the first right answer from
+    0, or -1.
     """
 
     benchmark: Benchmark
     model: Mapping[str, Any]
     scores: Mapping[str, float]
+    intervals: Mapping[str, tuple[float, float]]
+    each: Mapping[str, NDArray[np.float64]]
     curve: NDArray[np.float64]
     threshold: metrics.ThresholdCurve | None
     protocol: Mapping[str, str]
     provenance: Mapping[str, Any]
     ranking: Ints
     right: NDArray[np.bool_]
+    distances: Floats
+    first_right: Ints
 
     @property
     def name(self) -> str:
         """The network's name; of one in a file, the file's."""
         name = str(self.model["name"])
         return Path(name).stem if name.startswith("onnx:") else name
+
+
+def difference(result: Result, other: Result, score: str) -> tuple[float, float, float]:
+    """By how much `result` is better than `other`, and the 95 % bounds of that.
+
+    Both answer the same queries, so what makes a query hard for both cancels out. Raises
+    EvaluationError where the queries differ in number, or one of them has no such score.
+    """
+    both = [one.each.get(score) for one in (result, other)]
+    if both[0] is None or both[1] is None or len(both[0]) != len(both[1]):
+        raise EvaluationError(
+            f"{score} of {result.name} and {other.name} cannot be compared query by query; "
+            "measure both on the same benchmark"
+        )
+    each = both[0] - both[1]
+    low, high = metrics.bootstrap_interval(each[:, None])
+    return float(np.nanmean(each)), float(low[0]), float(high[0])
 
 
 def cache_folder() -> Path:
@@ -68,12 +92,12 @@ def evaluate(
     *,
     cache: Path | None = None,
     whitening: BenchmarkWhitening | None = None,
-    dimensions: int | None = None,
+    dimension: int | None = None,
     progress: Progress | None = None,
 ) -> Result:
     """Describe what is not in the cache folder, search exactly, score.
 
-    `whitening` is applied to all vectors and cut to `dimensions`. Raises EvaluationError naming
+    `whitening` is applied to all vectors and cut to `dimension`. Raises EvaluationError naming
     the file that cannot be used.
     """
     progress, folder = progress or Silent(), cache or cache_folder()
@@ -82,8 +106,7 @@ def evaluate(
             f"the index was made with checkpoint {benchmark.model_hash}, not with "
             f"{network.name} ({network.hash}); use the one it was made with"
         )
-    if whitening is not None and benchmark.search is not None:
-        raise EvaluationError("an index keeps its vectors as they are; leave the whitening out")
+    _check_whitening(benchmark, network, whitening, dimension)
     started = time.monotonic()
     queries, new = describe_pictures(network, benchmark.queries, folder, progress, "queries")
     database = np.empty((0, network.dimension), dtype=np.float32)
@@ -93,15 +116,18 @@ def evaluate(
         )
         new += added
     if whitening is not None:
-        queries, database = (whitening.apply(part, dimensions) for part in (queries, database))
+        queries, database = (whitening.apply(part, dimension) for part in (queries, database))
     described = time.monotonic()
     progress.start("searching", 1)
     found, similarities = _search(benchmark, database, sum_scores(queries, benchmark.crops))
     ranking = benchmark.arrange(found)
     progress.advance(1)
-    scores, curve, threshold = _score(benchmark, ranking, _best(ranking, found, similarities))
     shown = ranking[:, :SHOWN]
+    close = _similarities_of(shown, found, similarities)
+    scores, each, curve, threshold = _score(benchmark, ranking, close)
+    intervals = _intervals(each)
     main = next(iter(benchmark.truths.values()))
+    first = metrics.first_hits(metrics.find_hits(ranking, main.positives))
     return Result(
         benchmark=benchmark,
         model={
@@ -111,12 +137,16 @@ def evaluate(
             "dimension": queries.shape[1],
         },
         scores=scores,
+        intervals=intervals,
+        each=each,
         curve=curve,
         threshold=threshold,
         protocol={
             **benchmark.protocol,
             "network's images": f"longer side at most {network.longer_side} px",
             "vectors": _vector_words(queries.shape[1], whitening),
+            "intervals": f"{100 * metrics.CONFIDENCE:g} %, bootstrap over queries "
+            f"({metrics.RESAMPLES:,} draws), as if queries were independent",
         },
         provenance={
             "hafloc": __version__,
@@ -132,11 +162,38 @@ def evaluate(
         },
         ranking=shown,
         right=metrics.find_hits(shown, main.positives),
+        # Of several crops, the root of their mean square.
+        distances=np.sqrt(2 - 2 * np.clip(close / benchmark.crops, -1, 1)),
+        first_right=np.where(first < ranking.shape[1], first, -1),
     )
 
 
+def _check_whitening(
+    benchmark: Benchmark,
+    network: Network,
+    whitening: BenchmarkWhitening | None,
+    dimension: int | None,
+) -> None:
+    if whitening is None:
+        if dimension is not None:
+            raise EvaluationError(
+                f"only whitened vectors can be cut to {dimension:,} dimensions, whose first are "
+                "the strongest; add a whitening"
+            )
+        return
+    if benchmark.search is not None:
+        raise EvaluationError("an index keeps its vectors as they are; leave the whitening out")
+    if whitening.model not in (None, network.hash):
+        raise EvaluationError(
+            f"the whitening was fitted for checkpoint {whitening.model}, not for {network.name} "
+            f"({network.hash}); fit one for it"
+        )
+
+
 def _vector_words(dimension: int, whitening: BenchmarkWhitening | None) -> str:
-    how = "the network's own" if whitening is None else "whitened by a PCA of unrelated images"
+    how = "the network's own"
+    if whitening is not None:
+        how = f"the first whitened of {len(whitening.mean):,}, by a PCA of {whitening.sample}"
     return f"{dimension:,} dimensions, unit length, {how}"
 
 
@@ -146,37 +203,58 @@ def _search(benchmark: Benchmark, database: Floats, queries: Floats) -> tuple[In
     return search(database, queries, benchmark.reach)
 
 
-def _best(ranking: Ints, found: Ints, similarities: Floats) -> Floats:
-    """The similarity of each query's first candidate `[Q]`; the least there is for none."""
-    none = np.full(len(ranking), np.finfo(np.float32).min, dtype=np.float32)
-    if not ranking.shape[1]:
-        return none
-    at = (found == ranking[:, :1]).argmax(axis=1)
-    best = np.take_along_axis(similarities, at[:, None], axis=1)[:, 0]
-    return np.where(ranking[:, 0] >= 0, best, none)
+def _similarities_of(shown: Ints, found: Ints, similarities: Floats) -> Floats:
+    """The similarity of each candidate of `shown` `[Q, S]`; the least there is in empty places."""
+    out = np.full(shown.shape, np.finfo(np.float32).min, dtype=np.float32)
+    for place in range(shown.shape[1]):
+        at = (found == shown[:, place, None]).argmax(axis=1)
+        values = np.take_along_axis(similarities, at[:, None], axis=1)[:, 0]
+        out[:, place] = np.where(shown[:, place] >= 0, values, out[:, place])
+    return out
 
 
 def _score(
-    benchmark: Benchmark, ranking: Ints, best: Floats
-) -> tuple[dict[str, float], NDArray[np.float64], metrics.ThresholdCurve | None]:
+    benchmark: Benchmark, ranking: Ints, close: Floats
+) -> tuple[
+    dict[str, float],
+    dict[str, NDArray[np.float64]],
+    NDArray[np.float64],
+    metrics.ThresholdCurve | None,
+]:
     if benchmark.measure == "ap":
-        return _score_lists(benchmark, ranking), np.empty(0), None
+        scores, each = _score_lists(benchmark, ranking)
+        return scores, each, np.empty(0), None
     hits = metrics.find_hits(ranking, benchmark.truths[""].positives)
     curve = metrics.recall_curve(hits, benchmark.depth)
-    threshold = metrics.threshold_curve(best, metrics.first_hits(hits) == 0)
+    first = metrics.first_hits(hits)
+    each = {f"recall@{n}": (first < min(n, hits.shape[1])).astype(float) for n in RECALLS}
+    best = close[:, 0] if close.shape[1] else np.zeros(len(close), dtype=np.float32)
+    threshold = metrics.threshold_curve(best, first == 0)
     scores = {f"recall@{n}": float(curve[n - 1]) for n in RECALLS}
     scores["threshold area"] = threshold.area
     scores["recall at 100 % precision"] = threshold.sure_recall
-    return scores, curve, threshold
+    return scores, each, curve, threshold
 
 
-def _score_lists(benchmark: Benchmark, ranking: Ints) -> dict[str, float]:
-    scores = {}
+def _score_lists(
+    benchmark: Benchmark, ranking: Ints
+) -> tuple[dict[str, float], dict[str, NDArray[np.float64]]]:
+    scores, each = {}, {}
     for name, truth in benchmark.truths.items():
         if not any(len(rows) for rows in truth.positives):
             continue
         score = metrics.score_retrieval(ranking, truth.positives, truth.junk)
         suffix = f" {name}" if name else ""
-        scores[f"mAP{suffix}"] = score.mean_ap
-        scores |= {f"mP@{k}{suffix}": value for k, value in score.precision_at.items()}
-    return scores
+        scores[f"mAP{suffix}"], each[f"mAP{suffix}"] = score.mean_ap, score.each
+        for k, value in score.precision_at.items():
+            scores[f"mP@{k}{suffix}"] = value
+            each[f"mP@{k}{suffix}"] = score.each_precision_at[k]
+    return scores, each
+
+
+def _intervals(each: Mapping[str, NDArray[np.float64]]) -> dict[str, tuple[float, float]]:
+    low, high = metrics.bootstrap_interval(np.column_stack(list(each.values())))
+    return {
+        name: (float(below), float(above))
+        for name, below, above in zip(each, low, high, strict=True)
+    }

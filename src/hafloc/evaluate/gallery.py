@@ -1,12 +1,13 @@
-"""A page of queries with their nearest photos, right and wrong, to look at."""
+"""Pages of queries with their nearest photos, right and wrong, to look at."""
 
 import html
+from collections.abc import Sequence
 from pathlib import Path
 from string import Template
 
 from hafloc.evaluate.benchmark import Picture
 from hafloc.evaluate.engine import Result
-from hafloc.evaluate.report import make_folder
+from hafloc.evaluate.report import labels, make_folder
 from hafloc.files import write_whole
 from hafloc.show.thumbnails import Thumbnails
 
@@ -17,12 +18,18 @@ _MOST_BYTES = 40_000_000
 
 _STYLE = """
 body { font: 15px/1.4 system-ui, sans-serif; margin: 2rem; color: #1d2329; background: #fff; }
-section { display: flex; gap: .6rem; margin: 0 0 1.4rem; overflow-x: auto; }
+label { cursor: pointer; }
+#only:checked ~ main .found { display: none; }
+section { margin: 0 0 1.2rem; border-top: 1px solid #d5d9de; padding-top: .5rem; }
+h2 { font-size: 14px; margin: 0 0 .4rem; font-weight: 600; overflow-wrap: anywhere; }
+.photos { display: flex; gap: .6rem; overflow-x: auto; }
 figure { margin: 0; width: 200px; flex: none; }
 img, .none { width: 200px; height: 150px; object-fit: contain; background: #eef0f2;
   border: 4px solid transparent; box-sizing: border-box; }
 .none { padding: .6rem; font-size: 12px; overflow: hidden; }
-.right img { border-color: #14804a; } .wrong img { border-color: #b3261e; }
+.right img { border: 4px solid #14804a; } .wrong img { border: 4px dashed #b3261e; }
+.missed { margin-left: .8rem; padding-left: .8rem; border-left: 1px solid #d5d9de; }
+.missed img { border: 4px double #14804a; }
 figcaption { font-size: 12px; overflow-wrap: anywhere; }
 dt { font-weight: 600; } dd { margin: 0 0 .3rem; }
 """
@@ -32,59 +39,123 @@ _PAGE = Template("""<!doctype html>
   content="default-src 'none'; img-src data:; style-src 'unsafe-inline'">
 <meta name="viewport" content="width=device-width">
 <title>$title</title><style>$style</style></head>
-<body><h1>$title</h1><p>$summary</p><details><summary>Protocol</summary><dl>$protocol</dl></details>
+<body><h1>$title</h1><p>$summary</p>
+<p>Left the query, then the nearest photos. ✓ solid frame: right; ✗ dashed frame: wrong. Below each:
+$caption. Where the first answer is wrong, the photo that should have been found stands last.</p>
+<details><summary>Protocol</summary><dl>$protocol</dl></details>
+<input type="checkbox" id="only"> <label for="only">only failures</label>
+<main>
 $rows
+</main>
 </body></html>
 """)
 
 
-def write_gallery(folder: Path, result: Result) -> Path:
-    """Write `folder/index.html`, the wrong answers first, at most 200 queries; returns its path.
+def write_galleries(folder: Path, results: Sequence[Result]) -> list[Path]:
+    """Write `folder/index.html`, of several networks each into a folder of its name; the pages.
 
-    Photos are thumbnails of the whole files within the page; one that cannot be shown has a
-    placeholder. Makes the folder. Raises OutputError.
+    Wrong answers come first, at most 200 queries. A thumbnail shows what the network saw of a
+    photo, such as the crop of a query; one that cannot be shown has a placeholder. Makes the
+    folders. Raises OutputError.
     """
-    wrong = [q for q in range(result.benchmark.query_count) if not result.right[q, :1].any()]
-    right = [q for q in range(result.benchmark.query_count) if q not in set(wrong)]
+    pages = []
+    for label, result in zip(labels(results), results, strict=True):
+        home = folder / label if len(results) > 1 else folder
+        make_folder(home)
+        write_whole(home / "index.html", _page(result).encode())
+        pages.append(home / "index.html")
+    return pages
+
+
+def _page(result: Result) -> str:
+    count = result.benchmark.query_count
+    wrong = [q for q in range(count) if result.first_right[q] != 0]
+    right = [q for q in range(count) if result.first_right[q] == 0]
     shown = (wrong + right)[:MOST_QUERIES]
     thumbnails = Thumbnails(_SIDE, _MOST_BYTES)
     rows = [_row(result, q, thumbnails) for q in shown]
     scores = ", ".join(f"{name} {100 * value:.1f}" for name, value in result.scores.items())
-    page = _PAGE.substitute(
+    metres = "metres from the query, " if result.benchmark.metres else ""
+    return _PAGE.substitute(
         title=html.escape(f"{result.benchmark.name}: {result.name}"),
         style=_STYLE,
         summary=html.escape(
-            f"{len(wrong):,} of {result.benchmark.query_count:,} queries have a wrong first "
-            f"answer; {len(shown):,} are shown, wrong ones first. {scores} (%)."
+            f"{len(wrong):,} of {count:,} queries have a wrong first answer; {len(shown):,} are "
+            f"shown, wrong ones first. {scores} (%)."
         ),
+        caption=f"{metres}distance of the vectors (0 the same, 1.41 nothing in common)",
         protocol="".join(
             f"<dt>{html.escape(what)}</dt><dd>{html.escape(how)}</dd>"
             for what, how in result.protocol.items()
         ),
         rows="\n".join(rows),
     )
-    make_folder(folder)
-    path = folder / "index.html"
-    write_whole(path, page.encode())
-    return path
 
 
 def _row(result: Result, q: int, thumbnails: Thumbnails) -> str:
     benchmark = result.benchmark
-    parts = [_figure(benchmark.queries[q * benchmark.crops], "query", "query", thumbnails)]
+    crops = benchmark.queries[q * benchmark.crops : (q + 1) * benchmark.crops]
+    parts = [
+        _figure(crop, "query", "query" + (f", crop {n} of {len(crops)}" if n else ""), thumbnails)
+        for n, crop in enumerate(crops, 1 if len(crops) > 1 else 0)
+    ]
     for rank, row in enumerate(result.ranking[q][:CANDIDATES]):
         if row >= 0:
-            verdict = "right" if result.right[q, rank] else "wrong"
-            picture = benchmark.database[row]
-            parts.append(_figure(picture, verdict, f"{rank + 1}, {verdict}", thumbnails))
-    return f"<section>{''.join(parts)}</section>"
+            mark = "✓ right" if result.right[q, rank] else "✗ wrong"
+            facts = [f"{rank + 1} {mark}", *_metres(result, q, row)]
+            facts.append(f"{result.distances[q, rank]:.3f}")
+            kind = "right" if result.right[q, rank] else "wrong"
+            parts.append(_figure(benchmark.database[row], kind, " · ".join(facts), thumbnails))
+    missed = _missed(result, q)
+    if missed is not None:
+        facts = ["should be found", *_metres(result, q, missed)]
+        parts.append(_figure(benchmark.database[missed], "missed", " · ".join(facts), thumbnails))
+    kind = "found" if result.first_right[q] == 0 else "failed"
+    return (
+        f'<section class="{kind}"><h2>{html.escape(crops[0].path.name)}: '
+        f'{_verdict(result, q)}</h2><div class="photos">{"".join(parts)}</div></section>'
+    )
+
+
+def _verdict(result: Result, q: int) -> str:
+    rank = int(result.first_right[q])
+    if rank >= 0:
+        return "right at once" if rank == 0 else f"the first right photo has rank {rank + 1:,}"
+    if len(_positives(result, q)):
+        return "no right photo among those that were looked at"
+    return "the database holds no right photo"
+
+
+def _missed(result: Result, q: int) -> int | None:
+    """The nearest right photo, where the first answer is wrong and none of those shown is right."""
+    positives = _positives(result, q)
+    if not len(positives) or 0 <= result.first_right[q] < CANDIDATES:
+        return None
+    metres = result.benchmark.metres
+    rows = [int(row) for row in positives]
+    return rows[0] if metres is None else min(rows, key=lambda row: metres(q, row))
+
+
+def _positives(result: Result, q: int) -> Sequence[int]:
+    truth = next(iter(result.benchmark.truths.values()))
+    return [int(row) for row in truth.positives[q]]
+
+
+def _metres(result: Result, q: int, row: int) -> list[str]:
+    metres = result.benchmark.metres
+    return [] if metres is None else [f"{metres(q, row):,.0f} m"]
 
 
 def _figure(picture: Picture, kind: str, caption: str, thumbnails: Thumbnails) -> str:
-    found = thumbnails.of(picture.path)
+    whole = picture.upright and not picture.turn and picture.crop is None
+    found = (
+        thumbnails.of(picture.path)
+        if whole
+        else thumbnails.of_pixels(f"{picture.path} {picture.recipe}", picture.pixels)
+    )
     if isinstance(found, str):
         content = f'<div class="none">{html.escape(found)}</div>'
     else:
-        content = f'<img src="{thumbnails.uris[found]}" alt="" loading="lazy">'
-    text = f"{caption}<br>{html.escape(picture.path.name)}"
+        content = f'<img src="{thumbnails.uris[found]}" alt="{kind}" loading="lazy">'
+    text = f"{html.escape(caption)}<br>{html.escape(picture.path.name)}"
     return f'<figure class="{kind}">{content}<figcaption>{text}</figcaption></figure>'

@@ -1,4 +1,5 @@
-"""Scores of ranked lists: recall@N, average precision, precision at k, threshold curves.
+"""Scores of ranked lists: recall@N, average precision, precision at k, threshold curves, and how
+far each would scatter with other queries.
 
 A ranking is `[Q, K]` database rows, best first. Positives and junk are one array of database rows
 a query. Ranks count from 0.
@@ -15,6 +16,10 @@ from hafloc.errors import EvaluationError
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
+
+RESAMPLES = 5_000
+CONFIDENCE = 0.95
+_TABLE = 4_000_000  # drawn queries held at a time: 32 MB
 
 
 def find_hits(ranking: Ints, positives: Sequence[Ints]) -> Bools:
@@ -91,12 +96,13 @@ def precision_at(ranks: Ints, k: int) -> float:
 
 @dataclass(frozen=True, slots=True)
 class RetrievalScore:
-    """Means over the queries that have positives: `mean_ap`, mP@k by k; and each query's AP `[Q]`,
-    NaN where it has none."""
+    """Means over the queries that have positives: `mean_ap`, mP@k by k; and each query's AP `[Q]`
+    and precisions by k `[Q]`, NaN where it has none."""
 
     mean_ap: float
     precision_at: dict[int, float]
     each: Floats
+    each_precision_at: dict[int, Floats]
 
 
 def score_retrieval(
@@ -113,17 +119,52 @@ def score_retrieval(
     scored = [q for q, good in enumerate(positives) if len(good)]
     _some(len(scored))
     each = np.full(len(positives), np.nan)
-    precisions = np.zeros((len(scored), len(ks)))
-    for row, q in enumerate(scored):
+    precisions = {k: np.full(len(positives), np.nan) for k in ks}
+    for q in scored:
         each[q] = average_precision(ranking[q], positives[q], ignored[q])
         ranks = positive_ranks(ranking[q], positives[q], ignored[q])
-        precisions[row] = [precision_at(ranks, k) if len(ranks) else 0.0 for k in ks]
-    means = precisions.mean(axis=0)
+        for k in ks:
+            precisions[k][q] = precision_at(ranks, k) if len(ranks) else 0.0
     return RetrievalScore(
         mean_ap=float(np.nanmean(each)),
-        precision_at={k: float(value) for k, value in zip(ks, means, strict=True)},
+        precision_at={k: float(np.nanmean(values)) for k, values in precisions.items()},
         each=each,
+        each_precision_at=precisions,
     )
+
+
+def bootstrap_interval(
+    values: Floats,
+    seed: int = 0,
+    *,
+    resamples: int = RESAMPLES,
+    confidence: float = CONFIDENCE,
+) -> tuple[Floats, Floats]:
+    """Where the means of other queries of the same kind would lie: lower and upper bounds `[S]`.
+
+    `values` `[Q, S]` are S scores of each query, NaN where a score leaves it out; for two
+    networks on the same queries, their differences. Percentile bootstrap: Q queries are drawn
+    with replacement, all S scores from the same ones. It takes queries for independent: where
+    several show one place, the truth is wider. Source: Efron, Tibshirani, An Introduction to the
+    Bootstrap, chapter 13. Raises EvaluationError where there is no query.
+    """
+    _some(len(values))
+    random = np.random.default_rng(seed)
+    count = len(values)
+    known = np.isfinite(values)
+    sums = np.hstack([np.where(known, values, 0.0), known])
+    means = np.empty((resamples, values.shape[1]))
+    step = max(1, _TABLE // count)
+    for start in range(0, resamples, step):
+        rows = min(step, resamples - start)
+        drawn = random.integers(count, size=(rows, count)) + count * np.arange(rows)[:, None]
+        times = np.bincount(drawn.ravel(), minlength=rows * count).reshape(rows, count)
+        totals, counted = np.hsplit(times @ sums, 2)
+        # A draw without any query that counts says nothing.
+        means[start : start + rows] = np.where(counted > 0, totals / np.maximum(counted, 1), np.nan)
+    tail = 50 * (1 - confidence)
+    low, high = np.nanpercentile(means, [tail, 100 - tail], axis=0)
+    return low, high
 
 
 @dataclass(frozen=True, slots=True)

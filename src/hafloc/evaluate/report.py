@@ -11,7 +11,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from hafloc.errors import OutputError
-from hafloc.evaluate.engine import Result
+from hafloc.evaluate.engine import Result, difference
 from hafloc.files import write_whole
 
 CURVE_AT = (1, 2, 3, 4, 5, 10, 15, 20, 25, 30, 40, 50, 60, 70, 80, 90, 100)
@@ -19,12 +19,15 @@ _INCHES, _DPI = (10.0, 4.2), 150
 
 
 def as_json(result: Result) -> dict[str, Any]:
-    """All that is worth keeping of a result: each score under its own name, the curves, the
-    protocol in words, the model and the provenance."""
+    """All that is worth keeping of a result: each score under its own name, their 95 % intervals,
+    the curves, the protocol in words, the model and the provenance."""
     content: dict[str, Any] = {
         "benchmark": result.benchmark.name,
         "model": dict(result.model),
         **{name: round(value, 6) for name, value in result.scores.items()},
+        "intervals": {
+            name: [round(bound, 6) for bound in bounds] for name, bounds in result.intervals.items()
+        },
         "queries": result.benchmark.query_count,
         "database": len(result.benchmark.database),
         "protocol": dict(result.protocol),
@@ -40,24 +43,66 @@ def as_json(result: Result) -> dict[str, Any]:
     return content
 
 
-def write_json(path: Path, results: Sequence[Result]) -> None:
-    """Write one result as an object, several as a list. Raises OutputError."""
+def write_json(path: Path, results: Sequence[Result]) -> Path:
+    """Write one result as an object, several as a list; returns `path`. Raises OutputError."""
     contents = [as_json(result) for result in results]
     text = json.dumps(contents[0] if len(contents) == 1 else contents, indent=2, ensure_ascii=False)
     write_whole(path, f"{text}\n".encode())
+    return path
+
+
+def labels(results: Sequence[Result]) -> list[str]:
+    """The networks' names; where several networks have one name, with the start of their hash."""
+    hashes: dict[str, set[str]] = {}
+    for result in results:
+        hashes.setdefault(result.name, set()).add(str(result.model["hash"]))
+    return [
+        f"{result.name} {str(result.model['hash'])[:6]}"
+        if len(hashes[result.name]) > 1
+        else result.name
+        for result in results
+    ]
 
 
 def table(results: Sequence[Result]) -> str:
-    """One Markdown table of a benchmark's results, one network a row, scores in percent."""
+    """One Markdown table of a benchmark's results, one network a row, scores in percent with their
+    95 % intervals."""
     names = list(results[0].scores)
-    lines = [
-        f"| {results[0].benchmark.name} | D | {' | '.join(names)} |",
-        "|---" * (len(names) + 2) + "|",
+    head = [f"{results[0].benchmark.name}, %", "dimensions", *names]
+    rows = [
+        [label, f"{result.model['dimension']:,}", *(_score(result, name) for name in names)]
+        for label, result in zip(labels(results), results, strict=True)
     ]
-    for result in results:
-        values = " | ".join(f"{100 * result.scores[name]:.2f}" for name in names)
-        lines.append(f"| {result.name} | {result.model['dimension']:,} | {values} |")
-    return "\n".join(lines) + "\n"
+    widths = [max(map(len, column)) for column in zip(head, *rows, strict=True)]
+    lines = [head, ["-" * width for width in widths], *rows]
+    return "".join(
+        "| {} |\n".format(
+            " | ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True))
+        )
+        for line in lines
+    )
+
+
+def _score(result: Result, name: str) -> str:
+    text = f"{100 * result.scores[name]:.2f}"
+    if name in result.intervals:
+        low, high = result.intervals[name]
+        text += f" [{100 * low:.1f}, {100 * high:.1f}]"
+    return text
+
+
+def difference_lines(results: Sequence[Result]) -> list[str]:
+    """How much better or worse each network is than the first, by the first score: points and
+    their 95 % interval over the same queries."""
+    score, names = next(iter(results[0].scores)), labels(results)
+    lines = []
+    for name, result in zip(names[1:], results[1:], strict=True):
+        points, low, high = (100 * part for part in difference(result, results[0], score))
+        lines.append(
+            f"{name} - {names[0]}, {score}, same queries: {points:+.2f} [{low:+.1f}, {high:+.1f}] "
+            "points"
+        )
+    return lines
 
 
 def protocol_lines(result: Result) -> list[str]:
@@ -73,11 +118,11 @@ def draw(results: Sequence[Result]) -> Figure:
         _draw_bars(figure, results)
         return figure
     recall, precision = figure.subplots(1, 2)
-    for result in results:
-        draw_recall(recall, result, result.name)
+    for name, result in zip(labels(results), results, strict=True):
+        draw_recall(recall, result, name)
         if result.threshold is not None:
             precision.plot(
-                100 * result.threshold.recall, 100 * result.threshold.precision, label=result.name
+                100 * result.threshold.recall, 100 * result.threshold.precision, label=name
             )
     recall.set(xlabel="N", ylabel="recall@N (%)", title=results[0].benchmark.name)
     precision.set(xlabel="recall (%)", ylabel="precision (%)", title="threshold on similarity")
@@ -97,9 +142,12 @@ def _draw_bars(figure: Figure, results: Sequence[Result]) -> None:
     axes = figure.subplots()
     names = [name for name in results[0].scores if name.startswith("mAP")]
     width = 0.8 / len(results)
-    for i, result in enumerate(results):
-        values = [100 * result.scores[name] for name in names]
-        axes.bar(np.arange(len(names)) + i * width, values, width, label=result.name)
+    for i, (label, result) in enumerate(zip(labels(results), results, strict=True)):
+        values = np.array([100 * result.scores[name] for name in names])
+        bounds = 100 * np.array([result.intervals[name] for name in names]).T
+        errors = np.abs(bounds - values)
+        places = np.arange(len(names)) + i * width
+        axes.bar(places, values, width, yerr=errors, capsize=3, label=label)
     axes.set_xticks(np.arange(len(names)) + 0.4 - width / 2, names)
     axes.set(ylabel="%", title=results[0].benchmark.name)
     axes.legend()

@@ -25,6 +25,7 @@ from hafloc.evaluate.engine import Result, cache_folder, evaluate
 from hafloc.evaluate.exact_search import search
 from hafloc.evaluate.protocol import sum_scores
 from hafloc.evaluate.report import draw_recall, make_folder, write_figure
+from hafloc.evaluate.whitening import fit_whitening
 from hafloc.files import write_whole
 from hafloc.index import Progress
 from hafloc.index.folder import Silent
@@ -66,12 +67,15 @@ class Describing(Network, Protocol):
 @dataclass(frozen=True, slots=True)
 class Setup:
     """What a reproduction works with: `data` holds one folder a benchmark, named like it; the
-    networks' names start with their method's; `photos` are for the heat maps."""
+    networks' names start with their method's; `photos` are for the heat maps. Vectors are whitened
+    by the photos below the folders `whiten_on`, if any, and cut to `dimension`."""
 
     data: Path
     networks: Sequence[Describing]
     photos: Sequence[Path] = ()
     cache: Path | None = None
+    whiten_on: Sequence[Path] = ()
+    dimension: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +105,27 @@ def _present(name: str, setup: Setup, **options: str) -> Benchmark | None:
     return load(name, root, options) if root.is_dir() else None
 
 
+def _measure(benchmark: Benchmark, network: Network, setup: Setup, progress: Progress) -> Result:
+    whitening = None
+    if setup.whiten_on:
+        whitening = fit_whitening(
+            network,
+            setup.whiten_on,
+            setup.cache or cache_folder(),
+            progress,
+            dimension=setup.dimension,
+            evaluated=(*benchmark.database, *benchmark.queries),
+        )
+    return evaluate(
+        benchmark,
+        network,
+        cache=setup.cache,
+        whitening=whitening,
+        dimension=setup.dimension,
+        progress=progress,
+    )
+
+
 def _of_method(method: str, setup: Setup) -> Describing | None:
     named = [net for net in setup.networks if net.name.lower().startswith(method.lower())]
     return named[0] if named else None
@@ -115,7 +140,7 @@ def _table_1(path: Path, setup: Setup, progress: Progress) -> list[Path]:
             network = _of_method(method, setup)
             ours = NOT_AVAILABLE
             if benchmark is not None and network is not None:
-                result = evaluate(benchmark, network, cache=setup.cache, progress=progress)
+                result = _measure(benchmark, network, setup, progress)
                 ours = f"{100 * result.scores['mAP']:.2f} ({result.model['dimension']:,}-D)"
             cells += [f"{number:.2f}", ours]
         rows.append((f"{data_set(name).title}, {value}", *cells))
@@ -248,7 +273,7 @@ def _figure_3(path: Path, setup: Setup, progress: Progress) -> list[Path]:
             rows.append((data_set(name).title, "", *[NOT_AVAILABLE] * 4))
             continue
         for network in setup.networks:
-            result = evaluate(benchmark, network, cache=setup.cache, progress=progress)
+            result = _measure(benchmark, network, setup, progress)
             _add_curves(upper, lower, result)
             shown = (f"{100 * result.scores[f'recall@{n}']:.2f}" for n in (1, 5, 10, 20))
             rows.append((data_set(name).title, result.name, *shown))

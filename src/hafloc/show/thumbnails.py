@@ -3,11 +3,13 @@
 import base64
 import hashlib
 import io
+from collections.abc import Callable
 from pathlib import Path
 
 from PIL import Image
 
-from hafloc.errors import PhotoError
+from hafloc.errors import HaflocError
+from hafloc.photos import Image as Pixels
 from hafloc.photos import read
 
 _QUALITY = 80
@@ -23,23 +25,31 @@ class Thumbnails:
         self.uris: list[str] = []
         self._longer_side = longer_side
         self._left = max_bytes
-        self._by_file: dict[Path, int | str] = {}
+        self._known: dict[Path | str, int | str] = {}
         self._by_picture: dict[bytes, int] = {}
 
     def of(self, file: Path | None) -> int | str:
         """The place of a photo in `uris`, or in words why it has none."""
         if file is None:
             return "the query came without a file"
-        if file not in self._by_file:
-            self._by_file[file] = self._add(file)
-        return self._by_file[file]
+        if file not in self._known:
+            self._known[file] = (
+                self._add(lambda: read(file, longer_side=self._longer_side).image)
+                if file.is_file()
+                else "the photo's file is gone"
+            )
+        return self._known[file]
 
-    def _add(self, file: Path) -> int | str:
-        if not file.is_file():
-            return "the photo's file is gone"
+    def of_pixels(self, key: str, pixels: Callable[[], Pixels]) -> int | str:
+        """The same for a part or a turn of a photo, `H×W×3`, which `key` tells from all others."""
+        if key not in self._known:
+            self._known[key] = self._add(pixels)
+        return self._known[key]
+
+    def _add(self, pixels: Callable[[], Pixels]) -> int | str:
         try:
-            jpeg = _jpeg(file, self._longer_side)
-        except PhotoError:
+            jpeg = _jpeg(pixels(), self._longer_side)
+        except HaflocError:
             return "the photo cannot be read"
         key = hashlib.blake2b(jpeg).digest()
         if key in self._by_picture:
@@ -52,8 +62,9 @@ class Thumbnails:
         return len(self.uris) - 1
 
 
-def _jpeg(file: Path, longer_side: int) -> bytes:
+def _jpeg(pixels: Pixels, longer_side: int) -> bytes:
     memory = io.BytesIO()
-    picture = Image.fromarray(read(file, longer_side=longer_side).image)
+    picture = Image.fromarray(pixels)
+    picture.thumbnail((longer_side, longer_side))
     picture.save(memory, "JPEG", quality=_QUALITY, optimize=True)
     return memory.getvalue()

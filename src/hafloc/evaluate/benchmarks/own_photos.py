@@ -2,13 +2,14 @@
 
 import csv
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from hafloc import geo
 from hafloc.errors import EvaluationError, PhotoError
 from hafloc.evaluate.benchmark import Benchmark, Picture, Search, Truth
 from hafloc.evaluate.protocol import Ints, drop_rows, positives_around
@@ -36,9 +37,10 @@ def load_folder(root: Path, options: Mapping[str, str]) -> Benchmark:
     """`root/database` and `root/queries`, or `root/images` where each photo looks for the others.
 
     Options: tolerance (metres), positions (a CSV), heading (degrees that a positive may look
-    elsewhere), apart (metres within which photos are of the query's own place and dropped), pairs
-    (a CSV whose rows name the positives in its first two columns, in place of positions).
-    Raises EvaluationError, PositionError, PhotoError.
+    elsewhere), apart (metres within which, ≤, photos are of the query's own place and dropped),
+    pairs (a CSV whose rows name the positives in its first two columns, in place of positions),
+    unanswerable (whether queries without a positive are counted or left out). Raises
+    EvaluationError, PositionError, PhotoError.
     """
     table = Path(options["positions"]) if options.get("positions") else None
     one_folder = not (root / "database").is_dir() and (root / "images").is_dir()
@@ -55,10 +57,12 @@ def load_folder(root: Path, options: Mapping[str, str]) -> Benchmark:
         positives, queries, words = _pairs(Path(options["pairs"]), root, database, queries)
     else:
         positives, words = _near(database, queries, options)
-    unwanted = _own(database, queries, float(options.get("apart", "0")))
+    apart = _number(options, "apart", 0.0) if options.get("apart") else None
+    unwanted = _own(database, queries, apart)
     positives = tuple(
         np.setdiff1d(rows, own) for rows, own in zip(positives, unwanted, strict=True)
     )
+    queries, positives, unwanted, counted = _answerable(queries, positives, unwanted, options)
     return Benchmark(
         name="folder",
         database=tuple(Picture(path, upright=True) for path in database.paths),
@@ -68,16 +72,17 @@ def load_folder(root: Path, options: Mapping[str, str]) -> Benchmark:
         protocol={
             "list": f"{root.resolve().name}: {_count(database)}, {_count(queries, 'queries')}",
             "positives": words,
-            "queries without positives": f"{sum(not len(rows) for rows in positives):,}, counted",
+            "queries without positives": counted,
             "images": "upright",
             "ranking": "without the query's own file"
-            + (f" and photos within {options['apart']} m of it" if options.get("apart") else ""),
+            + ("" if apart is None else f" and photos within {apart:g} m (≤) of it"),
             "search": "exact, largest dot product of unit vectors",
             "score": "recall@N over all queries: any of the first N is a positive",
         },
         depth=DEPTH,
         reach=DEPTH + max((len(own) for own in unwanted), default=0),
         arrange=partial(drop_rows, unwanted=unwanted, depth=DEPTH),
+        metres=partial(_metres, database, queries),
     )
 
 
@@ -101,8 +106,11 @@ def load_index(root: Path, options: Mapping[str, str]) -> Benchmark:
         0,
     )
     positives, words = _near(database, queries, options)
-    contents = [record.content for record in records]
-    unwanted = _same_content(contents, queries)
+    unwanted = _same_content([record.content for record in records], queries)
+    positives = tuple(
+        np.setdiff1d(rows, own) for rows, own in zip(positives, unwanted, strict=True)
+    )
+    queries, positives, unwanted, counted = _answerable(queries, positives, unwanted, options)
     return Benchmark(
         name="index",
         database=tuple(Picture(path, upright=True) for path in files),
@@ -112,7 +120,7 @@ def load_index(root: Path, options: Mapping[str, str]) -> Benchmark:
         protocol={
             "list": f"{root.name}: {len(records):,} photos, {_count(queries, 'queries')}",
             "positives": words,
-            "queries without positives": f"{sum(not len(rows) for rows in positives):,}, counted",
+            "queries without positives": counted,
             "images": "upright",
             "ranking": "without the query's own file",
             "search": "exact, in the index, whose vectors may be rounded",
@@ -121,9 +129,15 @@ def load_index(root: Path, options: Mapping[str, str]) -> Benchmark:
         depth=DEPTH,
         reach=DEPTH + max((len(own) for own in unwanted), default=0),
         arrange=partial(drop_rows, unwanted=unwanted, depth=DEPTH),
+        metres=partial(_metres, database, queries),
         search=_index_search(root, [record.id or 0 for record in records]),
         model_hash=model.hash,
     )
+
+
+def _metres(database: _Photos, queries: _Photos, query: int, row: int) -> float:
+    place = database.positions[row]
+    return float(geo.distances(queries.positions[query], [place.lat], [place.lon])[0])
 
 
 def _index_search(path: Path, ids: Sequence[int]) -> Search:
@@ -244,7 +258,31 @@ def _read_pairs(table: Path) -> list[tuple[str, str]]:
     return [(Path(row[0]).name, Path(row[1]).name) for row in rows]
 
 
-def _own(database: _Photos, queries: _Photos, apart: float) -> tuple[Ints, ...]:
+def _answerable(
+    queries: _Photos,
+    positives: tuple[Ints, ...],
+    unwanted: tuple[Ints, ...],
+    options: Mapping[str, str],
+) -> tuple[_Photos, tuple[Ints, ...], tuple[Ints, ...], str]:
+    """Leaves out what has no positive if that is wanted; says what became of them."""
+    without = sum(not len(rows) for rows in positives)
+    kept = [q for q, rows in enumerate(positives) if len(rows)]
+    if options.get("unanswerable", "counted") == "counted" or not kept:
+        return queries, positives, unwanted, f"{without:,}, counted as never found"
+    return (
+        replace(
+            queries,
+            paths=tuple(queries.paths[q] for q in kept),
+            positions=tuple(queries.positions[q] for q in kept),
+            headings=tuple(queries.headings[q] for q in kept),
+        ),
+        tuple(positives[q] for q in kept),
+        tuple(unwanted[q] for q in kept),
+        f"{without:,}, left out",
+    )
+
+
+def _own(database: _Photos, queries: _Photos, apart: float | None) -> tuple[Ints, ...]:
     """Database rows that a query may not find: its own file, and its own place."""
     sizes = [path.stat().st_size for path in database.paths]
     shared = set(sizes) & {path.stat().st_size for path in queries.paths}
@@ -253,7 +291,7 @@ def _own(database: _Photos, queries: _Photos, apart: float) -> tuple[Ints, ...]:
         for path, size in zip(database.paths, sizes, strict=True)
     ]
     own = _same_content(contents, queries)
-    if apart <= 0:
+    if apart is None:
         return own
     place = positives_around(database.positions, queries.positions, apart)
     return tuple(np.union1d(rows, near) for rows, near in zip(own, place, strict=True))

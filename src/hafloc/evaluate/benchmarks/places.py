@@ -4,6 +4,8 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
+import numpy as np
+
 from hafloc.errors import EvaluationError
 from hafloc.evaluate.benchmark import Benchmark, Picture, Truth, check_images, find_file
 from hafloc.evaluate.place_lists import PlaceList, read_names, read_place_list
@@ -134,7 +136,12 @@ def _benchmark(
         depth=DEPTH,
         reach=reach,
         arrange=partial(_arrange, places=places, panoramas=panoramas),
+        metres=partial(_metres, places),
     )
+
+
+def _metres(places: PlaceList, query: int, row: int) -> float:
+    return float(np.hypot(*(places.query_utm[query] - places.database_utm[row])))
 
 
 def _arrange(ranking: Ints, places: PlaceList, panoramas: bool) -> Ints:
