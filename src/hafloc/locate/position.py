@@ -1,0 +1,82 @@
+"""One position from many candidates: the place that the strong ones agree on."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hafloc.geo import LocalFrame, Position
+from hafloc.locate.evidence import Evidence
+
+Floats = NDArray[np.float64]
+
+# Photos farther apart (metres) do not speak for each other: twice the field's usual tolerance.
+REACH = 50.0
+# The scale of a radius never rests on the candidates' agreement alone: phones among buildings
+# fix a position to about this (metres).
+FIX = 20.0
+# Log-odds beyond which a strength says nothing more.
+_SURE = 12.0
+
+
+@dataclass(frozen=True, slots=True)
+class Consensus:
+    """Where a query's candidates agree, and how well.
+
+    `scale` (metres, at least FIX) is the typical error that their disagreement suggests, up to
+    a factor that only calibration knows. `signs`, named by SIGNS, tell a place in the database
+    from one that is not.
+    """
+
+    position: Position
+    scale: float
+    signs: tuple[float, ...]
+
+
+SIGNS = (
+    "strength",  # log-odds of the strongest candidate
+    "support",  # ln(1 + expected number of right candidates within REACH of the position)
+    "gap",  # log-odds between the strongest candidate and the best one beyond REACH
+    "similarity",  # of the strongest candidate
+)
+
+
+def agree(positions: Sequence[Position], evidence: Sequence[Evidence]) -> Consensus:
+    """The consensus of N candidates, N ≥ 1, in any order, each with its position.
+
+    A candidate weighs as much as its odds of showing the query's place. Around each, weights
+    count by the kernel 1 - (distance / REACH)²; where their sum is largest is the place, and
+    the mean under that kernel is the position. So a strong candidate far from all others is
+    outvoted only by others that are as strong together, and one candidate is its own consensus.
+    """
+    if not positions:
+        raise ValueError("there are no candidates to agree")
+    strengths = np.clip(np.array([item.strength for item in evidence]), -_SURE, _SURE)
+    best = int(np.argmax(strengths))
+    frame = LocalFrame(positions[best])
+    places = frame.to_metres([p.lat for p in positions], [p.lon for p in positions])
+    weights = np.exp(strengths - strengths[best])
+    apart = np.hypot(*(places[:, None] - places[None]).transpose(2, 0, 1))
+    votes = np.maximum(0.0, 1 - (apart / REACH) ** 2) * weights
+    chosen = int(np.argmax(votes.sum(axis=1)))
+    shares = votes[chosen] / votes[chosen].sum()
+    if np.count_nonzero(shares) == 1:
+        position, centre = positions[chosen], places[chosen]
+    else:
+        centre = shares @ places
+        position = frame.to_position(*centre)
+    metres = np.hypot(*(places - centre).T)
+    spread = float(weights @ metres / weights.sum())
+    signs = _signs(strengths, metres, evidence[best].similarity)
+    return Consensus(position, math.hypot(FIX, spread), signs)
+
+
+def _signs(strengths: Floats, metres: Floats, similarity: float) -> tuple[float, ...]:
+    here = metres <= REACH
+    chances = 1 / (1 + np.exp(-strengths))
+    strongest = float(strengths.max())
+    # Where all candidates show one place, nothing says that those of others would be weaker.
+    gap = 0.0 if here.all() else strongest - float(strengths[~here].max())
+    return strongest, math.log1p(float(chances[here].sum())), gap, float(similarity)
