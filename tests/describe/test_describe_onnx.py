@@ -11,7 +11,7 @@ from PIL import Image as Pillow
 
 from hafloc.describe import Describer
 from hafloc.errors import CheckpointError
-from hafloc.index import build_index
+from hafloc.index import GeoPackageIndex, build_index
 from hafloc.locate import Localizer
 
 SETTINGS = """
@@ -85,19 +85,64 @@ def test_sides_are_brought_to_multiples(tmp_path: Path) -> None:
     assert free.vector(picture(1, (61, 50))).shape == (48,)
 
 
-def test_such_a_network_indexes_and_locates(tmp_path: Path) -> None:
-    describer = Describer.open(save_model(tmp_path))
+def build_city(folder: Path, model: str) -> Path:
+    """An index of three places in `folder`, and a query of the last."""
     rows = ["image,lat,lon"]
-    (tmp_path / "photos").mkdir()
+    (folder / "photos").mkdir(parents=True)
     for place in range(3):
-        Pillow.fromarray(picture(place)).save(tmp_path / "photos" / f"{place}.png")
+        Pillow.fromarray(picture(place)).save(folder / "photos" / f"{place}.png")
         rows.append(f"{place}.png,{52 + place / 100},0.1")
-    (tmp_path / "photos" / "positions.csv").write_text("\n".join(rows))
-    build_index(tmp_path / "city.gpkg", describer, tmp_path / "photos")
-    Pillow.fromarray(picture(2, (60, 44))).save(tmp_path / "query.png")
-    with Localizer.open(tmp_path / "city.gpkg") as city:
-        answer = city.locate(tmp_path / "query.png")
-    assert answer.position.lat == pytest.approx(52.02)
+    (folder / "photos" / "positions.csv").write_text("\n".join(rows))
+    Pillow.fromarray(picture(2, (60, 44))).save(folder / "query.png")
+    build_index(folder / "city.gpkg", Describer.open(model), folder / "photos")
+    return folder / "city.gpkg"
+
+
+def locate(index: Path) -> float:
+    with Localizer.open(index) as city:
+        return city.locate(index.parent / "query.png").position.lat
+
+
+def recorded_name(index: Path) -> str:
+    with GeoPackageIndex.open(index) as opened:
+        return opened.info().model.name
+
+
+def test_such_a_network_indexes_and_locates(tmp_path: Path) -> None:
+    index = build_city(tmp_path / "town", save_model(tmp_path))
+    assert locate(index) == pytest.approx(52.02)
+
+
+def test_an_index_moved_with_its_model_still_finds_it(tmp_path: Path) -> None:
+    (tmp_path / "a" / "models").mkdir(parents=True)
+    index = build_city(tmp_path / "a" / "town", save_model(tmp_path / "a" / "models"))
+    assert recorded_name(index) == "onnx:../models/means.onnx"
+    (tmp_path / "a").rename(tmp_path / "b")
+    assert locate(tmp_path / "b" / "town" / "city.gpkg") == pytest.approx(52.02)
+
+
+def test_no_name_gives_away_where_a_model_lies(tmp_path: Path) -> None:
+    model = save_model(tmp_path)
+    assert Describer.open(model).name == "onnx:means.onnx"
+    assert Describer.open(model).name_from(Path("/elsewhere")) == "onnx:means.onnx"
+
+
+def test_a_model_is_found_beside_the_index_or_in_the_current_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "models").mkdir()
+    index = build_city(tmp_path / "town", save_model(tmp_path / "models"))
+    for suffix in (".onnx", ".toml"):
+        (tmp_path / "models" / f"means{suffix}").rename(tmp_path / "town" / f"means{suffix}")
+    assert locate(index) == pytest.approx(52.02)
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    for suffix in (".onnx", ".toml"):
+        (tmp_path / "town" / f"means{suffix}").rename(f"means{suffix}")
+    assert locate(index) == pytest.approx(52.02)
+    Path("means.onnx").unlink()
+    with pytest.raises(CheckpointError, match=r"is not at hand \(there is no means\.onnx at"):
+        locate(index)
 
 
 def test_settings_belong_to_the_identity_of_the_vectors(tmp_path: Path) -> None:

@@ -61,7 +61,7 @@ def add(index: IndexPath, photos: Folder, positions: Csv = None, model: Model = 
 
     scan(photos)
     describer = Describer.open(model)
-    opened = GeoPackageIndex.open(index, write=True, model=model_info(describer))
+    opened = GeoPackageIndex.open(index, write=True, model=model_info(describer, index))
     with opened, bar() as progress:
         report = add_folder(opened, describer, photos, csv=positions, progress=progress)
     _tell(index, report)

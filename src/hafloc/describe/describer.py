@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image as PillowImage
 
 from hafloc.describe.ahead import ahead
-from hafloc.describe.onnx_model import PREFIX, load_onnx
+from hafloc.describe.onnx_model import PREFIX, OnnxNetwork, find_from, load_onnx, name_from
 from hafloc.errors import HaflocError, PhotoError
 from hafloc.nn import Checkpoint, Description, load_checkpoint
 from hafloc.nn.images import check_sides, to_batch
@@ -46,14 +46,24 @@ class Describer:
         self.longer_side = self._network.options.longer_side
 
     @classmethod
-    def open(cls, model: str | Path = "haf", *, device: str = "cpu") -> Self:
+    def open(
+        cls, model: str | Path = "haf", *, device: str = "cpu", beside: Path | None = None
+    ) -> Self:
         """Load a checkpoint by shipped name or path, or the network of others in `onnx:FILE`.
 
-        Raises CheckpointError.
+        With `beside`, the model is what `name_from` gave for that folder. Raises CheckpointError.
         """
         text = str(model)
+        if beside is not None and text.startswith(PREFIX):
+            text = find_from(text, beside)
         loaded = load_onnx(text) if text.startswith(PREFIX) else load_checkpoint(model)
         return cls(loaded, device=device)
+
+    def name_from(self, folder: Path) -> str:
+        """The name by which `open` finds the network again for a file in `folder`."""
+        if isinstance(self._network, OnnxNetwork):
+            return name_from(self._network.path, folder)
+        return self.name
 
     def fit(self, image: Image) -> Image:
         """The image reduced to `longer_side` where it is larger; upright RGB `H×W×3`."""

@@ -11,6 +11,7 @@
 """
 
 import hashlib
+import os
 import tomllib
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -60,8 +61,8 @@ class OnnxNetwork(nn.Module):
     def __init__(self, session: Any, options: OnnxOptions, path: Path) -> None:
         super().__init__()
         self.options = options
+        self.path = path
         self._session = session
-        self._path = path
         self._input = session.get_inputs()[0].name
         probe = np.zeros((*options.input_size(224, 224), 3), dtype=np.uint8)
         self.dimension = len(self._run(probe))
@@ -108,19 +109,19 @@ class OnnxNetwork(nn.Module):
         # The runtime's own errors share no base but Exception.
         except Exception as error:
             raise CheckpointError(
-                f"{self._path} cannot describe an image of {width}×{height} pixels: "
+                f"{self.path} cannot describe an image of {width}×{height} pixels: "
                 f"{_one_line(error)}; correct size or multiple_of in its TOML"
             ) from error
         if output.ndim != 2 or len(output) != 1:
             raise CheckpointError(
-                f"{self._path} answers with the shape {output.shape}, not with one vector; export "
+                f"{self.path} answers with the shape {output.shape}, not with one vector; export "
                 "the part that gives the image vector"
             )
         return np.array(output[0], dtype=np.float32)
 
 
 def load_onnx(model: str) -> Checkpoint:
-    """Open `onnx:FILE`; its name is that of the absolute path, so that an index finds it again.
+    """Open `onnx:FILE`; its name is `onnx:` and the file's, which gives nothing of the disk away.
 
     Raises CheckpointError naming the file and the key, MissingExtraError without onnxruntime.
     """
@@ -145,7 +146,32 @@ def load_onnx(model: str) -> Checkpoint:
     chosen = asdict(options)
     digest = hashlib.blake2b(content + repr(sorted(chosen.items())).encode(), digest_size=16)
     network = OnnxNetwork(session, options, path)
-    return Checkpoint(network, f"{PREFIX}{path}", digest.hexdigest(), chosen, {})
+    return Checkpoint(network, f"{PREFIX}{path.name}", digest.hexdigest(), chosen, {})
+
+
+def name_from(path: Path, folder: Path) -> str:
+    """The name by which `find_from` finds the model again when both have been moved together.
+
+    It holds the way from `folder`, or the file's name alone where that way leads over the root of
+    the disk.
+    """
+    try:
+        shared = Path(os.path.commonpath([path, folder.absolute()]))
+    except ValueError:  # another drive
+        return f"{PREFIX}{path.name}"
+    if shared == Path(shared.anchor):
+        return f"{PREFIX}{path.name}"
+    return PREFIX + Path(os.path.relpath(path, folder.absolute())).as_posix()
+
+
+def find_from(name: str, folder: Path) -> str:
+    """`onnx:FILE` of a name that `name_from` gave: the file there, beside `folder`'s files, or in
+    the current folder. Raises CheckpointError."""
+    way = Path(name.removeprefix(PREFIX))
+    for path in (folder / way, folder / way.name, Path(way.name)):
+        if path.is_file():
+            return f"{PREFIX}{os.path.normpath(path)}"
+    raise CheckpointError(f"there is no {way.name} at {folder / way}, in {folder}, or here")
 
 
 def _content(path: Path) -> bytes:

@@ -29,9 +29,10 @@ class Silent:
     def advance(self, done: int) -> None: ...
 
 
-def model_info(describer: Describer) -> ModelInfo:
-    """The identity of a describer's vectors, as an index records it."""
-    return ModelInfo(describer.name, describer.hash, describer.options, describer.dimension)
+def model_info(describer: Describer, index: Path | None = None) -> ModelInfo:
+    """The identity of a describer's vectors, as the `index` at that path records it."""
+    name = describer.name if index is None else describer.name_from(index.absolute().parent)
+    return ModelInfo(name, describer.hash, describer.options, describer.dimension)
 
 
 def add_folder(
@@ -90,7 +91,7 @@ def build_index(
     without photos is not left behind.
     """
     scan(folder)
-    model = model_info(describer)
+    model = model_info(describer, path)
     if path.exists():
         index = GeoPackageIndex.open(path, write=True, model=model)
     else:

@@ -183,7 +183,7 @@ def _recorded_describer(path: Path, device: str) -> Describer:
     with GeoPackageIndex.open(path) as index:
         model = index.info().model
     try:
-        return Describer.open(model.name, device=device)
+        return Describer.open(model.name, device=device, beside=path.absolute().parent)
     except CheckpointError as error:
         raise CheckpointError(
             f"cannot locate with {path}: its checkpoint {model.name!r} is not at hand ({error}); "
