@@ -60,19 +60,17 @@ class LocalFrame:
 
     def to_metres(self, lats: ArrayLike, lons: ArrayLike) -> Floats:
         """Degrees [N], [N] to metres [N, 2]."""
-        x, y = _local(self.origin).transform(np.atleast_1d(lons), np.atleast_1d(lats))
-        return np.stack([x, y], axis=-1)
+        lats, lons = np.atleast_1d(np.asarray(lats, float)), np.atleast_1d(np.asarray(lons, float))
+        here = np.full(lats.shape, self.origin.lon), np.full(lats.shape, self.origin.lat)
+        azimuths, _, metres = _WGS84.inv(*here, lons, lats)
+        angles = np.radians(azimuths)
+        return np.stack([metres * np.sin(angles), metres * np.cos(angles)], axis=-1)
 
     def to_position(self, x: float, y: float) -> Position:
         """Metres east and north of the origin to a Position."""
-        lon, lat = _local(self.origin).transform(x, y, direction="INVERSE")
+        azimuth = math.degrees(math.atan2(x, y))
+        lon, lat, _ = _WGS84.fwd(self.origin.lon, self.origin.lat, azimuth, math.hypot(x, y))
         return Position(float(lat), float(lon))
-
-
-@lru_cache(maxsize=64)
-def _local(origin: Position) -> Transformer:
-    target = f"+proj=aeqd +lat_0={origin.lat!r} +lon_0={origin.lon!r} +ellps=WGS84 +units=m"
-    return Transformer.from_crs("EPSG:4326", target, always_xy=True)
 
 
 @lru_cache(maxsize=128)
