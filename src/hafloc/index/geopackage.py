@@ -27,6 +27,7 @@ Box = tuple[float, float, float, float]
 _COLUMNS = "id, geom, path, content, heading, time, altitude, width, height, source"
 _FIELDS = ("geom", "path", "content", "heading", "time", "altitude", "width", "height", "source")
 _FETCH = 4_096  # rows fetched at a time
+_CALIBRATION = "calibration"
 
 
 class GeoPackageIndex:
@@ -213,6 +214,16 @@ class GeoPackageIndex:
                 raise self._missing(int(id_))
             result[i] = stored.unit(self._stack([(int(id_), blobs[int(id_)])]))[0]
         return result
+
+    def calibration(self) -> str | None:
+        """The text that `store_calibration` was last given; None where it never was."""
+        rows = self._rows("SELECT value FROM hafloc WHERE key = ?", (_CALIBRATION,))
+        return str(rows[0][0]) if rows else None
+
+    def store_calibration(self, text: str) -> None:
+        """Keep what was learned of the errors of this database's answers, in place of the last."""
+        with self._transaction() as run:
+            run("INSERT OR REPLACE INTO hafloc VALUES (?, ?)", (_CALIBRATION, text))
 
     def info(self) -> IndexInfo:
         """The facts of this index for a person."""

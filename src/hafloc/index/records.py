@@ -112,6 +112,14 @@ class GeoIndex(Protocol):
         """
         ...
 
+    def calibration(self) -> str | None:
+        """The text that `store_calibration` was last given; None where it never was."""
+        ...
+
+    def store_calibration(self, text: str) -> None:
+        """Keep what was learned of the errors of this database's answers, in place of the last."""
+        ...
+
     def info(self) -> IndexInfo: ...
 
     def verify(self) -> list[str]:
