@@ -176,7 +176,7 @@ def test_info_tells_what_a_person_asks(tmp_path: Path) -> None:
 
     lats = [record.position.lat for record in records]
     lons = [record.position.lon for record in records]
-    assert (info.photos, info.model, info.vector_type, info.format_version) == (4, MODEL, "int8", 1)
+    assert (info.photos, info.model, info.vector_type, info.format_version) == (4, MODEL, "int8", 2)
     assert info.bounds == (min(lons), min(lats), max(lons), max(lats))
     assert info.bytes == (tmp_path / "city.gpkg").stat().st_size
 
@@ -206,6 +206,9 @@ CHANGES = {
     "leaves out 7 of its photos",
     f"UPDATE photos SET geom = x'{write_point(200, 95).hex()}' WHERE id = 5": "1 photo without a "
     "position on Earth: 5",
+    "INSERT INTO local_features VALUES (72, x'00')": "local features without their photo, for 1 "
+    "photo: 72",
+    "INSERT INTO local_features VALUES (7, x'0100')": "1 photo with damaged local features: 7",
     "UPDATE photos SET geom = NULL WHERE id = 6": "1 photo without a position on Earth: 6",
 }
 

@@ -10,14 +10,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hafloc.index.records import GeoIndex, Record
+from hafloc.nn import LocalFeatures
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A photo to store, with its unit vector `[D]`."""
+    """A photo to store, with its unit vector `[D]` and, where wanted, its local features."""
 
     record: Record
     vector: NDArray[np.float32]
+    local: LocalFeatures | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +101,9 @@ def add_all(
     for entries, troubles in _batches(outcomes, batch):
         if entries:
             index.add(
-                [entry.record for entry in entries], np.stack([entry.vector for entry in entries])
+                [entry.record for entry in entries],
+                np.stack([entry.vector for entry in entries]),
+                [entry.local for entry in entries],
             )
         added += len(entries)
         skipped += troubles

@@ -14,7 +14,14 @@ from urllib.parse import quote
 
 from hafloc.errors import IndexBusyError, IndexFileError
 from hafloc.index.point import read_point
-from hafloc.index.schema import APPLICATION_ID, GEOPACKAGE_VERSION, MIGRATIONS, PAGE_BYTES, migrate
+from hafloc.index.schema import (
+    APPLICATION_ID,
+    GEOPACKAGE_VERSION,
+    MIGRATIONS,
+    OLDEST_READABLE,
+    PAGE_BYTES,
+    migrate,
+)
 
 _CURES: dict[int, str] = {
     sqlite3.SQLITE_FULL: "the disk is full; free some space and run it again (what was stored "
@@ -269,7 +276,7 @@ def _check_format(connection: sqlite3.Connection, path: Path, *, migrating: bool
             f"cannot open {path}: its format {version} is newer than this hafloc reads "
             f"({len(MIGRATIONS)}); update hafloc"
         )
-    if version < len(MIGRATIONS) and not migrating:
+    if version < OLDEST_READABLE and not migrating:
         raise IndexFileError(
             f"cannot open {path}: its format {version} is older than this hafloc reads "
             f"({len(MIGRATIONS)}); bring it up to date with `hafloc index add`"

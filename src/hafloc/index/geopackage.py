@@ -16,11 +16,13 @@ from numpy.typing import NDArray
 from hafloc.errors import IndexFileError, PositionError
 from hafloc.geo import Position
 from hafloc.index import connection as sqlite
+from hafloc.index import local_features as compact
 from hafloc.index import vectors as stored
 from hafloc.index.point import read_point, write_point
 from hafloc.index.records import Hits, IndexInfo, ModelInfo, Near, Record
 from hafloc.index.search import VectorSearch
 from hafloc.index.soundness import find_problems
+from hafloc.nn import LocalFeatures
 
 Box = tuple[float, float, float, float]
 
@@ -50,6 +52,8 @@ class GeoPackageIndex:
             options=settings["model_options"],
             dimension=int(settings["dimension"]),
         )
+        # Files of format 1 have no such table, and readers leave them as they are.
+        self._holds_local_features = self._format_version >= 2
         self._search: tuple[int, VectorSearch] | None = None
 
     @classmethod
@@ -96,10 +100,16 @@ class GeoPackageIndex:
             raise
         return index
 
-    def add(self, records: Sequence[Record], vectors: NDArray[np.float32]) -> list[int]:
+    def add(
+        self,
+        records: Sequence[Record],
+        vectors: NDArray[np.float32],
+        local: Sequence[LocalFeatures | None] | None = None,
+    ) -> list[int]:
         """Store a batch in one transaction: N records with unit vectors `[N, D]`; their ids.
 
-        A record whose path is there already takes the old one's place and keeps its id.
+        A record whose path is there already takes the old one's place and keeps its id. `local`
+        holds the photos' local features, where they are to be stored.
         """
         expected = (len(records), self._model.dimension)
         if vectors.shape != expected:
@@ -107,6 +117,8 @@ class GeoPackageIndex:
         if not np.isfinite(vectors).all() or not vectors.any(axis=1).all():
             raise ValueError("vectors must be finite and none of them zero")
         blobs = stored.encode(vectors, self._vector_type)
+        local = [None] * len(records) if local is None else local
+        features = [None if found is None else compact.encode(found) for found in local]
         names = ", ".join(_FIELDS)
         renewed = ", ".join(f"{name} = excluded.{name}" for name in _FIELDS)
         statement = (
@@ -115,9 +127,13 @@ class GeoPackageIndex:
         )
         ids = []
         with self._transaction() as run:
-            for record, blob in zip(records, blobs, strict=True):
+            for record, blob, found in zip(records, blobs, features, strict=True):
                 ((id_,),) = run(statement, _row(record)).fetchall()
                 run("INSERT OR REPLACE INTO descriptors VALUES (?, ?)", (id_, blob))
+                # A photo that takes another's place must not keep that one's features.
+                run("DELETE FROM local_features WHERE photo_id = ?", (id_,))
+                if found is not None:
+                    run("INSERT INTO local_features VALUES (?, ?)", (id_, found))
                 ids.append(int(id_))
             if records:
                 self._grow_extent(records)
@@ -215,6 +231,28 @@ class GeoPackageIndex:
             result[i] = stored.unit(self._stack([(int(id_), blobs[int(id_)])]))[0]
         return result
 
+    def local_features(self, ids: Sequence[int]) -> list[LocalFeatures | None]:
+        """The local features of `ids`, in that order; None for photos without.
+
+        Raises IndexFileError where some are damaged.
+        """
+        if not self._holds_local_features:
+            return [None] * len(ids)
+        rows = self._rows(
+            "SELECT photo_id, features FROM local_features "
+            "WHERE photo_id IN (SELECT value FROM json_each(?))",
+            (_json(ids),),
+        )
+        found = {}
+        for id_, blob in rows:
+            if problem := compact.find_problem(blob):
+                raise IndexFileError(
+                    f"photo {id_} of {self._path} has {problem}; remove it with "
+                    "`hafloc index remove` and add it again"
+                )
+            found[id_] = compact.decode(blob)
+        return [found.get(int(id_)) for id_ in ids]
+
     def calibration(self) -> str | None:
         """The text that `store_calibration` was last given; None where it never was."""
         rows = self._rows("SELECT value FROM hafloc WHERE key = ?", (_CALIBRATION,))
@@ -228,12 +266,16 @@ class GeoPackageIndex:
     def info(self) -> IndexInfo:
         """The facts of this index for a person."""
         (count,) = self._rows("SELECT count(*) FROM photos")[0]
+        verifiable = 0
+        if self._holds_local_features:
+            (verifiable,) = self._rows("SELECT count(*) FROM local_features")[0]
         bounds = self._rows(
             "SELECT min_x, min_y, max_x, max_y FROM gpkg_contents WHERE table_name = 'photos'"
         )[0]
         return IndexInfo(
             path=str(self._path),
             photos=count,
+            verifiable=verifiable,
             model=self._model,
             bounds=None if None in bounds or not count else bounds,
             bytes=self._path.stat().st_size,

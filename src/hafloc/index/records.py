@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
 from types import TracebackType
 from typing import Protocol, Self
 
@@ -10,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hafloc.geo import Position
+from hafloc.nn import LocalFeatures
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,10 +66,14 @@ class Hits:
 
 @dataclass(frozen=True, slots=True)
 class IndexInfo:
-    """The facts of an index for a person: its model, number of photos, extent and size."""
+    """The facts of an index for a person: its model, number of photos, extent and size.
+
+    `verifiable` photos have their local features stored.
+    """
 
     path: str
     photos: int
+    verifiable: int
     model: ModelInfo
     bounds: tuple[float, float, float, float] | None  # west, south, east, north
     bytes: int
@@ -78,10 +84,16 @@ class IndexInfo:
 class GeoIndex(Protocol):
     """A database of photos with positions that can be searched by descriptor."""
 
-    def add(self, records: Sequence[Record], vectors: NDArray[np.float32]) -> list[int]:
+    def add(
+        self,
+        records: Sequence[Record],
+        vectors: NDArray[np.float32],
+        local: Sequence[LocalFeatures | None] | None = None,
+    ) -> list[int]:
         """Store a batch in one transaction: N records with unit vectors `[N, D]`; their ids.
 
-        A record whose path is there already takes the old one's place and keeps its id.
+        A record whose path is there already takes the old one's place and keeps its id. `local`
+        holds the photos' local features, where they are to be stored.
         """
         ...
 
@@ -101,6 +113,10 @@ class GeoIndex(Protocol):
         """The records of `ids`, in that order."""
         ...
 
+    def local_features(self, ids: Sequence[int]) -> list[LocalFeatures | None]:
+        """The local features of `ids`, in that order; None for photos without."""
+        ...
+
     def contents(self) -> dict[tuple[str, str], int]:
         """The id of each (content, path) that the index holds complete with its vector."""
         ...
@@ -110,6 +126,10 @@ class GeoIndex(Protocol):
 
         A box with west > east crosses the 180th meridian.
         """
+        ...
+
+    def file_of(self, path: str) -> Path:
+        """Where the photo lies that a record calls `path`."""
         ...
 
     def calibration(self) -> str | None:

@@ -129,7 +129,24 @@ INSERT INTO gpkg_extensions VALUES
     ('hafloc', NULL, 'hafloc_index', 'which network made the descriptors', 'write-only');
 """
 
-MIGRATIONS: tuple[str, ...] = (_GEOPACKAGE + _PHOTOS + _SPATIAL_INDEX + _OURS,)
+_LOCAL_FEATURES = """
+CREATE TABLE local_features (photo_id INTEGER PRIMARY KEY NOT NULL, features BLOB NOT NULL);
+CREATE TRIGGER photos_delete_local_features AFTER DELETE ON photos
+BEGIN
+    DELETE FROM local_features WHERE photo_id = OLD.id;
+END;
+INSERT INTO gpkg_contents (table_name, data_type, identifier) VALUES
+    ('local_features', 'hafloc', 'local_features');
+INSERT INTO gpkg_extensions VALUES ('local_features', NULL, 'hafloc_index',
+    'key points of the photos layer, to verify candidates', 'write-only');
+"""
+
+MIGRATIONS: tuple[str, ...] = (
+    _GEOPACKAGE + _PHOTOS + _SPATIAL_INDEX + _OURS,
+    _LOCAL_FEATURES,
+)
+# Readers do without what later migrations add; writers bring a file up to date.
+OLDEST_READABLE = 1
 
 
 def migrate(connection: sqlite3.Connection, version: int) -> None:

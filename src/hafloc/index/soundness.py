@@ -7,6 +7,7 @@ import numpy as np
 
 from hafloc.errors import PositionError
 from hafloc.geo import Position
+from hafloc.index import local_features as compact
 from hafloc.index import vectors as stored
 from hafloc.index.point import read_point
 
@@ -29,6 +30,7 @@ def find_problems(connection: sqlite3.Connection, vector_type: str, dimension: i
     return [
         *_partners(connection),
         *_vectors(connection, vector_type, dimension),
+        *_local_features(connection),
         *_positions(connection),
         *_extent(connection),
     ]
@@ -68,6 +70,20 @@ def _vectors(connection: sqlite3.Connection, vector_type: str, dimension: int) -
             unsound += [fitting[i][0] for i in np.flatnonzero(~sound)]
     yield from _say(f"{{}} with a vector that is not {size:,} bytes long: {{}}", misfits)
     yield from _say("{} with a vector that is not of unit length: {}", unsound)
+
+
+def _local_features(connection: sqlite3.Connection) -> Iterator[str]:
+    query = "SELECT count(*) FROM sqlite_master WHERE name = 'local_features'"
+    if connection.execute(query).fetchone() == (0,):  # a file of format 1
+        return
+    orphans = "SELECT photo_id FROM local_features WHERE photo_id NOT IN (SELECT id FROM photos)"
+    yield from _say(
+        "local features without their photo, for {}: {}; rebuild with `hafloc index build`",
+        [id_ for (id_,) in connection.execute(orphans)],
+    )
+    found = connection.execute("SELECT photo_id, features FROM local_features ORDER BY photo_id")
+    unsound = [id_ for id_, blob in found if compact.find_problem(blob)]
+    yield from _say("{} with damaged local features: {}; add the file again", unsound)
 
 
 def _is_blob(value: object, size: int) -> bool:

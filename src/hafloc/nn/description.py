@@ -52,3 +52,19 @@ class Description:
     levels: Mapping[str, LevelDescription]
     fused_score: Array
     key_points: KeyPoints
+
+
+@dataclass(frozen=True, slots=True)
+class LocalFeatures:
+    """Key points compact enough to be stored beside an image vector: M places, strongest first.
+
+    `xy` `[M, 2]` in pixels of the described image, whose (width, height) is `size`;
+    `descriptors` `[M, D]` int8 are directions: only the angle between two rows counts.
+    """
+
+    xy: Array
+    descriptors: NDArray[np.int8]
+    size: tuple[int, int]
+
+    def __len__(self) -> int:
+        return len(self.xy)

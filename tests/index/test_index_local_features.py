@@ -1,0 +1,146 @@
+"""Local features in an index: as bytes, beside their photos, and in files older than they are."""
+
+import sqlite3
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from small_index import MODEL, sample
+
+from hafloc.errors import IndexFileError
+from hafloc.index import GeoPackageIndex, local_features
+from hafloc.nn import LocalFeatures
+
+
+def features(seed: int, count: int = 20, size: tuple[int, int] = (480, 360)) -> LocalFeatures:
+    random = np.random.default_rng(seed)
+    xy = random.uniform((0, 0), size, (count, 2)).astype(np.float32)
+    rows = random.integers(-127, 128, (count, 8), dtype=np.int8)
+    return LocalFeatures(xy, rows, size)
+
+
+def same(a: LocalFeatures | None, b: LocalFeatures) -> bool:
+    return (
+        a is not None
+        and a.size == b.size
+        and np.array_equal(a.descriptors, b.descriptors)
+        and np.allclose(a.xy, b.xy, atol=max(b.size) / 65_535)
+    )
+
+
+@given(st.integers(0, 99), st.integers(0, 40), st.integers(32, 8192), st.integers(32, 8192))
+def test_features_come_back_as_they_were_to_a_65_535th_of_the_side(
+    seed: int, count: int, width: int, height: int
+) -> None:
+    before = features(seed, count, (width, height))
+    assert same(local_features.decode(local_features.encode(before)), before)
+
+
+@pytest.mark.parametrize("dimension", [32, 64, 128])
+def test_a_photo_takes_at_most_24_kb_and_keeps_its_strongest(dimension: int) -> None:
+    xy = np.random.default_rng(0).uniform(0, 480, (5_000, 2)).astype(np.float32)
+    rows = np.ones((5_000, dimension), np.int8)
+    blob = local_features.encode(LocalFeatures(xy, rows, (480, 480)))
+    assert 24 * 1024 - dimension - 4 < len(blob) <= 24 * 1024
+    kept = local_features.decode(blob)
+    assert np.allclose(kept.xy, xy[: len(kept)], atol=0.01)
+
+
+@given(st.binary(max_size=200))
+def test_bytes_of_any_kind_are_features_or_an_error(blob: bytes) -> None:
+    try:
+        found = local_features.decode(blob)
+    except IndexFileError:
+        return
+    assert found.xy.shape == (len(found), 2)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda blob: blob[:-1], "bytes, not"),
+        (lambda blob: b"\x09" + blob[1:], "version 9"),
+        (lambda blob: blob[:6] + b"\0\0" + blob[8:], "without pixels"),
+        (lambda blob: blob[:3], "without a head"),
+    ],
+)
+def test_what_is_wrong_with_a_blob_is_named(change, message: str) -> None:  # type: ignore[no-untyped-def]
+    assert message in local_features.find_problem(change(local_features.encode(features(0))))
+
+
+def test_features_are_stored_beside_their_photo_and_go_with_it(tmp_path: Path) -> None:
+    records, vectors = sample(3)
+    stored = [features(0), None, features(2)]
+    with GeoPackageIndex.create(tmp_path / "city.gpkg", MODEL) as index:
+        ids = index.add(records, vectors, stored)
+        assert index.info().verifiable == 2
+    with GeoPackageIndex.open(tmp_path / "city.gpkg", write=True) as index:
+        found = index.local_features([ids[2], ids[0], ids[1]])
+        assert same(found[0], features(2))
+        assert same(found[1], features(0))
+        assert found[2] is None
+        index.remove(ids[:1])
+        assert index.local_features(ids)[0] is None
+        assert index.info().verifiable == 1
+        assert index.verify() == []
+
+
+def test_a_photo_that_takes_anothers_place_does_not_keep_its_features(tmp_path: Path) -> None:
+    records, vectors = sample(1)
+    with GeoPackageIndex.create(tmp_path / "city.gpkg", MODEL) as index:
+        ids = index.add(records, vectors, [features(0)])
+        changed = [replace(records[0], content="f" * 32)]
+        assert index.add(changed, vectors) == ids
+        assert index.local_features(ids) == [None]
+        index.add(changed, vectors, [features(1)])
+        assert same(index.local_features(ids)[0], features(1))
+
+
+def test_damaged_features_name_their_photo(tmp_path: Path) -> None:
+    with GeoPackageIndex.create(tmp_path / "city.gpkg", MODEL) as index:
+        ids = index.add(*sample(2), [features(0), features(1)])
+        index._connection.execute("UPDATE local_features SET features = x'01' WHERE photo_id = 2")
+        with pytest.raises(IndexFileError, match=r"photo 2 of .*without a head; remove it"):
+            index.local_features(ids)
+
+
+@pytest.fixture
+def old_file(tmp_path: Path) -> Path:
+    """An index as the first release wrote it: format 1, without a table of local features."""
+    path = tmp_path / "old.gpkg"
+    with GeoPackageIndex.create(path, MODEL) as index:
+        index.add(*sample(4))
+    database = sqlite3.connect(path)
+    database.executescript(
+        "DROP TRIGGER photos_delete_local_features; DROP TABLE local_features;"
+        "DELETE FROM gpkg_contents WHERE table_name = 'local_features';"
+        "DELETE FROM gpkg_extensions WHERE table_name = 'local_features';"
+        "UPDATE hafloc SET value = '1' WHERE key = 'format_version';"
+    )
+    database.close()
+    return path
+
+
+def test_a_file_of_format_1_is_read_as_it_is(old_file: Path) -> None:
+    before = old_file.read_bytes()
+    with GeoPackageIndex.open(old_file) as index:
+        assert index.info().format_version == 1
+        assert index.info().verifiable == 0
+        assert index.search(sample(4)[1], k=1).ids[:, 0].tolist() == [1, 2, 3, 4]
+        assert index.local_features([3, 1]) == [None, None]
+        assert index.verify() == []
+    assert old_file.read_bytes() == before
+
+
+def test_a_file_of_format_1_takes_features_once_it_is_written_to(old_file: Path) -> None:
+    records, vectors = sample(2, start=10)
+    with GeoPackageIndex.open(old_file, write=True) as index:
+        ids = index.add(records, vectors, [features(0), features(1)])
+    with GeoPackageIndex.open(old_file) as index:
+        assert (index.info().format_version, index.info().photos) == (2, 6)
+        assert same(index.local_features(ids)[1], features(1))
+        assert index.local_features([1]) == [None]
+        assert index.verify() == []
