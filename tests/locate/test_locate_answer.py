@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from hafloc.geo import Position
 from hafloc.index import Record
 from hafloc.locate import Answer
+from hafloc.locate.calibration import Verdict
 
 
 def record(id_: int, lat: float, lon: float, heading: float | None = None) -> Record:
@@ -28,9 +29,28 @@ def test_the_position_is_that_of_the_most_similar_photo() -> None:
     assert sample().position == Position(52.2, 0.1)
 
 
-def test_radius_and_confidence_stay_unknown_before_verification() -> None:
-    assert sample().radius is None
-    assert sample().confidence is None
+def test_radius_and_confidence_are_unknown_without_a_verdict() -> None:
+    answer = sample()
+    assert (answer.radius, answer.probability) == (None, None)
+    assert (answer.confidence, answer.found) == (None, None)
+
+
+def test_a_verdict_gives_position_radius_and_confidence_in_both_forms() -> None:
+    verdict = Verdict(Position(52.201, 0.1), 18.123456, 0.9, 0.97, True)
+    records = [record(7, 52.2, 0.1)]
+    answer = Answer.from_hits("query.jpg", records, [0.9], verdict=verdict)
+    # A thousandth of a degree of latitude at 52.2° N.
+    assert answer.candidates[0].metres == pytest.approx(111.27, abs=0.05)
+    expected = {"radius": 18.12, "probability": 0.9, "confidence": 0.97, "found": True}
+    assert answer.to_dict().items() >= expected.items()
+    assert answer.to_geojson()["features"][0]["properties"].items() >= expected.items()
+
+
+def test_a_duplicate_keeps_its_own_position_whatever_the_others_say() -> None:
+    own = record(7, 52.2, 0.1)
+    verdict = Verdict(Position(52.3, 0.1), 18.0, 0.9, 0.97, True)
+    answer = Answer.from_hits("q", [own], [1.0], verdict=verdict, duplicate_of=own)
+    assert answer.position == own.position
 
 
 def test_metres_are_measured_from_the_answer() -> None:
@@ -76,8 +96,10 @@ def test_json_has_exactly_the_documented_keys_and_survives_a_round_trip() -> Non
     assert json.loads(json.dumps(value, allow_nan=False)) == value
     assert value == {
         "query": "query.jpg",
+        "found": None,
         "position": {"lat": 52.2, "lon": 0.1},
         "radius": None,
+        "probability": None,
         "confidence": None,
         "duplicate_of": None,
         "candidates": [

@@ -16,8 +16,10 @@ from hafloc.locate.calibration import (
     FEWEST,
     Calibration,
     Trial,
+    Verdict,
     fit,
     fit_logistic,
+    judge,
     read_calibrations,
     write_calibrations,
 )
@@ -233,3 +235,26 @@ def test_calibration_error_by_hand() -> None:
     right = np.array([True, False, False, False])
     assert calibration_error(confidences, right) == pytest.approx(0.5 * 0.35 + 0.5 * 0.15)
     assert calibration_error(np.array([1.0]), np.array([True])) == 0
+
+
+def test_a_verdict_of_a_found_place_has_a_radius() -> None:
+    verdict = judge(consensus(3.0), calibrated([1.0] * 9), 0.9)
+    assert verdict.found is True
+    assert (verdict.radius, verdict.probability) == (20.0, 0.9)
+    assert verdict.confidence == pytest.approx(1 / (1 + math.exp(-2)))
+
+
+def test_a_place_that_is_not_found_has_no_radius() -> None:
+    verdict = judge(consensus(0.0), calibrated([1.0] * 9), 0.9)
+    assert verdict.found is False
+    assert (verdict.radius, verdict.probability) == (None, None)
+    assert verdict.confidence == pytest.approx(1 / (1 + math.exp(1)))
+
+
+def test_too_few_trials_for_a_probability_leave_the_radius_unknown() -> None:
+    verdict = judge(consensus(3.0), calibrated([1.0] * 9), 0.95)
+    assert (verdict.found, verdict.radius, verdict.probability) == (True, None, None)
+
+
+def test_without_a_calibration_only_the_position_is_known() -> None:
+    assert judge(consensus(3.0), None) == Verdict(consensus(3.0).position)

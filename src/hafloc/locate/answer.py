@@ -2,12 +2,14 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from hafloc.geo import Position, distance
 from hafloc.index import Record
+from hafloc.locate.calibration import Verdict
+from hafloc.locate.evidence import Evidence
 
 # Degrees with seven decimals are exact to a centimetre.
 _DEGREE_DECIMALS = 7
@@ -17,11 +19,14 @@ _METRE_DECIMALS = 2
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A database photo proposed for a query; `rank` 1 is the most similar.
+    """A database photo proposed for a query; `rank` 1 is the strongest.
 
     `path` and `heading` (degrees clockwise from north) are the record's; `similarity` is the
     dot product of the two unit vectors, in [-1, 1]; `feature_distance` their Euclidean
-    distance, in [0, 2]; `metres` the distance from the answer's position.
+    distance, in [0, 2]; `metres` the distance from the answer's position. `inliers` of `matches`
+    key points agree with one `geometry`, "homography" or "fundamental" ("" where none was
+    found); all three are None where key points were not compared. `strength` is the log-odds of
+    the learned rule that the candidate shows the query's place, None where there is no evidence.
     """
 
     rank: int
@@ -32,26 +37,37 @@ class Candidate:
     similarity: float
     feature_distance: float
     metres: float
+    inliers: int | None = None
+    matches: int | None = None
+    geometry: str | None = None
+    strength: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
     """Where a query was taken, and why.
 
-    `query` names it, `file` is its photo's path where it came as one. `position` is that of the
-    most similar photo. `radius` (metres) and `confidence` (0 to 1) are None: similarity alone
-    cannot say how far off the position may be, nor whether the place is in the database at all.
-    `candidates` come best first, at least one. `duplicate_of` is the database photo whose file
-    has the very bytes of the query; where it is among the candidates, the position is its own.
+    `query` names it, `file` is its photo's path where it came as one. `position` is where the
+    candidates agree. Within `radius` metres of it lies the truth with `probability`;
+    `confidence` (0 to 1) is how likely the position is the query's place, and `found` whether
+    that is likely enough: where it is False the place is not in the database, as far as can be
+    seen, and `position` is only the best guess. All four are None where nothing was calibrated,
+    radius and probability also where the place is not found. `candidates` come best first, at
+    least one. `duplicate_of` is the database photo whose file has the very bytes of the query;
+    where it is among the candidates, the position is its own.
     """
 
     query: str
     position: Position
     candidates: tuple[Candidate, ...]
     radius: float | None = None
+    probability: float | None = None
     confidence: float | None = None
+    found: bool | None = None
     duplicate_of: Record | None = None
     file: Path | None = None
+    # Of the candidates, in their order. Its arrays have no single truth value to compare.
+    evidence: tuple[Evidence, ...] = field(default=(), compare=False, repr=False)
 
     @classmethod
     def from_hits(
@@ -60,35 +76,54 @@ class Answer:
         records: Sequence[Record],
         similarities: Sequence[float],
         *,
+        evidence: Sequence[Evidence] = (),
+        verdict: Verdict | None = None,
         duplicate_of: Record | None = None,
         file: Path | None = None,
     ) -> "Answer":
-        """The answer that the most similar photos give: at least one stored record, best first."""
+        """The answer that the best photos give: at least one stored record, best first.
+
+        `evidence`, where there is any, is that of the records. Without a verdict the position is the first record's.
+        """
+        verdict = verdict or Verdict(records[0].position)
         # Of two photos that look the same, the query's own place is the duplicate's.
-        own = duplicate_of if duplicate_of in records else None
-        position = (own or records[0]).position
+        position = duplicate_of.position if duplicate_of in records else verdict.position
         candidates = tuple(
-            _candidate(rank, record, float(similarity), position)
-            for rank, (record, similarity) in enumerate(
-                zip(records, similarities, strict=True), start=1
+            _candidate(rank, record, float(similarity), found, position)
+            for rank, (record, similarity, found) in enumerate(
+                zip(records, similarities, evidence or [None] * len(records), strict=True), start=1
             )
         )
-        return cls(query, position, candidates, duplicate_of=duplicate_of, file=file)
+        return cls(
+            query,
+            position,
+            candidates,
+            verdict.radius,
+            verdict.probability,
+            verdict.confidence,
+            verdict.found,
+            duplicate_of=duplicate_of,
+            file=file,
+            evidence=tuple(evidence),
+        )
 
     def to_dict(self) -> dict[str, Any]:
         """The answer as JSON values.
 
-        `query`; `position` {`lat`, `lon`} in WGS84 degrees; `radius` and `confidence` (null
+        `query`; `found` (null where unknown); `position` {`lat`, `lon`} in WGS84 degrees, only the
+        best guess where `found` is false; `radius` (metres), `probability` and `confidence` (null
         where unknown); `duplicate_of` {`id`, `path`} or null; `candidates`, best first, each
         with `rank`, `id`, `path`, `position`, `heading` (degrees or null), `similarity`,
-        `feature_distance` and `metres` (from the answer's position).
+        `feature_distance`, `metres` (from the answer's position), `inliers`, `matches` and
+        `geometry` (null where key points were not compared), and `strength` (null without
+        evidence).
         """
         duplicate = self.duplicate_of
         return {
             "query": self.query,
+            "found": self.found,
             "position": _lat_lon(self.position),
-            "radius": self.radius,
-            "confidence": self.confidence,
+            **self._trust(),
             "duplicate_of": duplicate and {"id": duplicate.id, "path": duplicate.path},
             "candidates": [
                 {"rank": c.rank, "id": c.id, "path": c.path, "position": _lat_lon(c.position)}
@@ -107,8 +142,8 @@ class Answer:
         answer = {
             "kind": "answer",
             "query": self.query,
-            "radius": self.radius,
-            "confidence": self.confidence,
+            "found": self.found,
+            **self._trust(),
             "duplicate_of": duplicate and duplicate.path,
         }
         candidates = (
@@ -127,8 +162,17 @@ class Answer:
             ],
         }
 
+    def _trust(self) -> dict[str, float | None]:
+        return {
+            "radius": self.radius and round(self.radius, _METRE_DECIMALS),
+            "probability": self.probability,
+            "confidence": self.confidence and round(self.confidence, _UNIT_DECIMALS),
+        }
 
-def _candidate(rank: int, record: Record, similarity: float, answer: Position) -> Candidate:
+
+def _candidate(
+    rank: int, record: Record, similarity: float, evidence: Evidence | None, answer: Position
+) -> Candidate:
     if record.id is None:
         raise ValueError(f"the record of {record.path} has no id; store it in an index first")
     return Candidate(
@@ -141,15 +185,23 @@ def _candidate(rank: int, record: Record, similarity: float, answer: Position) -
         # For unit vectors |a - b|² = 2 - 2 a·b; rounding may bring a·b above 1.
         feature_distance=math.sqrt(max(0.0, 2 - 2 * similarity)),
         metres=distance(record.position, answer),
+        inliers=evidence.inliers if evidence and evidence.verified else None,
+        matches=evidence.matches if evidence and evidence.verified else None,
+        geometry=evidence.geometry if evidence and evidence.verified else None,
+        strength=evidence.strength if evidence else None,
     )
 
 
-def _numbers(candidate: Candidate) -> dict[str, float | None]:
+def _numbers(candidate: Candidate) -> dict[str, float | str | None]:
     return {
         "heading": candidate.heading,
         "similarity": round(candidate.similarity, _UNIT_DECIMALS),
         "feature_distance": round(candidate.feature_distance, _UNIT_DECIMALS),
         "metres": round(candidate.metres, _METRE_DECIMALS),
+        "inliers": candidate.inliers,
+        "matches": candidate.matches,
+        "geometry": candidate.geometry,
+        "strength": None if candidate.strength is None else round(candidate.strength, 4),
     }
 
 

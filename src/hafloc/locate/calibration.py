@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hafloc.errors import PositionError
+from hafloc.geo import Position
 from hafloc.locate.position import REACH, SIGNS, Consensus
 
 Floats = NDArray[np.float64]
@@ -92,6 +93,37 @@ class Calibration:
         if rank > len(self.scores):
             return None
         return consensus.scale * self.scores[rank - 1]
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What is said of one query: the answer's position, and how far it can be trusted.
+
+    `radius` (metres) holds the truth with `probability`; both None where unknown or where the
+    place is not `found`. `confidence` and `found` are None without a calibration.
+    """
+
+    position: Position
+    radius: float | None = None
+    probability: float | None = None
+    confidence: float | None = None
+    found: bool | None = None
+
+
+def judge(
+    consensus: Consensus, calibration: Calibration | None, probability: float = PROBABILITY
+) -> Verdict:
+    """The verdict on a consensus. Raises PositionError where `probability` is none."""
+    check_probability(probability)
+    if calibration is None:
+        return Verdict(consensus.position)
+    confidence = calibration.confidence(consensus)
+    found = confidence >= THRESHOLD
+    # The radius is calibrated on found answers; of others it says nothing.
+    radius = calibration.radius(consensus, probability) if found else None
+    return Verdict(
+        consensus.position, radius, None if radius is None else probability, confidence, found
+    )
 
 
 def check_probability(probability: float) -> None:
