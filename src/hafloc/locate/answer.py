@@ -87,7 +87,8 @@ class Answer:
         """
         verdict = verdict or Verdict(records[0].position)
         # Of two photos that look the same, the query's own place is the duplicate's.
-        position = duplicate_of.position if duplicate_of in records else verdict.position
+        own = duplicate_of if duplicate_of in records else None
+        position = verdict.position if own is None else own.position
         candidates = tuple(
             _candidate(rank, record, float(similarity), found, position)
             for rank, (record, similarity, found) in enumerate(
