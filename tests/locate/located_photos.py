@@ -8,6 +8,7 @@ from PIL import Image
 
 from hafloc.geo import Position
 from hafloc.index import GeoPackageIndex, ModelInfo, Record
+from hafloc.nn import LocalFeatures
 from hafloc.photos import read
 
 MODEL = ModelInfo(name="colours", hash="0123456789abcdef", options="{}", dimension=3)
@@ -31,6 +32,11 @@ class MeanColour:
     def vector(self, image: NDArray[np.uint8]) -> NDArray[np.float32]:
         mean = image.reshape(-1, 3).mean(axis=0) + 1  # black has a direction too
         return np.asarray(mean / np.linalg.norm(mean), dtype=np.float32)
+
+    def vector_and_local(
+        self, image: NDArray[np.uint8]
+    ) -> tuple[NDArray[np.float32], LocalFeatures | None]:
+        return self.vector(image), None
 
 
 def paint(path: Path, colour: tuple[int, int, int], size: tuple[int, int] = (80, 60)) -> Path:

@@ -165,7 +165,7 @@ def test_opening_without_the_recorded_checkpoint_says_how_to_name_it(tmp_path: P
 def opened_with(monkeypatch: pytest.MonkeyPatch, hash_: str) -> list[str]:
     asked: list[str] = []
 
-    def load(model: str, *, device: str) -> SimpleNamespace:
+    def load(model: str, *, device: str, beside: Path | None = None) -> SimpleNamespace:
         asked.append(model)
         return SimpleNamespace(
             name="colours",
@@ -174,6 +174,7 @@ def opened_with(monkeypatch: pytest.MonkeyPatch, hash_: str) -> list[str]:
             dimension=3,
             longer_side=64,
             vector=MeanColour().vector,
+            vector_and_local=MeanColour().vector_and_local,
         )
 
     monkeypatch.setattr(localizer, "Describer", SimpleNamespace(open=load))

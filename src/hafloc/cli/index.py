@@ -28,6 +28,14 @@ Model = Annotated[str, typer.Option(help="Checkpoint: a shipped name or a file."
 VectorType = Annotated[
     str, typer.Option(help="How vectors are stored: float16, float32 or int8 (smallest).")
 ]
+NoLocal = Annotated[
+    bool,
+    typer.Option(
+        "--no-local",
+        help="Store no key points (at most 24 KB a photo); candidates are then verified from "
+        "their files, which is slow.",
+    ),
+]
 
 
 @app.command()
@@ -37,6 +45,7 @@ def build(
     positions: Csv = None,
     model: Model = "haf",
     vector_type: VectorType = "float16",
+    no_local: NoLocal = False,
 ) -> None:
     """Index all photos of a folder; run again to complete or to add what is new."""
     from hafloc.describe import Describer
@@ -47,13 +56,25 @@ def build(
     describer = Describer.open(model)
     with bar() as progress:
         report = build_index(
-            index, describer, photos, csv=positions, vector_type=vector_type, progress=progress
+            index,
+            describer,
+            photos,
+            csv=positions,
+            vector_type=vector_type,
+            local=not no_local,
+            progress=progress,
         )
     _tell(index, report)
 
 
 @app.command()
-def add(index: IndexPath, photos: Folder, positions: Csv = None, model: Model = "haf") -> None:
+def add(
+    index: IndexPath,
+    photos: Folder,
+    positions: Csv = None,
+    model: Model = "haf",
+    no_local: NoLocal = False,
+) -> None:
     """Add another folder's photos to an index; unchanged photos are left alone."""
     from hafloc.describe import Describer
     from hafloc.index import GeoPackageIndex, add_folder, model_info
@@ -63,7 +84,9 @@ def add(index: IndexPath, photos: Folder, positions: Csv = None, model: Model = 
     describer = Describer.open(model)
     opened = GeoPackageIndex.open(index, write=True, model=model_info(describer, index))
     with opened, bar() as progress:
-        report = add_folder(opened, describer, photos, csv=positions, progress=progress)
+        report = add_folder(
+            opened, describer, photos, csv=positions, local=not no_local, progress=progress
+        )
     _tell(index, report)
 
 
@@ -110,6 +133,7 @@ def info(index: IndexPath) -> None:
         typer.echo(f"extent      {south:.6f}, {west:.6f} to {north:.6f}, {east:.6f}")
     typer.echo(f"model       {facts.model.name} ({facts.model.hash})")
     typer.echo(f"vectors     {facts.model.dimension:,} × {facts.vector_type}")
+    typer.echo(f"verifiable  {facts.verifiable:,}")
     typer.echo(f"size        {facts.bytes:,} bytes")
     typer.echo(f"format      {facts.format_version}")
 

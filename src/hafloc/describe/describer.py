@@ -14,7 +14,7 @@ from PIL import Image as PillowImage
 from hafloc.describe.ahead import ahead
 from hafloc.describe.onnx_model import PREFIX, OnnxNetwork, find_from, load_onnx, name_from
 from hafloc.errors import HaflocError, PhotoError
-from hafloc.nn import Checkpoint, Description, load_checkpoint
+from hafloc.nn import HAF, Checkpoint, Description, LocalFeatures, load_checkpoint
 from hafloc.nn.images import check_sides, to_batch
 from hafloc.photos import Photo, read
 
@@ -24,10 +24,11 @@ Vector = NDArray[np.float32]
 
 @dataclass(frozen=True, slots=True)
 class Described:
-    """A photo that was read, with its image vector `[D]` of unit length."""
+    """A photo that was read, with its image vector `[D]` of unit length and local features."""
 
     photo: Photo
     vector: Vector
+    local: LocalFeatures | None = None
 
 
 class Describer:
@@ -44,6 +45,11 @@ class Describer:
         self.options = json.dumps(checkpoint.options, sort_keys=True)
         self.dimension = self._network.dimension
         self.longer_side = self._network.options.longer_side
+        # Only HAF has local features so far, and only where its checkpoint was fitted with them.
+        network = self._network
+        self._local_network: HAF | None = None
+        if isinstance(network, HAF) and network.local is not None:
+            self._local_network = network
 
     @classmethod
     def open(
@@ -91,10 +97,28 @@ class Describer:
         # A copy of its own: a view would keep the network's last large block alive.
         return np.array(self._network(batch)[0].cpu().numpy(), dtype=np.float32)
 
+    @torch.inference_mode()
+    def vector_and_local(self, image: Image) -> tuple[Vector, LocalFeatures | None]:
+        """The image vector `[D]` and the local features from one pass of the network.
+
+        Features are None where the network has none. Raises PhotoError as `describe` does.
+        """
+        if self._local_network is None:
+            return self.vector(image), None
+        batch = to_batch(self.fit(image), self._network.device)
+        vector, local = self._local_network.vector_and_local(batch)
+        return np.array(vector.cpu().numpy(), dtype=np.float32), local
+
     def describe_files(
-        self, paths: Iterable[Path], check: Callable[[Path, Photo], None] = lambda path, photo: None
+        self,
+        paths: Iterable[Path],
+        check: Callable[[Path, Photo], None] = lambda path, photo: None,
+        *,
+        local: bool = False,
     ) -> Iterator[tuple[Path, Described | HaflocError]]:
         """Each file's photo and vector in the order of `paths`, or why it has none.
+
+        With `local`, its local features as well.
 
         The next files are decoded while the network works on this one. `check` may raise a
         HaflocError to spare a decoded photo the network.
@@ -113,6 +137,9 @@ class Describer:
                 yield path, photo
                 continue
             try:
-                yield path, Described(photo, self.vector(photo.image))
+                if local:
+                    yield path, Described(photo, *self.vector_and_local(photo.image))
+                else:
+                    yield path, Described(photo, self.vector(photo.image))
             except PhotoError as error:
                 yield path, PhotoError(f"cannot describe {path}: {error}")

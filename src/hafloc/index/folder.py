@@ -41,15 +41,17 @@ def add_folder(
     folder: Path,
     *,
     csv: Path | None = None,
+    local: bool = True,
     batch: int = 32,
     progress: Progress | None = None,
 ) -> BuildReport:
     """Describe and store all photos below `folder` that `index` does not hold yet.
 
     Positions come from `csv`, a positions.csv in or beside the folder, file names or EXIF; see
-    `photos.Positions`. Photos that are unreadable or without a position are skipped and listed.
-    Raises PhotoError and PositionError where nothing can be done at all, IndexFileError where
-    the index cannot be written; what was stored before stays.
+    `photos.Positions`. `local` stores local features too, where the network has them, so that
+    candidates can be verified without their files. Photos that are unreadable or without a
+    position are skipped and listed. Raises PhotoError and PositionError where nothing can be done
+    at all, IndexFileError where the index cannot be written; what was stored before stays.
     """
     progress = progress or Silent()
     files = {index.stored_path(file): file for file in scan(folder)}
@@ -65,9 +67,14 @@ def add_folder(
     described = describer.describe_files(
         (files[name] for name in plan.describe),
         check=lambda file, photo: _require_position(where(file, photo), file),
+        local=local,
     )
     outcomes = (
-        Entry(_record(index.stored_path(file), found.photo, where(file, found.photo)), found.vector)
+        Entry(
+            _record(index.stored_path(file), found.photo, where(file, found.photo)),
+            found.vector,
+            found.local,
+        )
         if isinstance(found, Described)
         else Skipped(str(file), str(found))
         for file, found in described
@@ -83,10 +90,12 @@ def build_index(
     *,
     csv: Path | None = None,
     vector_type: str = "float16",
+    local: bool = True,
     progress: Progress | None = None,
 ) -> BuildReport:
     """A new index at `path` of the photos below `folder`, or the completion of a begun one.
 
+    `csv` and `local` are those of `add_folder`.
     Raises as `add_folder` does, and PositionError where not one photo could be stored; an index
     without photos is not left behind.
     """
@@ -100,7 +109,9 @@ def build_index(
     try:
         with index:
             try:
-                report = add_folder(index, describer, folder, csv=csv, progress=progress)
+                report = add_folder(
+                    index, describer, folder, csv=csv, local=local, progress=progress
+                )
             finally:
                 is_empty = index.info().photos == 0
     finally:

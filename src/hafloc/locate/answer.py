@@ -83,16 +83,18 @@ class Answer:
     ) -> "Answer":
         """The answer that the best photos give: at least one stored record, best first.
 
-        `evidence`, where there is any, is that of the records. Without a verdict the position is the first record's.
+        `evidence`, where there is any, is that of the records. Without a verdict the position is
+        the first record's.
         """
         verdict = verdict or Verdict(records[0].position)
         # Of two photos that look the same, the query's own place is the duplicate's.
         own = duplicate_of if duplicate_of in records else None
         position = verdict.position if own is None else own.position
+        known: Sequence[Evidence | None] = evidence or [None] * len(records)
         candidates = tuple(
             _candidate(rank, record, float(similarity), found, position)
             for rank, (record, similarity, found) in enumerate(
-                zip(records, similarities, evidence or [None] * len(records), strict=True), start=1
+                zip(records, similarities, known, strict=True), start=1
             )
         )
         return cls(

@@ -17,7 +17,9 @@ class Evidence:
     are each other's nearest, `inliers` those of them that one `geometry` explains ("" where none
     was found). `pairs` `[inliers, 4]` are their x, y in the query's and x, y in the candidate's
     described pixels. `strength` is the log-odds that the candidate shows the query's place, by
-    the learned rule; candidates are ranked by it.
+    the learned rule; candidates are ranked by it. Where key points could not be compared, because
+    there are none or the candidate's file is gone, `verified` is false, and only the similarity
+    speaks.
     """
 
     id: int
@@ -27,3 +29,4 @@ class Evidence:
     geometry: Geometry
     pairs: NDArray[np.float32]
     strength: float
+    verified: bool = True

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from hafloc.nn import key_points
-from hafloc.nn.description import Description, KeyPoints, LevelDescription
+from hafloc.nn.description import Description, KeyPoints, LevelDescription, LocalFeatures
 from hafloc.nn.half_resolution import (
     Detection,
     HalfResolution,
@@ -26,11 +26,15 @@ from hafloc.nn.half_resolution import (
     upsample,
 )
 from hafloc.nn.images import check_sides, one_by_one, size_of, to_numpy
+from hafloc.nn.local_features import LocalHead, sample, to_int8
 from hafloc.nn.vgg import TAP_CHANNELS, TAP_STRIDES, VGG16, Taps
 from hafloc.nn.whitening import Whitening
 
 LEVELS = ("low", "mid", "high")
 MASK_STRIDE = 16
+# Of compact key points, on the half-resolution grid: peaks of 5×5 windows, spread over blocks.
+LOCAL_RADIUS = 2
+LOCAL_CELL = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +55,9 @@ class HAFOptions:
     compact          dimensions that PCA leaves of the fused vector; 0 keeps no such PCA
     use_compact      whether the image vector is the compact one
     key_points       at most this many a photo
+    local_features   at most this many compact key points a photo; 0: the network has none
+    local_dimension  size of a compact descriptor
+    local_weights    shares of the levels in it
     longer_side      photos larger than this many pixels are reduced to it before describing
     """
 
@@ -68,6 +75,9 @@ class HAFOptions:
     compact: int = 0
     use_compact: bool = False
     key_points: int = 1024
+    local_features: int = 0
+    local_dimension: int = 64
+    local_weights: tuple[float, float, float] = (0.5, 0.5, 0.0)
     longer_side: int = 640
 
     def __post_init__(self) -> None:
@@ -183,6 +193,9 @@ class HAF(nn.Module):
         widths = options.level_sizes if options.level_whitening == "pca" else options.channels
         self.full_dimension = sum(widths)
         self.compact = Whitening(self.full_dimension, options.compact) if options.compact else None
+        self.local: LocalHead | None = None
+        if options.local_features:
+            self.local = LocalHead(options.channels, options.local_weights, options.local_dimension)
 
     @property
     def dimension(self) -> int:
@@ -237,6 +250,42 @@ class HAF(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         """Image vectors `[N, D]` of unit length, without what only a full description needs."""
         return self.fuse(self.level_vectors(images))
+
+    @torch.inference_mode()
+    def vector_and_local(self, image: Tensor) -> tuple[Tensor, LocalFeatures]:
+        """The image vector `[D]` and the local features of a batch of one, from one pass.
+
+        Raises PhotoError for a side below 32 px, ValueError where the network has no local head.
+        """
+        check_sides(image)
+        if self.local is None:
+            raise ValueError("the network has no local features; its options ask for none")
+        size = size_of(image)
+        maps = self.maps(self.taps(image), size)
+        vectors, fused = {}, torch.zeros(maps["low"].size, device=image.device)
+        for (name, level), weight in zip(maps.items(), self.options.level_weights, strict=True):
+            scores = detect(level, "max")
+            vectors[name] = self.level(name).pool(level, scores)
+            fused += weight * scores[0]
+        xy, responses = self.local_responses(fused, maps)
+        rows = to_int8(self.local(responses))
+        return self.fuse(vectors)[0], LocalFeatures(to_numpy(xy), rows, (size[1], size[0]))
+
+    def local_responses(
+        self, fused: Tensor, maps: dict[str, HalfResolution]
+    ) -> tuple[Tensor, list[Tensor]]:
+        """Pixels `[M, 2]` of the compact key points, and each level's responses there `[M, n_l]`.
+
+        Read between the taps at the sub-pixel place: half of the spatial fusion is the nearest
+        tap's response, which would move a key point by up to half a tap.
+        """
+        _, xy, _ = key_points.find(
+            fused, count=self.options.local_features, radius=LOCAL_RADIUS, cell=LOCAL_CELL
+        )
+        pixels = 2 * xy + 0.5
+        return pixels, [
+            sample(maps[name].responses, pixels, self.level(name).stride) for name in LEVELS
+        ]
 
     @torch.inference_mode()
     def describe(self, images: Tensor | Sequence[NDArray[np.uint8]]) -> list[Description]:

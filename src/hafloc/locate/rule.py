@@ -1,0 +1,99 @@
+"""The learned rule: from similarity and geometry to the log-odds that a candidate is right.
+
+Two logistic models, fitted by `benchmarks/fit_rule.py` on photos with known partners and kept in
+`rule.json`: one for candidates whose key points were compared, one for those that only their
+similarity speaks for.
+"""
+
+import json
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hafloc.locate.verify import Verified
+
+Floats = NDArray[np.float64]
+
+FORMAT = 1
+SIGNS = (
+    "similarity",
+    "lead",  # similarity less the best of the other candidates
+    "significance",  # ln(1 + significance) of the geometry
+    "prominence",  # that less the best of the other candidates
+    "inliers",  # ln(1 + inliers)
+    "share",  # of the matches that are inliers
+    "spread",  # how much of the photos the inliers take
+)
+PLAIN_SIGNS = SIGNS[:2]
+
+
+@dataclass(frozen=True, slots=True)
+class Weights:
+    """A logistic model: log-odds = bias + signs · weights."""
+
+    bias: float
+    weights: tuple[float, ...]
+
+    def log_odds(self, signs: Floats) -> Floats:
+        """`[K, S]` to `[K]`."""
+        return np.asarray(self.bias + signs @ np.array(self.weights), dtype=np.float64)
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """`verified` reads SIGNS, `plain` PLAIN_SIGNS alone."""
+
+    verified: Weights
+    plain: Weights
+
+    def strengths(
+        self, similarities: Sequence[float], verified: Sequence[Verified | None]
+    ) -> Floats:
+        """Log-odds `[K]` of a query's K candidates; None marks those that were not compared."""
+        signs = read_signs(similarities, verified)
+        compared = np.array([item is not None for item in verified], dtype=bool)
+        plain = self.plain.log_odds(signs[:, : len(PLAIN_SIGNS)])
+        return np.where(compared, self.verified.log_odds(signs), plain)
+
+
+def read_signs(similarities: Sequence[float], verified: Sequence[Verified | None]) -> Floats:
+    """The signs of a query's K candidates, `[K, len(SIGNS)]`."""
+    similarity = np.array(similarities, dtype=np.float64)
+    significance = np.log1p([0.0 if item is None else item.significance for item in verified])
+    rest = [
+        (math.log1p(item.inliers), item.inliers / max(item.matches, 1), item.spread)
+        if item is not None
+        else (0.0, 0.0, 0.0)
+        for item in verified
+    ]
+    columns = [similarity, _lead(similarity), significance, _lead(significance)]
+    return np.column_stack([*columns, np.array(rest, dtype=np.float64).reshape(-1, 3)])
+
+
+def _lead(values: Floats) -> Floats:
+    """Each value less the largest of the others; 0 where there are none."""
+    if len(values) < 2:
+        return np.zeros(len(values))
+    first = int(np.argmax(values))
+    second = np.delete(values, first).max()
+    others = np.full(len(values), values[first])
+    others[first] = second
+    return np.asarray(values - others, dtype=np.float64)
+
+
+@cache
+def shipped_rule() -> Rule:
+    """The rule that comes with hafloc."""
+    content = json.loads((files("hafloc.locate") / "rule.json").read_text(encoding="utf-8"))
+    assert content["format"] == FORMAT
+    return Rule(
+        *(
+            Weights(content[name]["bias"], tuple(content[name]["weights"][sign] for sign in signs))
+            for name, signs in (("verified", SIGNS), ("plain", PLAIN_SIGNS))
+        )
+    )
