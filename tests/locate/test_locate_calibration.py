@@ -132,8 +132,8 @@ def test_confidence_is_that_share_of_right_answers() -> None:
 
 
 def test_only_found_trials_make_the_radius() -> None:
-    good = [Trial(5.0, consensus(6.0), consensus(-6.0)) for _ in range(20)]
-    lost = [Trial(800.0, consensus(-6.0), consensus(-6.0)) for _ in range(10)]
+    good = [Trial(5.0, 5.0, consensus(6.0), consensus(-6.0)) for _ in range(20)]
+    lost = [Trial(800.0, 800.0, consensus(-6.0), consensus(-6.0)) for _ in range(10)]
     calibration = fit([*good, *lost], verified=True)
     assert calibration.scores == (5.0 / 20,) * 20
     assert calibration.queries == 30

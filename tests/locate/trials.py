@@ -20,6 +20,7 @@ def draw(count: int, seed: int = 0, *, error: float = 10.0, apart: float = 3.0) 
     return [
         Trial(
             error=float(random.exponential(error) * scale / 20),
+            first=0.0,
             here=consensus(float(random.normal(apart)), float(scale)),
             elsewhere=consensus(float(random.normal(0))),
         )

@@ -113,6 +113,10 @@ class GeoIndex(Protocol):
         """The records of `ids`, in that order."""
         ...
 
+    def vectors(self, ids: Sequence[int]) -> NDArray[np.float32]:
+        """The unit vectors of `ids` in that order, as they are searched: `[N, D]`."""
+        ...
+
     def local_features(self, ids: Sequence[int]) -> list[LocalFeatures | None]:
         """The local features of `ids`, in that order; None for photos without."""
         ...

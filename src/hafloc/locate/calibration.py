@@ -9,6 +9,7 @@ import json
 import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
+from importlib.resources import files
 from typing import Any
 
 import numpy as np
@@ -42,11 +43,12 @@ class Trial:
     """What became of one query of known position.
 
     `error` is the distance in metres of the consensus `here`, with the database as it is, from
-    the truth; `elsewhere` is the consensus without the query's place, None where nothing would
-    remain.
+    the truth, and `first` that of the strongest candidate; `elsewhere` is the consensus without
+    the query's place, None where nothing would remain.
     """
 
     error: float
+    first: float
     here: Consensus
     elsewhere: Consensus | None
 
@@ -258,6 +260,16 @@ def read_calibrations(text: str, checkpoint: str) -> tuple[Calibration, ...]:
         return tuple(_calibration(item) for item in content["calibrations"])
     except (KeyError, TypeError) as error:
         raise ValueError(f"the calibration lacks or garbles {error}") from error
+
+
+def shipped_calibrations(checkpoint: str) -> tuple[Calibration, ...]:
+    """Those that come with hafloc for the checkpoint with this hash; () for any other."""
+    for file in (files("hafloc.nn") / "checkpoints").iterdir():
+        if file.name.endswith(".calibration.json"):
+            found = read_calibrations(file.read_text(encoding="utf-8"), checkpoint)
+            if found:
+                return found
+    return ()
 
 
 def _calibration(item: dict[str, Any]) -> Calibration:
