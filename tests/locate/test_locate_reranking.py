@@ -98,13 +98,15 @@ def test_signs_are_those_worked_by_hand() -> None:
     assert np.allclose(signs[:, 1], [0.5 - 0.8, 0.8 - 0.6, 0.6 - 0.8])
     assert np.allclose(signs[:, 2], [2, 0, 0])
     assert np.allclose(signs[:, 3], [2, -2, -2])
-    assert np.allclose(signs[:, 4], [np.log(31), 0, 0])
-    assert np.allclose(signs[:, 5], [0.5, 0, 0])
-    assert np.allclose(signs[:, 6], [0.25, 0, 0])
+    assert np.allclose(signs[:, 4], [np.log(61), 0, 0])
+    assert np.allclose(signs[:, 5], [np.log(61), -np.log(61), -np.log(61)])
+    assert np.allclose(signs[:, 6], [np.log(31), 0, 0])
+    assert np.allclose(signs[:, 7], [0.5, 0, 0])
+    assert np.allclose(signs[:, 8], [0.25, 0, 0])
 
 
 def test_a_single_candidate_has_no_lead() -> None:
-    assert read_signs([0.5], [seen(3.0)])[0, [1, 3]].tolist() == [0, 0]
+    assert read_signs([0.5], [seen(3.0)])[0, [1, 3, 5]].tolist() == [0, 0, 0]
 
 
 def test_the_rule_uses_the_plain_model_for_what_was_not_compared() -> None:

@@ -25,6 +25,8 @@ SIGNS = (
     "lead",  # similarity less the best of the other candidates
     "significance",  # ln(1 + significance) of the geometry
     "prominence",  # that less the best of the other candidates
+    "matches",  # ln(1 + matches)
+    "majority",  # that less the best of the other candidates
     "inliers",  # ln(1 + inliers)
     "share",  # of the matches that are inliers
     "spread",  # how much of the photos the inliers take
@@ -71,7 +73,9 @@ def read_signs(similarities: Sequence[float], verified: Sequence[Verified | None
         else (0.0, 0.0, 0.0)
         for item in verified
     ]
+    matches = np.log1p([0 if item is None else item.matches for item in verified])
     columns = [similarity, _lead(similarity), significance, _lead(significance)]
+    columns += [matches, _lead(matches)]
     return np.column_stack([*columns, np.array(rest, dtype=np.float64).reshape(-1, 3)])
 
 

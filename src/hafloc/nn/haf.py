@@ -26,15 +26,14 @@ from hafloc.nn.half_resolution import (
     upsample,
 )
 from hafloc.nn.images import check_sides, one_by_one, size_of, to_numpy
-from hafloc.nn.local_features import LocalHead, sample, to_int8
+from hafloc.nn.local_features import LocalHead, find_corners, sample, to_int8
 from hafloc.nn.vgg import TAP_CHANNELS, TAP_STRIDES, VGG16, Taps
 from hafloc.nn.whitening import Whitening
 
 LEVELS = ("low", "mid", "high")
 MASK_STRIDE = 16
-# Of compact key points, on the half-resolution grid: peaks of 5×5 windows, spread over blocks.
-LOCAL_RADIUS = 2
-LOCAL_CELL = 16
+# Levels that describe compact key points; the high one is too coarse to tell neighbours apart.
+LOCAL_LEVELS = ("low", "mid")
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +56,6 @@ class HAFOptions:
     key_points       at most this many a photo
     local_features   at most this many compact key points a photo; 0: the network has none
     local_dimension  size of a compact descriptor
-    local_weights    shares of the levels in it
     longer_side      photos larger than this many pixels are reduced to it before describing
     """
 
@@ -76,8 +74,7 @@ class HAFOptions:
     use_compact: bool = False
     key_points: int = 1024
     local_features: int = 0
-    local_dimension: int = 64
-    local_weights: tuple[float, float, float] = (0.5, 0.5, 0.0)
+    local_dimension: int = 32
     longer_side: int = 640
 
     def __post_init__(self) -> None:
@@ -195,7 +192,8 @@ class HAF(nn.Module):
         self.compact = Whitening(self.full_dimension, options.compact) if options.compact else None
         self.local: LocalHead | None = None
         if options.local_features:
-            self.local = LocalHead(options.channels, options.local_weights, options.local_dimension)
+            channels = [TAP_CHANNELS[name] for name in LOCAL_LEVELS]
+            self.local = LocalHead(channels, options.local_dimension)
 
     @property
     def dimension(self) -> int:
@@ -260,32 +258,12 @@ class HAF(nn.Module):
         check_sides(image)
         if self.local is None:
             raise ValueError("the network has no local features; its options ask for none")
-        size = size_of(image)
-        maps = self.maps(self.taps(image), size)
-        vectors, fused = {}, torch.zeros(maps["low"].size, device=image.device)
-        for (name, level), weight in zip(maps.items(), self.options.level_weights, strict=True):
-            scores = detect(level, "max")
-            vectors[name] = self.level(name).pool(level, scores)
-            fused += weight * scores[0]
-        xy, responses = self.local_responses(fused, maps)
-        rows = to_int8(self.local(responses))
-        return self.fuse(vectors)[0], LocalFeatures(to_numpy(xy), rows, (size[1], size[0]))
-
-    def local_responses(
-        self, fused: Tensor, maps: dict[str, HalfResolution]
-    ) -> tuple[Tensor, list[Tensor]]:
-        """Pixels `[M, 2]` of the compact key points, and each level's responses there `[M, n_l]`.
-
-        Read between the taps at the sub-pixel place: half of the spatial fusion is the nearest
-        tap's response, which would move a key point by up to half a tap.
-        """
-        _, xy, _ = key_points.find(
-            fused, count=self.options.local_features, radius=LOCAL_RADIUS, cell=LOCAL_CELL
-        )
-        pixels = 2 * xy + 0.5
-        return pixels, [
-            sample(maps[name].responses, pixels, self.level(name).stride) for name in LEVELS
-        ]
+        height, width = size_of(image)
+        taps = self.taps(image)
+        vector = self.fuse(self.pool(taps, (height, width)))[0]
+        xy, responses = local_responses(image, taps, self.options.local_features)
+        features = LocalFeatures(to_numpy(xy), to_int8(self.local(responses)), (width, height))
+        return vector, features
 
     @torch.inference_mode()
     def describe(self, images: Tensor | Sequence[NDArray[np.uint8]]) -> list[Description]:
@@ -334,3 +312,13 @@ class HAF(nn.Module):
         descriptors = F.normalize(torch.cat(parts, -1), dim=-1)
         # A place of the half-resolution grid covers two pixels; their common centre lies between.
         return KeyPoints(to_numpy(2 * xy + 0.5), to_numpy(strengths), to_numpy(descriptors))
+
+
+def local_responses(image: Tensor, taps: Taps, count: int) -> tuple[Tensor, list[Tensor]]:
+    """Compact key points of a batch of one, and what LOCAL_LEVELS respond there.
+
+    At most `count` pixels `[M, 2]`, strongest first, and `[M, n]` of each level.
+    """
+    pixels = image[0].permute(1, 2, 0).round().clamp(0, 255).to("cpu", torch.uint8).numpy()
+    xy = torch.from_numpy(find_corners(pixels, count)).to(image.device)
+    return xy, [sample(getattr(taps, name).float(), xy, TAP_STRIDES[name]) for name in LOCAL_LEVELS]

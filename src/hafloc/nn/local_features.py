@@ -1,11 +1,13 @@
-"""Key points made compact: descriptors of all levels, whitened to a few int8 each.
+"""Key points made compact: corners of the image, described by the trunk in a few int8 each.
 
-The whole descriptors of (2) take 4.6 kB a key point in float32. A centring and whitening fitted
-on unrelated photos keeps what tells key points apart in a small part of that.
+Corners stay where they are from one photo to the next, to a pixel; maxima of the trunk's own
+scores are blurred by its pooling, and were measured to match worse. Their descriptors are the
+trunk's responses there, low and mid, whitened on unrelated photos.
 """
 
 from collections.abc import Sequence
 
+import cv2
 import numpy as np
 import torch
 import torch.nn.functional as F
@@ -15,52 +17,57 @@ from torch import Tensor, nn
 from hafloc.nn.whitening import Whitening
 
 _LARGEST = 127
+# Grey levels by which a corner's circle must differ: low, since only the strongest are kept.
+_CONTRAST = 5
 
 
 class LocalHead(nn.Module):
-    """Responses of the levels at key points to compact descriptors.
+    """Responses of levels at key points to compact unit descriptors, each level with equal share.
 
-    `channels` are n_l of the levels, `weights` their shares (at least 0; a level of share 0 is
-    left out), `dimension` the size of a descriptor.
+    `channels` are those of the levels, `dimension` is the size of a descriptor.
     """
 
-    def __init__(self, channels: Sequence[int], weights: Sequence[float], dimension: int) -> None:
+    def __init__(self, channels: Sequence[int], dimension: int) -> None:
         super().__init__()
-        self.weights = tuple(weights)
-        inputs = sum(n for n, weight in zip(channels, weights, strict=True) if weight > 0)
-        self.whitening = Whitening(inputs, dimension)
-
-    def whole(self, responses: Sequence[Tensor]) -> Tensor:
-        """Unit descriptors of the levels `[M, n_l]`, scaled by √share, in one row: `[M, n]`."""
-        return torch.cat(
-            [
-                F.normalize(level, dim=-1) * weight**0.5
-                for level, weight in zip(responses, self.weights, strict=True)
-                if weight > 0
-            ],
-            -1,
-        )
+        self.whitening = Whitening(sum(channels), dimension)
 
     def forward(self, responses: Sequence[Tensor]) -> Tensor:
-        """Unit rows `[M, dimension]` from the levels' responses `[M, n_l]`."""
-        compact: Tensor = self.whitening(self.whole(responses))
+        """Unit rows `[M, dimension]` from the levels' responses `[M, n]`."""
+        compact: Tensor = self.whitening(join(responses))
         return compact
+
+
+def join(responses: Sequence[Tensor]) -> Tensor:
+    """The levels' unit descriptors `[M, n]` side by side."""
+    return torch.cat([F.normalize(level, dim=-1) for level in responses], -1)
+
+
+def find_corners(image: NDArray[np.uint8], count: int) -> NDArray[np.float32]:
+    """Pixels (x, y) `[M, 2]` of the `count` strongest FAST corners of an `H×W×3` image.
+
+    Rosten & Drummond, ECCV 2006; equals from the top left.
+    """
+    grey = cv2.cvtColor(np.ascontiguousarray(image), cv2.COLOR_RGB2GRAY)
+    found = cv2.FastFeatureDetector_create(_CONTRAST).detect(grey, None)
+    xy = np.array([point.pt for point in found], dtype=np.float32).reshape(-1, 2)
+    strengths = np.array([point.response for point in found])
+    return np.asarray(xy[np.argsort(-strengths, kind="stable")[:count]])
+
+
+def sample(maps: Tensor, xy: Tensor, stride: int) -> Tensor:
+    """One image's maps `[1, n, h, w]` at pixels `xy` `[M, 2]`, bilinear: `[M, n]`.
+
+    A value belongs to the middle of the `stride`×`stride` pixels that it covers.
+    """
+    height, width = maps.shape[-2:]
+    # grid_sample wants the outer edges at ±1.
+    scale = torch.tensor([2 / (width * stride), 2 / (height * stride)]).to(xy)
+    grid = (xy + 0.5) * scale - 1
+    found = F.grid_sample(maps, grid[None, None], padding_mode="border", align_corners=False)
+    return found[0, :, 0].T
 
 
 def to_int8(rows: Tensor) -> NDArray[np.int8]:
     """Rows `[M, D]` rounded to int8, each scaled so that its largest entry becomes ±127."""
     largest = rows.abs().amax(-1, keepdim=True).clamp(min=1e-30)
     return np.array((rows * (_LARGEST / largest)).round().cpu().numpy(), dtype=np.int8)
-
-
-def sample(responses: Tensor, xy: Tensor, stride: int) -> Tensor:
-    """One image's responses `[1, n, h, w]` at pixels `xy` `[M, 2]`, bilinear: `[M, n]`.
-
-    A tap's value belongs to the middle of the `stride`×`stride` pixels that it covers.
-    """
-    height, width = responses.shape[-2:]
-    # grid_sample wants the outer edges at ±1.
-    scale = torch.tensor([2 / (width * stride), 2 / (height * stride)]).to(xy)
-    grid = (xy + 0.5) * scale - 1
-    found = F.grid_sample(responses, grid[None, None], padding_mode="border", align_corners=False)
-    return found[0, :, 0].T
