@@ -6,7 +6,7 @@ import sys
 import typer
 
 from hafloc import __version__
-from hafloc.cli import demo, evaluate, fit, index, locate, show, train
+from hafloc.cli import calibrate, demo, evaluate, fit, index, locate, show, train
 from hafloc.errors import HaflocError
 
 app = typer.Typer(
@@ -20,6 +20,7 @@ app = typer.Typer(
 app.add_typer(index.app, name="index")
 app.add_typer(show.app, name="show")
 app.command("locate")(locate.locate)
+app.command("calibrate")(calibrate.calibrate)
 app.command("fit")(fit.fit)
 app.command("demo")(demo.demo)
 train.register(app)

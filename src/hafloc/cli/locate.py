@@ -15,7 +15,7 @@ from hafloc.errors import PositionError
 if TYPE_CHECKING:
     from hafloc.locate import Answer, Localizer, Near
 
-SOMETHING_SKIPPED = 1
+SOMETHING_MISSING = 1
 
 
 def locate(
@@ -26,6 +26,12 @@ def locate(
         str | None,
         typer.Option(metavar="LAT,LON,RADIUS", help="Search only within RADIUS metres of a place."),
     ] = None,
+    rerank: Annotated[
+        int,
+        typer.Option(
+            min=0, help="How many of the nearest to verify by key points and rank anew; 0: none."
+        ),
+    ] = 50,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print one JSON object a query and line.")
     ] = False,
@@ -39,6 +45,16 @@ def locate(
     model: Annotated[
         str | None, typer.Option(help="Checkpoint; by default the one that the index records.")
     ] = None,
+    probability: Annotated[
+        float, typer.Option(help="How often the radius shall hold the true position.")
+    ] = 0.9,
+    sequence: Annotated[
+        bool,
+        typer.Option(
+            "--sequence",
+            help="Photos of one walk: let them help each other by their times.",
+        ),
+    ] = False,
 ) -> None:
     """Say where photos were taken, from the photos of an index."""
     from hafloc.locate import Answer, Localizer
@@ -49,11 +65,18 @@ def locate(
     failures: list[str] = []
     with Localizer.open(index, model) as localizer, bar() as progress:
         progress.start("locating", len(files))
-        located = localizer.locate_many(files, top=top, near=place)
-        for done, (_, result) in enumerate(located, 1):
-            progress.advance(done)
+        locate_them = localizer.locate_walk if sequence else localizer.locate_many
+        located = locate_them(
+            files,
+            top=top,
+            near=place,
+            rerank=rerank,
+            probability=probability,
+            progress=progress.advance,
+        )
+        for _, result in located:
             if not isinstance(result, Answer):
-                failures.append(str(result))
+                failures.append(f"skipped: {result}")
                 continue
             answers.append(result)
             if as_json:
@@ -64,10 +87,20 @@ def locate(
             typer.echo(json.dumps(_collection(answers)))
         if page is not None and answers:
             _write_page(page, answers, localizer, index)
+    if not (as_json or as_geojson) and any(answer.confidence is None for answer in answers):
+        typer.echo(f"how far off that may be: `hafloc calibrate {index}` learns it", err=True)
+    _tell(failures, answers)
+
+
+def _tell(failures: list[str], answers: "list[Answer]") -> None:
+    """What went wrong, on standard error; ends with status 1 where something did."""
     for failure in failures:
-        typer.echo(f"skipped: {failure}", err=True)
-    if failures:
-        raise typer.Exit(SOMETHING_SKIPPED)
+        typer.echo(failure, err=True)
+    missing = [answer for answer in answers if answer.found is False]
+    if missing and len(answers) > 1:
+        typer.echo(f"{len(missing):,} of {len(answers):,} not in this database", err=True)
+    if failures or missing:
+        raise typer.Exit(SOMETHING_MISSING)
 
 
 def parse_near(text: str) -> "Near":
@@ -96,11 +129,11 @@ def _files(queries: list[Path]) -> Iterator[Path]:
 
 def _print(answer: "Answer") -> None:
     console = Console()
-    console.print(f"[bold]{answer.query}[/bold]  {answer.position}", highlight=False)
+    console.print(f"[bold]{answer.query}[/bold]  {_said(answer)}", highlight=False)
     if answer.duplicate_of is not None:
         console.print(f"  this very photo is in the index: {answer.duplicate_of.path}")
     table = Table(box=None, padding=(0, 2, 0, 0))
-    for column in ("", "photo", "metres", "distance"):
+    for column in ("", "photo", "metres", "distance", "inliers"):
         table.add_column(column, justify="left" if column == "photo" else "right")
     for candidate in answer.candidates:
         table.add_row(
@@ -108,8 +141,22 @@ def _print(answer: "Answer") -> None:
             candidate.path,
             f"{candidate.metres:,.0f}",
             f"{candidate.feature_distance:.3f}",
+            "" if candidate.inliers is None else f"{candidate.inliers:,}",
         )
     console.print(table)
+
+
+def _said(answer: "Answer") -> str:
+    """The answer in a line: the position and how far it can be trusted, or that it is not here."""
+    if answer.found is False:
+        return f"not in this database (confidence {answer.confidence:.2f})"
+    known = []
+    if answer.radius is not None:
+        share = 100 * (answer.probability or 0)
+        known.append(f"within {answer.radius:,.0f} m ({share:g} %)")
+    if answer.confidence is not None:
+        known.append(f"confidence {answer.confidence:.2f}")
+    return f"{answer.position}  {', '.join(known)}".rstrip()
 
 
 def _collection(answers: "list[Answer]") -> dict[str, object]:

@@ -113,13 +113,21 @@ class Verdict:
 
 
 def judge(
-    consensus: Consensus, calibration: Calibration | None, probability: float = PROBABILITY
+    consensus: Consensus,
+    calibration: Calibration | None,
+    probability: float = PROBABILITY,
+    *,
+    confidence: float | None = None,
 ) -> Verdict:
-    """The verdict on a consensus. Raises PositionError where `probability` is none."""
+    """The verdict on a consensus, with a `confidence` from elsewhere where one is given.
+
+    Raises PositionError where `probability` is none.
+    """
     check_probability(probability)
     if calibration is None:
         return Verdict(consensus.position)
-    confidence = calibration.confidence(consensus)
+    if confidence is None:
+        confidence = calibration.confidence(consensus)
     found = confidence >= THRESHOLD
     # The radius is calibrated on found answers; of others it says nothing.
     radius = calibration.radius(consensus, probability) if found else None

@@ -2,7 +2,9 @@
 
 import io
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from types import TracebackType
 from typing import Protocol, Self
@@ -16,12 +18,30 @@ from hafloc.describe import Describer
 from hafloc.errors import CheckpointError, HaflocError, IndexFileError, PhotoError, PositionError
 from hafloc.index import GeoIndex, GeoPackageIndex, ModelInfo, Near, Record
 from hafloc.locate.answer import Answer
+from hafloc.locate.calibration import (
+    PROBABILITY,
+    Calibration,
+    Verdict,
+    check_probability,
+    judge,
+    read_calibrations,
+    shipped_calibrations,
+)
+from hafloc.locate.evidence import Evidence
+from hafloc.locate.found import Found, check_times
+from hafloc.locate.reranking import weigh
+from hafloc.locate.sequence import area_of, smooth
+from hafloc.nn import LocalFeatures
 from hafloc.photos import Image, Metadata, Photo, read
 
 Query = str | Path | bytes | Pillow.Image | NDArray[np.uint8]
 
 # What PNG holds as it is; other modes become RGB first.
 _PNG_MODES = {"1", "L", "LA", "I", "I;16", "P", "RGB", "RGBA"}
+# Most similar photos that are verified by default; docs/model-card.md compares numbers.
+RERANK = 50
+# Features that had to be computed from a candidate's file: at most 24 MB of them.
+_REMEMBERED = 1_000
 
 
 class VectorMaker(Protocol):
@@ -31,16 +51,24 @@ class VectorMaker(Protocol):
 
     def vector(self, image: Image) -> NDArray[np.float32]: ...
 
+    def vector_and_local(
+        self, image: Image
+    ) -> tuple[NDArray[np.float32], LocalFeatures | None]: ...
+
 
 class Localizer:
     """Locates photos in one database with the network that described it.
 
-    Use it as a context manager, or `close()` it. `index` is the database.
+    Use it as a context manager, or `close()` it. `index` is the database, `describer` the
+    network's. Radius and confidence come from the calibration that the index holds, or else from
+    the one that comes with the checkpoint.
     """
 
     def __init__(self, index: GeoIndex, describer: VectorMaker) -> None:
         self.index = index
-        self._describer = describer
+        self.describer = describer
+        self._calibrations = _calibrations_of(index)
+        self._from_file = lru_cache(maxsize=_REMEMBERED)(self._describe_file)
 
     @classmethod
     def open(
@@ -63,26 +91,85 @@ class Localizer:
         info = ModelInfo(describer.name, describer.hash, describer.options, describer.dimension)
         return cls(GeoPackageIndex.open(path, model=info), describer)
 
-    def locate(self, query: Query, *, top: int = 10, near: Near | None = None) -> Answer:
-        """Where `query` was taken, with its `top` nearest photos, only those `near` if given.
+    def locate(
+        self,
+        query: Query,
+        *,
+        top: int = 10,
+        near: Near | None = None,
+        rerank: int = RERANK,
+        probability: float = PROBABILITY,
+    ) -> Answer:
+        """Where `query` was taken, with its `top` best photos, only those `near` if given.
+
+        The `rerank` most similar photos are verified by their key points and ranked anew by the
+        learned rule; 0 leaves them in the order of similarity. The answer's radius holds the
+        truth with `probability`.
 
         A query is a path, the bytes of a photo's file, a PIL image, or an upright RGB array
         `H×W×3` uint8. Raises PhotoError where it cannot be read, IndexFileError where the index
-        is empty, PositionError where no photo is `near`.
+        is empty, PositionError where no photo is `near` or `probability` is none.
         """
-        self._check(top, near)
-        return self._locate("query" if _path(query) is None else str(query), query, top, near)
+        wanted = _Wanted(top, near, rerank, probability)
+        self._check(wanted)
+        name = "query" if _path(query) is None else str(query)
+        return self._answer(self._find(name, query, wanted), wanted)
 
     def locate_many(
-        self, queries: Iterable[Query], *, top: int = 10, near: Near | None = None
+        self,
+        queries: Iterable[Query],
+        *,
+        top: int = 10,
+        near: Near | None = None,
+        rerank: int = RERANK,
+        probability: float = PROBABILITY,
+        progress: Callable[[int], None] | None = None,
     ) -> Iterator[tuple[str, Answer | PhotoError]]:
         """Each query's name with its answer, or with why it cannot be read, in their order.
 
-        Queries without a path are named by their number, "query 1" for the first. Raises what
-        `locate` raises on behalf of the index.
+        Queries without a path are named by their number, "query 1" for the first. `progress`
+        hears how many are done. Raises what `locate` raises on behalf of the index.
         """
-        self._check(top, near)
-        return self._each(queries, top, near)
+        wanted = _Wanted(top, near, rerank, probability)
+        self._check(wanted)
+        return (
+            (name, found if isinstance(found, PhotoError) else self._answer(found, wanted))
+            for name, found in self._each(queries, wanted, progress)
+        )
+
+    def locate_walk(
+        self,
+        queries: Iterable[Query],
+        *,
+        top: int = 10,
+        near: Near | None = None,
+        rerank: int = RERANK,
+        probability: float = PROBABILITY,
+        progress: Callable[[int], None] | None = None,
+    ) -> list[tuple[str, Answer | PhotoError]]:
+        """As `locate_many`, for photos of one walk, which help each other by their times.
+
+        How is told in `sequence`. The calibration is that of single photos: what the others
+        change comes on top, and the radius is then no longer guaranteed. `progress` hears how
+        many queries are read. Raises what `locate_many` raises, and PhotoError where a readable
+        photo has no time.
+        """
+        wanted = _Wanted(top, near, rerank, probability)
+        self._check(wanted)
+        results: dict[str, Answer | PhotoError] = {}
+        walk: list[Found] = []
+        names = []
+        for name, found in self._each(queries, wanted, progress):
+            names.append(name)
+            if isinstance(found, PhotoError):
+                results[name] = found
+            else:
+                check_times(walk, found)
+                walk.append(found)
+        walk.sort(key=lambda found: found.seconds)
+        for found, verdict in self._smooth(walk, probability):
+            results[found.name] = found.answer(verdict, top)
+        return [(name, results[name]) for name in names]
 
     def close(self) -> None:
         self.index.close()
@@ -99,18 +186,27 @@ class Localizer:
         self.close()
 
     def _each(
-        self, queries: Iterable[Query], top: int, near: Near | None
-    ) -> Iterator[tuple[str, Answer | PhotoError]]:
+        self,
+        queries: Iterable[Query],
+        wanted: "_Wanted",
+        progress: Callable[[int], None] | None,
+    ) -> Iterator[tuple[str, Found | PhotoError]]:
         for number, query in enumerate(queries, start=1):
             name = f"query {number}" if _path(query) is None else str(query)
             try:
-                yield name, self._locate(name, query, top, near)
+                yield name, self._find(name, query, wanted)
             except PhotoError as error:
                 yield name, error
+            if progress is not None:
+                progress(number)
 
-    def _check(self, top: int, near: Near | None) -> None:
-        if top < 1:
-            raise ValueError(f"top is {top}; ask for at least 1 photo")
+    def _check(self, wanted: "_Wanted") -> None:
+        if wanted.top < 1:
+            raise ValueError(f"top is {wanted.top}; ask for at least 1 photo")
+        if wanted.rerank < 0:
+            raise ValueError(f"rerank is {wanted.rerank}; give a number of photos, or 0 for none")
+        check_probability(wanted.probability)
+        near = wanted.near
         if near is not None and not (math.isfinite(near.radius) and near.radius > 0):
             raise PositionError(
                 f"the search radius {near.radius:g} is not a positive number of metres; "
@@ -123,36 +219,104 @@ class Localizer:
                 "add some with `hafloc index add`"
             )
 
-    def _locate(self, name: str, query: Query, top: int, near: Near | None) -> Answer:
+    def _answer(self, found: Found, wanted: "_Wanted") -> Answer:
+        return found.answer(self._judge(found, wanted.probability), wanted.top)
+
+    def _find(self, name: str, query: Query, wanted: "_Wanted") -> Found:
         photo = self._read(name, query)
+        local = None
         try:
-            vector = self._describer.vector(photo.image)
+            if wanted.rerank:
+                vector, local = self.describer.vector_and_local(photo.image)
+            else:
+                vector = self.describer.vector(photo.image)
         except PhotoError as error:
             raise PhotoError(f"cannot describe {name}: {error}") from error
-        hits = self.index.search(vector[np.newaxis], top, near)
+        judged = wanted.rerank or RERANK
+        hits = self.index.search(vector[np.newaxis], max(wanted.top, judged), wanted.near)
         ids = [int(id_) for id_ in hits.ids[0]]
         if not ids:
-            raise self._nothing_near(near)
-        records = self.index.get(ids)
-        return Answer.from_hits(
-            name,
-            records,
-            hits.similarities[0].tolist(),
-            duplicate_of=self._duplicate(photo, records),
-            file=photo.path,
-        )
+            raise self._nothing_near(wanted.near)
+        records = dict(zip(ids, self.index.get(ids), strict=True))
+        evidence = self.weigh(records, hits.similarities[0].tolist(), local, judged)
+        ordered = [records[item.id] for item in evidence]
+        twin = self.twin_of(photo, ordered)
+        return Found(name, ordered, evidence, judged, twin, photo.path, photo.metadata.time)
+
+    def _judge(self, found: Found, probability: float) -> Verdict:
+        return judge(found.consensus(), self._calibration_for(found), probability)
+
+    def _calibration_for(self, found: Found) -> Calibration | None:
+        verified = found.evidence[0].verified
+        return next((item for item in self._calibrations if item.verified == verified), None)
+
+    def _smooth(self, walk: Sequence[Found], probability: float) -> list[tuple[Found, Verdict]]:
+        """Photos of one walk, in the order of time, with what is said of each given the others."""
+        verdicts = [self._judge(found, probability) for found in walk]
+        steps = [found.step(verdict) for found, verdict in zip(walk, verdicts, strict=True)]
+        info = self.index.info()
+        chances = smooth(steps, area_of(info.photos, info.bounds))
+        smoothed = []
+        for found, verdict, step, own in zip(walk, verdicts, steps, chances, strict=True):
+            if own is step.chances:
+                smoothed.append((found, verdict))
+                continue
+            helped = found.with_chances(own)
+            calibration = self._calibration_for(found)
+            said = judge(helped.consensus(), calibration, probability, confidence=float(own.sum()))
+            smoothed.append((helped, said))
+        return smoothed
+
+    def weigh(
+        self,
+        records: dict[int, Record],
+        similarities: Sequence[float],
+        local: LocalFeatures | None,
+        rerank: int = RERANK,
+    ) -> list[Evidence]:
+        """Evidence on a query's candidates, by id and most similar first.
+
+        The first `rerank` are verified with the query's `local` features, where it has some, and
+        ranked anew; the rest follow.
+        """
+        candidates = list(records.values())
+        features: list[LocalFeatures | None] = [None] * len(candidates)
+        if local is not None:
+            features[:rerank] = self.local_features(candidates[:rerank])
+        evidence = weigh(list(records), similarities, local, features)
+        place = {id_: number for number, id_ in enumerate(records)}
+        return sorted(evidence, key=lambda item: max(place[item.id] - rerank + 1, 0))
+
+    def local_features(self, records: Sequence[Record]) -> list[LocalFeatures | None]:
+        """Stored local features, or else those of the photos' files; None where there are none."""
+        stored = self.index.local_features([record.id or 0 for record in records])
+        return [
+            self._from_file(record) if found is None else found
+            for record, found in zip(records, stored, strict=True)
+        ]
+
+    def _describe_file(self, record: Record) -> LocalFeatures | None:
+        """Local features from a candidate's file; None where it is gone, changed or unreadable."""
+        try:
+            photo = read(self.index.file_of(record.path), longer_side=self.describer.longer_side)
+            if photo.content != record.content:
+                return None
+            return self.describer.vector_and_local(photo.image)[1]
+        except PhotoError:
+            return None
 
     def _read(self, name: str, query: Query) -> Photo:
         if isinstance(query, np.ndarray):
             return Photo(_checked(name, query), "", Metadata())
         source = _png(query) if isinstance(query, Pillow.Image) else query
         try:
-            return read(source, longer_side=self._describer.longer_side)
+            return read(source, longer_side=self.describer.longer_side)
         except PhotoError as error:
             # Without a path the reader cannot know which photo this is.
             raise PhotoError(str(error).replace("read the photo:", f"read {name}:")) from error
 
-    def _duplicate(self, photo: Photo, records: list[Record]) -> Record | None:
+    def twin_of(self, photo: Photo, records: Sequence[Record] = ()) -> Record | None:
+        """The database photo with the very bytes of `photo`, of `records` if it is among them."""
         if not photo.content:
             return None
         for record in records:
@@ -173,6 +337,30 @@ class Localizer:
             f"no photo of the database lies within {near.radius:,.0f} m of {near.centre}: "
             f"the nearest is {metres.min():,.0f} m away; enlarge the radius or check the centre"
         )
+
+
+@dataclass(frozen=True, slots=True)
+class _Wanted:
+    """How queries are to be answered."""
+
+    top: int
+    near: Near | None
+    rerank: int
+    probability: float
+
+
+def _calibrations_of(index: GeoIndex) -> tuple[Calibration, ...]:
+    """The index's own calibrations, or those shipped with its checkpoint; () where none fit."""
+    info = index.info()
+    text = index.calibration()
+    try:
+        own = () if text is None else read_calibrations(text, info.model.hash)
+    except ValueError as error:
+        raise IndexFileError(
+            f"cannot use the calibration of {info.path}: {error}; make it anew with "
+            "`hafloc calibrate`"
+        ) from error
+    return own or shipped_calibrations(info.model.hash)
 
 
 def _path(query: Query) -> Path | None:

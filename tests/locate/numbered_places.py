@@ -1,0 +1,60 @@
+"""A street of made-up places, and a describer that reads a place's number from the colour."""
+
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from hafloc.geo import LocalFrame, Position
+from hafloc.index import GeoPackageIndex, ModelInfo, Record
+from hafloc.nn import LocalFeatures
+from hafloc.photos import read
+
+MODEL = ModelInfo(name="numbers", hash="fedcba9876543210", options="{}", dimension=32)
+START = LocalFrame(Position(52.2, 0.1))
+BETWEEN = 150.0  # metres from place to place
+WITHIN = 10.0  # metres from photo to photo of one place
+
+
+class ByNumber:
+    """Red is the place, green the photo: vectors of one place are alike, others are not."""
+
+    longer_side = 64
+
+    def vector(self, image: NDArray[np.uint8]) -> NDArray[np.float32]:
+        place, photo = int(image[0, 0, 0]), int(image[0, 0, 1])
+        own = np.random.default_rng(place).standard_normal(32)
+        noise = np.random.default_rng([place, photo]).standard_normal(32)
+        vector = own + 0.4 * noise
+        return np.asarray(vector / np.linalg.norm(vector), dtype=np.float32)
+
+    def vector_and_local(
+        self, image: NDArray[np.uint8]
+    ) -> tuple[NDArray[np.float32], LocalFeatures | None]:
+        return self.vector(image), None
+
+
+def where(place: int, photo: int) -> Position:
+    return START.to_position(BETWEEN * place, WITHIN * photo)
+
+
+def draw(folder: Path, place: int, photo: int) -> Path:
+    path = folder / f"{place:03}_{photo}.png"
+    Image.new("RGB", (40, 40), (place, photo, 0)).save(path)
+    return path
+
+
+def build(folder: Path, places: int, photos: int = 2) -> Path:
+    """`street.gpkg` in `folder`, with `photos` of each place beside it."""
+    path = folder / "street.gpkg"
+    records, vectors = [], []
+    for place in range(places):
+        for number in range(photos):
+            file = draw(folder, place, number)
+            photo = read(file)
+            records.append(Record(file.name, photo.content, where(place, number), 40, 40, "csv"))
+            vectors.append(ByNumber().vector(photo.image))
+    with GeoPackageIndex.create(path, MODEL, "float32") as index:
+        index.add(records, np.stack(vectors))
+    return path
