@@ -2,8 +2,9 @@
 
     python benchmarks/fit_local.py ../shared/data/cambridge/train --model haf --out haf.safetensors
 
-Everything else in the checkpoint stays as it is. Needed once after training, where the trunk
-below conv4_3 was trained too; otherwise the key points of the start stay right.
+Everything else in the checkpoint stays as it is. `hafloc fit` does this too; needed by itself for
+checkpoints from before key points were kept, and after a training that changed the trunk up to
+conv4_3.
 """
 
 import argparse
@@ -11,42 +12,18 @@ from dataclasses import asdict
 from pathlib import Path
 
 import torch
-from rich.console import Console
-from rich.progress import track
 
 from hafloc.nn import HAF, HAFOptions, load_checkpoint, save_checkpoint
-from hafloc.nn.haf import local_responses
-from hafloc.nn.images import to_batch
-from hafloc.nn.local_features import join
-from hafloc.photos import read, scan
-
-# Chosen by benchmarks/results/verification.md: 24 KB a photo hold 680 of 32 int8 and a position.
-POINTS, DIMENSION = 680, 32
-# Photos, and key points of each, that the whitening is fitted on.
-PHOTOS, SAMPLE = 330, 300
+from hafloc.photos import scan
+from hafloc.train.start import START, fit_local
 
 
-@torch.inference_mode()
-def sample_rows(net: HAF, folder: Path, longer_side: int, seed: int) -> torch.Tensor:
-    """Whole descriptors of random key points of photos spread over a folder, `[M, n]`."""
-    generator = torch.Generator().manual_seed(seed)
-    files = list(scan(folder))
-    rows = []
-    for path in track(files[:: max(1, len(files) // PHOTOS)], console=Console(stderr=True)):
-        image = to_batch(read(path, longer_side=longer_side).image, net.device)
-        _, responses = local_responses(image, net.taps(image), 1_000)
-        found = join(responses)
-        rows.append(found[torch.randperm(len(found), generator=generator)[:SAMPLE]])
-    return torch.cat(rows)
-
-
-def with_local(net: HAF, rows: torch.Tensor, points: int, dimension: int) -> HAF:
-    """The same network with a local head fitted on `rows`."""
+def with_local(net: HAF, points: int, dimension: int) -> HAF:
+    """The same network with a local head, still to be fitted."""
     options = asdict(net.options) | {"local_features": points, "local_dimension": dimension}
     grown = HAF(HAFOptions(**options)).eval().requires_grad_(False)
-    grown.load_state_dict(net.state_dict(), strict=False)
-    assert grown.local is not None
-    grown.local.whitening.fit(rows)
+    kept = {key: value for key, value in net.state_dict().items() if not key.startswith("local.")}
+    grown.load_state_dict(kept, strict=False)
     return grown
 
 
@@ -55,18 +32,18 @@ def main() -> None:
     parser.add_argument("folder", type=Path, help="photos unlike those to be searched")
     parser.add_argument("--model", default="haf", help="checkpoint: shipped name or file")
     parser.add_argument("--out", type=Path, required=True, help="the checkpoint to write")
-    parser.add_argument("--points", type=int, default=POINTS)
-    parser.add_argument("--dimension", type=int, default=DIMENSION)
+    parser.add_argument("--points", type=int, default=START.local_features)
+    parser.add_argument("--dimension", type=int, default=START.local_dimension)
     parser.add_argument("--seed", type=int, default=0)
     given = parser.parse_args()
     checkpoint = load_checkpoint(given.model)
     if not isinstance(checkpoint.network, HAF):
         parser.error(f"{given.model} is no HAF; only HAF has compact key points")
-    net = checkpoint.network
-    rows = sample_rows(net, given.folder, net.options.longer_side, given.seed)
-    grown = with_local(net, rows, given.points, given.dimension)
+    grown = with_local(checkpoint.network, given.points, given.dimension)
+    generator = torch.Generator().manual_seed(given.seed)
+    corners = fit_local(grown, list(scan(given.folder)), generator)
     provenance = checkpoint.provenance | {
-        "key points fitted on": f"{len(rows):,} corners of photos of {given.folder.name}"
+        "key points fitted on": f"{corners:,} corners of photos of {given.folder.name}"
     }
     print(save_checkpoint(given.out, grown, name=checkpoint.name, provenance=provenance))
 

@@ -10,13 +10,21 @@ without, when a photo within 25 m is (and, given headings, one within 25 m of th
 
 Beside hafloc stand the trunk's single levels in the same run: conv3_2, conv4_3 and conv5_3, mean
 and GeM (p = 3), raw and whitened on the same unrelated images as hafloc. Ends with one JSON line.
+
+    python benchmarks/real_photos.py ../shared/data/sf_west --rerank 50
+
+re-ranks the K most similar photos by their key points as well, by a rule fitted on other queries
+of the folder (five folds), and by RootSIFT, ratio test and the same geometry, ranked by inliers.
+`--rule` takes another rule instead, such as the one that ships with hafloc.
 """
 
 import argparse
 import csv
 import json
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -31,14 +39,29 @@ from safetensors.numpy import load_file
 from hafloc.describe import Describer
 from hafloc.geo import distances
 from hafloc.index import GeoPackageIndex, Record, model_info
-from hafloc.nn import HAF, LEVELS, load_checkpoint
+from hafloc.locate.rule import read_rule
+from hafloc.nn import HAF, LEVELS, LocalFeatures, load_checkpoint
+from hafloc.nn.haf import local_responses
 from hafloc.nn.images import to_batch
+from hafloc.nn.local_features import to_int8
 from hafloc.nn.vgg import TAPS, Taps
 from hafloc.photos import content, read, read_positions_csv
+from verification import (
+    Compared,
+    Numbers,
+    Sift,
+    compare_stored,
+    cross_validated,
+    order_by,
+    save,
+)
 
 TOLERANCE = 25.0  # metres, the field's usual bound
 CUTS = (1, 5, 10)
 GEM_POWER = 3
+# Sizes of the list that is re-ranked, shown beside the one asked for.
+LISTS = (20, 50, 100)
+SIFT_SIDE = 640
 BASELINES = Path(__file__).parent / "trunk_whitening.safetensors"
 
 Floats = NDArray[np.float32]
@@ -105,30 +128,54 @@ class Folder:
         for prefix, right in self.criteria.items():
             for cut in CUTS:
                 hits = [
-                    right[q, self._allowed(q, ranking[q])[:cut]].any()
+                    right[q, self.allowed(q, ranking[q])[:cut]].any()
                     for q in np.flatnonzero(right.any(1))
                 ]
                 result[f"{prefix}recall@{cut}"] = round(float(np.mean(hits)), 4)
         return result
 
-    def _allowed(self, query: int, ranking: NDArray[np.int64]) -> NDArray[np.int64]:
+    def kinds(self) -> tuple[Flags, Flags]:
+        """Which photos surely show a query's place, and which are near it: `[Q, all]` each."""
+        criteria = list(self.criteria.values())
+        return criteria[-1], criteria[0]
+
+    def allowed(self, query: int, ranking: NDArray[np.int64]) -> NDArray[np.int64]:
         return ranking[~self.excluded[query, ranking]]
 
 
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What was seen of a folder's photos, in its order: vectors by name, and key points."""
+
+    vectors: dict[str, Floats]
+    local: list[LocalFeatures] = field(default_factory=list)
+    sift: list[tuple[LocalFeatures, Floats]] = field(default_factory=list)
+
+
 @torch.inference_mode()
-def describe(folder: Folder, network: HAF, describer: Describer) -> dict[str, Floats]:
-    """Vectors of every photo: hafloc's and the trunk levels', from one pass of the trunk."""
+def describe(folder: Folder, network: HAF, describer: Describer, *, rerank: bool) -> Seen:
+    """Every photo's vectors, hafloc's and the trunk levels', from one pass of the trunk."""
     rows: dict[str, list[Floats]] = {}
+    seen = Seen({})
+    sift = Sift()
     for path in track(folder.paths, "describing", console=Console(stderr=True)):
         image = describer.fit(read(path, longer_side=describer.longer_side).image)
-        taps = network.taps(to_batch(image, network.device))
+        batch = to_batch(image, network.device)
+        taps = network.taps(batch)
         full = network.fuse_full(network.pool(taps, (image.shape[0], image.shape[1])))
         vectors = {"hafloc": full[0].numpy().copy()}
         if network.compact is not None:
             vectors["hafloc_256"] = network.compact(full)[0].numpy().copy()
         for name, vector in (vectors | trunk_levels(taps)).items():
             rows.setdefault(name, []).append(vector)
-    return {name: np.stack(vectors) for name, vectors in rows.items()}
+        if rerank and network.local is not None:
+            xy, responses = local_responses(batch, taps, network.options.local_features)
+            size = (image.shape[1], image.shape[0])
+            descriptors = to_int8(network.local(responses))
+            seen.local.append(LocalFeatures(xy.numpy().copy(), descriptors, size))
+            seen.sift.append(sift.features(read(path, longer_side=SIFT_SIDE).image))
+    seen.vectors.update({name: np.stack(vectors) for name, vectors in rows.items()})
+    return seen
 
 
 def whitened_baselines(vectors: dict[str, Floats]) -> Iterator[tuple[str, Floats]]:
@@ -144,8 +191,9 @@ def whitened_baselines(vectors: dict[str, Floats]) -> Iterator[tuple[str, Floats
         yield f"{name}_whitened_256", whiten(raw, mean, projection[:256])
 
 
-def rank_by_index(folder: Folder, describer: Describer, vectors: Floats) -> NDArray[np.int64]:
-    """The ranking as the product gives it: stored in a GeoPackage, searched there."""
+@contextmanager
+def stored(folder: Folder, describer: Describer, seen: Seen) -> Iterator[GeoPackageIndex]:
+    """The photos in a GeoPackage as the product keeps them; photo n of the folder has id n + 1."""
     records = [
         Record(name, content(path), position, 0, 0, "csv")
         for name, path, position in zip(folder.names, folder.paths, folder.positions, strict=True)
@@ -153,10 +201,91 @@ def rank_by_index(folder: Folder, describer: Describer, vectors: Floats) -> NDAr
     with tempfile.TemporaryDirectory() as scratch:
         index = GeoPackageIndex.create(Path(scratch) / "photos.gpkg", model_info(describer))
         with index:
-            ids = index.add(records, vectors)
-            found = index.search(vectors, len(records)).ids
-    number = {id_: i for i, id_ in enumerate(ids)}
-    return np.array([[number[int(id_)] for id_ in row] for row in found])
+            ids = index.add(records, seen.vectors["hafloc"], seen.local or None)
+            assert ids == list(range(1, len(ids) + 1))
+            yield index
+
+
+def rank_by_index(index: GeoPackageIndex, vectors: Floats) -> Numbers:
+    """Photo numbers `[Q, all]` as the product's search ranks them."""
+    return index.search(vectors, len(vectors)).ids - 1
+
+
+class Verification:
+    """The first photos of each query's ranking, compared by key points."""
+
+    def __init__(
+        self, folder: Folder, index: GeoPackageIndex, ranking: Numbers, seen: Seen, k: int
+    ) -> None:
+        self._folder, self._index, self._ranking, self._seen = folder, index, ranking, seen
+        self.clear, self.near = folder.kinds()
+        self.queries = np.flatnonzero(self.near.any(1))
+        self.firsts = {int(q): folder.allowed(q, ranking[q])[:k] for q in self.queries}
+        # The seconds of one query's candidates; the first touch of the file and code is left out.
+        self.seconds: list[float] = []
+
+    def compared(self, k: int) -> list[Compared]:
+        self.seconds = []
+        return [
+            self._compare(q, self.firsts[q][:k])
+            for q in track(self.firsts, f"comparing {k}", console=Console(stderr=True))
+        ]
+
+    def _compare(self, query: int, first: Numbers) -> Compared:
+        ids = (first + 1).tolist()
+        verified, seconds = compare_stored(self._index, self._seen.local[query], ids)
+        self.seconds.append(seconds)
+        vectors = self._seen.vectors["hafloc"]
+        right = self.clear[query, first]
+        unclear = self.near[query, first] & ~right
+        similarities = (vectors[first] @ vectors[query]).astype(np.float64)
+        return Compared(similarities, tuple(verified), right, unclear)
+
+    def by_sift(self, k: int) -> list[Numbers]:
+        """Orders of each query's first k by SIFT inliers, equals by similarity."""
+        sift = Sift()
+        self.seconds, orders = [], []
+        for query, first in track(self.firsts.items(), "SIFT", console=Console(stderr=True)):
+            candidates = [self._seen.sift[number] for number in first[:k]]
+            inliers, seconds = sift.inliers(self._seen.sift[query], candidates)
+            self.seconds.append(seconds)
+            orders.append(np.argsort(-np.array(inliers), kind="stable"))
+        return orders
+
+    def results(self, orders: Sequence[Numbers]) -> dict[str, float]:
+        """Recalls of rankings whose first photos take each query's new order."""
+        ranking = self._ranking.copy()
+        for (query, first), order in zip(self.firsts.items(), orders, strict=True):
+            new = first[: len(order)][order]
+            rest = ranking[query][~np.isin(ranking[query], new)]
+            ranking[query] = np.concatenate([new, rest])
+        seconds = {"seconds_per_query": round(float(np.median(self.seconds)), 4)}
+        return self._folder.recalls(ranking) | (seconds if self.seconds else {})
+
+
+def verify(
+    verification: Verification, k: int, rule: Path | None, kept: Path | None
+) -> dict[str, dict[str, float]]:
+    """Recalls after re-ranking: the k asked for first, then other sizes of the list, then SIFT."""
+    compared = verification.compared(k)
+    if kept is not None:
+        save(kept, compared)
+    results = {"hafloc+verification": verification.results(orders_of(compared, rule))}
+    whole = compared if k >= max(LISTS) else verification.compared(max(LISTS))
+    # These share one comparison of the longest list, so their time is not theirs.
+    verification.seconds = []
+    for size in LISTS:
+        orders = orders_of([query.first(size) for query in whole], rule)
+        results[f"hafloc+verification, first {size}"] = verification.results(orders)
+    results["hafloc+SIFT"] = verification.results(verification.by_sift(k))
+    return results
+
+
+def orders_of(queries: Sequence[Compared], rule: Path | None) -> list[Numbers]:
+    if rule is None:
+        return cross_validated(queries)
+    fitted = read_rule(rule.read_text(encoding="utf-8"))
+    return [order_by(fitted, query) for query in queries]
 
 
 def rank(vectors: Floats) -> NDArray[np.int64]:
@@ -172,14 +301,26 @@ def main() -> None:
         action="store_true",
         help="let a query find other files of its very position; only its own file is left out",
     )
+    parser.add_argument("--rerank", type=int, default=0, help="verify this many of the nearest")
+    parser.add_argument("--rule", type=Path, help="a rule.json instead of rules of other folds")
+    parser.add_argument("--save", type=Path, help="keep what rules are fitted on (.npz)")
     arguments = parser.parse_args()
     folder = Folder(arguments.folder, same_position_counts=arguments.same_position)
     describer = Describer.open(arguments.model)
     network = load_checkpoint(arguments.model).network
     if not isinstance(network, HAF):
         parser.error(f"{arguments.model} is no HAF; hafloc evaluate compares any networks")
-    vectors = describe(folder, network, describer)
-    results = {"hafloc": folder.recalls(rank_by_index(folder, describer, vectors["hafloc"]))}
+    k = arguments.rerank
+    if k and network.local is None:
+        parser.error(f"{arguments.model} has no key points; see benchmarks/fit_local.py")
+    seen = describe(folder, network, describer, rerank=k > 0)
+    vectors = seen.vectors
+    with stored(folder, describer, seen) as index:
+        ranking = rank_by_index(index, vectors["hafloc"])
+        results = {"hafloc": folder.recalls(ranking)}
+        if k:
+            verification = Verification(folder, index, ranking, seen, max(k, *LISTS))
+            results |= verify(verification, k, arguments.rule, arguments.save)
     if "hafloc_256" in vectors:
         results["hafloc_256"] = folder.recalls(rank(vectors["hafloc_256"]))
     for name, baseline in whitened_baselines(vectors):
@@ -193,13 +334,15 @@ def show(folder: Folder, results: dict[str, dict[str, float]], root: Path) -> No
     counts = ", ".join(
         f"{n:,} queries {prefix.rstrip('_')}".strip() for prefix, n in queries.items()
     )
+    columns = list(dict.fromkeys(name for values in results.values() for name in values))
     table = Table(
         "vector",
-        *next(iter(results.values())),
+        *columns,
         title=f"{root}: {len(folder.names):,} photos, {counts}",
     )
     for name, recalls in results.items():
-        table.add_row(name, *(f"{value:.3f}" for value in recalls.values()))
+        cells = (f"{recalls[column]:.3f}" if column in recalls else "" for column in columns)
+        table.add_row(name, *cells)
     Console(width=140).print(table)
 
 

@@ -9,12 +9,22 @@ from hypothesis import settings
 
 from hafloc.nn import HAF, HAFOptions, save_checkpoint
 
-TINY = HAFOptions(channels=(12, 16, 8), level_sizes=(12, 16, 8), longer_side=160)
+TINY = HAFOptions(
+    channels=(12, 16, 8), level_sizes=(12, 16, 8), local_features=120, longer_side=160
+)
 # Time is shared on the machines that test; a slow moment is no failure.
 settings.register_profile("hafloc", deadline=None)
 settings.load_profile("hafloc")
 
-LIBRARIES = ("torch", "numpy", "pillow", "pyproj", "safetensors", "pyogrio")
+LIBRARIES = (
+    "torch",
+    "numpy",
+    "opencv-python-headless",
+    "pillow",
+    "pyproj",
+    "safetensors",
+    "pyogrio",
+)
 
 
 def pytest_report_header() -> str:

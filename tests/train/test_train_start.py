@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from safetensors.torch import save_file
 
 from hafloc.demo import render_city
@@ -14,9 +15,16 @@ from hafloc.geo import LocalFrame, Position
 from hafloc.nn import HAF, HAFOptions, Whitening, load_checkpoint, pair_whitening
 from hafloc.nn.vgg import LAYERS
 from hafloc.photos import Metadata
-from hafloc.train.start import START, fit_head, fit_start, fit_whitening, neighbour_pairs
+from hafloc.train.start import START, fit_head, fit_local, fit_start, fit_whitening, neighbour_pairs
 
-SMALL = HAFOptions(channels=(12, 16, 8), level_sizes=(6, 8, 4), compact=5, longer_side=96)
+SMALL = HAFOptions(
+    channels=(12, 16, 8),
+    level_sizes=(6, 8, 4),
+    compact=5,
+    local_features=30,
+    local_dimension=4,
+    longer_side=96,
+)
 
 
 def samples(channels: int) -> torch.Tensor:
@@ -100,8 +108,19 @@ def test_a_start_is_fitted_from_photos_and_loads(tmp_path: Path) -> None:
     assert checkpoint.hash == first[0]
     assert isinstance(checkpoint.network, HAF)
     assert any(isinstance(part, Whitening) for part in checkpoint.network.modules())
+    assert checkpoint.network.local is not None
+    assert checkpoint.network.local.whitening.mean.any()
     with pytest.raises(CheckpointError, match="start weights"):
         fit_start(folders, tmp_path / "none.safetensors", out, options=SMALL)
+
+
+def test_photos_without_corners_cannot_whiten_key_points(tmp_path: Path) -> None:
+    Image.new("RGB", (96, 72), (90, 90, 90)).save(tmp_path / "blank.png")
+    net = HAF(SMALL).eval().requires_grad_(False)
+    with pytest.raises(TrainingError, match="0 corners are too few"):
+        fit_local(net, [tmp_path / "blank.png"], torch.Generator())
+    with pytest.raises(ValueError, match="no local features"):
+        fit_local(HAF(replace(SMALL, local_features=0)), [], torch.Generator())
 
 
 def test_the_shipped_checkpoint_is_the_start_it_says() -> None:

@@ -1,7 +1,7 @@
 """The learned rule: from similarity and geometry to the log-odds that a candidate is right.
 
-Two logistic models, fitted by `benchmarks/fit_rule.py` on photos with known partners and kept in
-`rule.json`: one for candidates whose key points were compared, one for those that only their
+Two logistic models, fitted by `benchmarks/verification.py` on photos with known partners and kept
+in `rule.json`: one for candidates whose key points were compared, one for those that only their
 similarity speaks for.
 """
 
@@ -93,11 +93,16 @@ def _lead(values: Floats) -> Floats:
 @cache
 def shipped_rule() -> Rule:
     """The rule that comes with hafloc."""
-    content = json.loads((files("hafloc.locate") / "rule.json").read_text(encoding="utf-8"))
-    assert content["format"] == FORMAT
-    return Rule(
-        *(
-            Weights(content[name]["bias"], tuple(content[name]["weights"][sign] for sign in signs))
-            for name, signs in (("verified", SIGNS), ("plain", PLAIN_SIGNS))
-        )
-    )
+    return read_rule((files("hafloc.locate") / "rule.json").read_text(encoding="utf-8"))
+
+
+def read_rule(text: str) -> Rule:
+    """A rule from JSON as `benchmarks/verification.py` writes it."""
+    content = json.loads(text)
+    if content["format"] != FORMAT:
+        raise ValueError(f"the rule has format {content['format']}, not {FORMAT}; fit it anew")
+    models = [
+        Weights(content[name]["bias"], tuple(content[name]["weights"][sign] for sign in signs))
+        for name, signs in (("verified", SIGNS), ("plain", PLAIN_SIGNS))
+    ]
+    return Rule(*models)

@@ -24,17 +24,26 @@ from hafloc.nn import (
     pair_whitening,
     save_checkpoint,
 )
-from hafloc.nn.haf import Level
+from hafloc.nn.haf import Level, local_responses
 from hafloc.nn.images import to_batch
+from hafloc.nn.local_features import join
 from hafloc.nn.vgg import Taps
 from hafloc.photos import Metadata, Photo, Positions, read, scan
 
 # What validation preferred; docs/model-card.md has the numbers.
-START = HAFOptions(level_weights=(0.3, 0.4, 0.3), compact=256, longer_side=480)
+START = HAFOptions(
+    level_weights=(0.3, 0.4, 0.3),
+    compact=256,
+    local_features=680,
+    local_dimension=32,
+    longer_side=480,
+)
 HEAD_PHOTOS = 200
 PLACES = 150  # sampled of each image for the heads
 # A channel's responses up to this quantile stay below ReLU6's bound.
 UNCUT = 0.999
+# Photos, corners found in each and corners taken of them, that key points are whitened on.
+LOCAL_PHOTOS, LOCAL_FOUND, LOCAL_TAKEN = 330, 1_000, 300
 NEIGHBOURS = 10.0  # metres
 SAME_WAY = 30.0  # degrees between two headings
 
@@ -111,6 +120,32 @@ def fit_whitening(net: HAF, vectors: Mapping[str, Tensor], pairs: Tensor) -> Non
         net.compact.fit(fused, power=0.0)
 
 
+@torch.no_grad()
+def fit_local(net: HAF, photos: Sequence[Path], generator: torch.Generator) -> int:
+    """Fit the whitening of compact key points on random corners of photos; how many corners.
+
+    Raises TrainingError where there are too few corners for its dimensions, PhotoError where a
+    photo cannot be read, ValueError where the network has no local head.
+    """
+    if net.local is None:
+        raise ValueError("the network has no local features; its options ask for none")
+    rows = []
+    for path in photos[:: max(1, len(photos) // LOCAL_PHOTOS)]:
+        image = to_batch(read(path, longer_side=net.options.longer_side).image, net.device)
+        _, responses = local_responses(image, net.taps(image), LOCAL_FOUND)
+        found = join(responses)
+        rows.append(found[torch.randperm(len(found), generator=generator)[:LOCAL_TAKEN]].clone())
+    corners = torch.cat(rows)
+    wanted = len(net.local.whitening.projection)
+    if len(corners) <= wanted:
+        raise TrainingError(
+            f"{len(corners):,} corners are too few to whiten key points to {wanted:,} dimensions; "
+            "give more photos, or photos with more in them"
+        )
+    net.local.whitening.fit(corners)
+    return len(corners)
+
+
 def neighbour_pairs(photos: Sequence[Metadata]) -> Tensor:
     """Numbers `[P, 2]` of photos that stand within `NEIGHBOURS` metres and look the same way.
 
@@ -165,6 +200,8 @@ def fit_start(
             for name, vector in net.pool(taps, size).items():
                 vectors[name][i] = vector[0]
     fit_whitening(net, vectors, neighbour_pairs([metadata for _, metadata in photos]))
+    if net.local is not None:
+        fit_local(net, [path for path, _ in photos], generator)
     provenance = {
         "start weights": "VGG16, ImageNet (Visual Geometry Group, University of Oxford; CC BY 4.0)",
         "trained": False,
