@@ -53,6 +53,18 @@ def test_tokyo_247_lets_each_panorama_answer_once(tmp_path: Path) -> None:
     assert "shorter side 640 px" in result.protocol["images"]
 
 
+def test_tokyo_247_is_read_as_its_archives_unpack(tmp_path: Path) -> None:
+    root = small_sets.tokyo247(tmp_path)
+    (root / "images" / "0").rename(root / "0")
+    (root / "images").rename(root / "03814")
+    (root / "query").rename(root / "247query_subset_v2")
+    (root / "datasets").mkdir()
+    (root / "tokyo247.mat").rename(root / "datasets" / "tokyo247.mat")
+    benchmark = load("tokyo247", root)
+    assert len(benchmark.database) == 24
+    assert benchmark.queries[0].path.parent.name == "247query_subset_v2"
+
+
 def test_tokyo_tm_drops_images_of_the_querys_own_time(tmp_path: Path) -> None:
     result = run("tokyotm", small_sets.tokyotm(tmp_path))
     assert result.scores["recall@1"] == 1.0
@@ -155,7 +167,7 @@ def test_pairs_name_the_positives_where_positions_are_poor(tmp_path: Path) -> No
 def test_photos_without_a_position_are_left_out_and_counted(tmp_path: Path) -> None:
     root = small_sets.folder(tmp_path)
     small_sets.draw(root / "database" / "nowhere.png", 9)
-    assert "(1 more left out)" in load("folder", root).protocol["list"]
+    assert "(1 more without a known place)" in load("folder", root).protocol["list"]
 
 
 # What is refused.

@@ -190,6 +190,8 @@ def list_() -> None:
         typer.echo(f"  {known.size}; {known.licence}")
         typer.echo(f"  from: {known.source}")
         typer.echo(f"  folder: {known.layout}")
+        if known.unchecked:
+            typer.echo(f"  not verified: {known.unchecked}")
         for option, choices in known.options.items():
             typer.echo(f"  --set {option}={'|'.join(choices) or '…'}")
 

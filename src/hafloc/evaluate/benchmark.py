@@ -141,4 +141,7 @@ def find_file(root: Path, names: Sequence[str], what: str) -> Path:
     for name in names:
         if (root / name).exists():
             return root / name
-    raise EvaluationError(f"{root} holds no {what}: none of {', '.join(names)} is there")
+    raise EvaluationError(
+        f"{root} holds no {what}: none of {', '.join(names)} is there; "
+        "`hafloc datasets list` says what belongs there"
+    )

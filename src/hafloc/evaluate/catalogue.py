@@ -23,6 +23,8 @@ class DataSet:
 
     `options`: choices by name, the default first; a first choice of "" takes any text. `counts`
     are (database images, queries) where they are known. `layout` says what `root` must hold.
+    `unchecked` says what of all this rests on descriptions and was never held against the real
+    archive.
     """
 
     title: str
@@ -33,9 +35,14 @@ class DataSet:
     load: Callable[[Path, Mapping[str, str]], Benchmark]
     options: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     counts: tuple[int, int] | None = None
+    unchecked: str | None = None
 
 
-_LANDMARKS_LICENCE = "photos of Flickr users; for research"
+_UNSEEN = "the layout of the folder; no copy of the images was at hand"
+_UNSEEN_LICENCE = "the wording of the licence, and that the addresses still serve the same files"
+_LANDMARKS_LICENCE = (
+    "photos of Flickr users, under Flickr's terms and the publisher's; for research"
+)
 _OXFORD_LAYOUT = "gnd_{0}.mat, gnd_{0}.pkl or gt_files/; the .jpg anywhere below"
 _QUERY = {"query": ("full", "crop", "tight", "cirtorch"), "size": ("as-is", "1024")}
 _REVISITED = {"query": ("tight", "cirtorch", "full", "crop"), "size": ("as-is", "1024")}
@@ -54,6 +61,7 @@ CATALOGUE: Mapping[str, DataSet] = {
         partial(load_pittsburgh, "pitts30k"),
         {"split": ("test", "val", "train")},
         (10_000, 6_816),
+        unchecked=_UNSEEN,
     ),
     "pitts250k": DataSet(
         "Pittsburgh 250k",
@@ -63,6 +71,7 @@ CATALOGUE: Mapping[str, DataSet] = {
         "000/…, queries_real/…, pitts250k_test.mat or .npz (perhaps in datasets/)",
         partial(load_pittsburgh, "pitts250k"),
         {"split": ("test", "val", "train")},
+        unchecked=f"{_UNSEEN}; the size, whose list of images was not at hand either",
     ),
     "pitts250k-super": DataSet(
         "Pittsburgh, all queries against all images; not comparable with print",
@@ -72,16 +81,19 @@ CATALOGUE: Mapping[str, DataSet] = {
         "000/…, queries_real/…, pittsburgh.mat",
         partial(load_pittsburgh, "pitts250k-super"),
         counts=(254_064, 24_000),
+        unchecked=_UNSEEN,
     ),
     "tokyo247": DataSet(
         "Tokyo 24/7",
         _ON_REQUEST,
         "Street View imagery; for research",
         "75,984 images and 315 queries",
-        "images/…, query/…, tokyo247.mat",
+        "images/03814/… or 03814/… as unpacked, query/… or 247query_subset_v2/…, tokyo247.mat "
+        "(perhaps in datasets/)",
         load_tokyo247,
         {"query_size": ("640", "480", "as-is")},
         (75_984, 315),
+        unchecked=f"{_UNSEEN}, it follows published scripts that unpack the archives",
     ),
     "tokyotm": DataSet(
         "Tokyo Time Machine",
@@ -91,6 +103,7 @@ CATALOGUE: Mapping[str, DataSet] = {
         "images/…, tokyoTM_val.mat",
         load_tokyotm,
         {"split": ("val", "train")},
+        unchecked=f"{_UNSEEN}, nor the list",
     ),
     "sf0": DataSet(
         "San Francisco Landmark, perspective images (SF-0)",
@@ -102,6 +115,8 @@ CATALOGUE: Mapping[str, DataSet] = {
         load_sf0,
         {"ground_truth": ("2014_04", "2011_04"), "query": ("whole", "crops")},
         (1_062_468, 803),
+        unchecked=f"{_UNSEEN}; the names of the images in the order of sv_cartoid.mat are to be "
+        "written into database.txt by you",
     ),
     "oxford5k": DataSet(
         "Oxford Buildings 5k",
@@ -112,6 +127,7 @@ CATALOGUE: Mapping[str, DataSet] = {
         partial(load_landmarks, "oxford5k"),
         _QUERY,
         (5_063, 55),
+        unchecked=_UNSEEN_LICENCE,
     ),
     "paris6k": DataSet(
         "Paris 6k",
@@ -122,6 +138,7 @@ CATALOGUE: Mapping[str, DataSet] = {
         partial(load_landmarks, "paris6k"),
         _QUERY,
         (6_392, 55),
+        unchecked=_UNSEEN_LICENCE,
     ),
     "roxford5k": DataSet(
         "Revisited Oxford",
@@ -132,6 +149,7 @@ CATALOGUE: Mapping[str, DataSet] = {
         partial(load_revisited, "roxford5k"),
         _REVISITED,
         (4_993, 70),
+        unchecked=_UNSEEN_LICENCE,
     ),
     "rparis6k": DataSet(
         "Revisited Paris",
@@ -142,6 +160,7 @@ CATALOGUE: Mapping[str, DataSet] = {
         partial(load_revisited, "rparis6k"),
         _REVISITED,
         (6_322, 70),
+        unchecked=_UNSEEN_LICENCE,
     ),
     "holidays": DataSet(
         "INRIA Holidays",
@@ -152,6 +171,7 @@ CATALOGUE: Mapping[str, DataSet] = {
         load_holidays,
         {"turn": ("orig", "rot")},
         (1_491, 500),
+        unchecked=_UNSEEN_LICENCE,
     ),
     "folder": DataSet(
         "Your own photos",

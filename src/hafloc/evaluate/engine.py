@@ -27,6 +27,10 @@ from hafloc.index.folder import Silent
 Floats = NDArray[np.float32]
 
 RECALLS = (1, 5, 10, 20)
+_THRESHOLD_WORDS = (
+    "answering only above a similarity: the area under its precision-recall curve, and the recall "
+    "up to which every answer is right"
+)
 SHOWN = 10  # candidates a query that a gallery shows
 
 
@@ -145,6 +149,7 @@ def evaluate(
             **benchmark.protocol,
             "network's images": f"longer side at most {network.longer_side} px",
             "vectors": _vector_words(queries.shape[1], whitening),
+            **({} if threshold is None else {"threshold": _THRESHOLD_WORDS}),
             "intervals": f"{100 * metrics.CONFIDENCE:g} %, bootstrap over queries "
             f"({metrics.RESAMPLES:,} draws), as if queries were independent",
         },

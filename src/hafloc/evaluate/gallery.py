@@ -23,8 +23,8 @@ label { cursor: pointer; }
 section { margin: 0 0 1.2rem; border-top: 1px solid #d5d9de; padding-top: .5rem; }
 h2 { font-size: 14px; margin: 0 0 .4rem; font-weight: 600; overflow-wrap: anywhere; }
 .photos { display: flex; gap: .6rem; overflow-x: auto; }
-figure { margin: 0; width: 200px; flex: none; }
-img, .none { width: 200px; height: 150px; object-fit: contain; background: #eef0f2;
+figure { margin: 0; width: 176px; flex: none; }
+img, .none { width: 176px; height: 132px; object-fit: contain; background: #eef0f2;
   border: 4px solid transparent; box-sizing: border-box; }
 .none { padding: .6rem; font-size: 12px; overflow: hidden; }
 .right img { border: 4px solid #14804a; } .wrong img { border: 4px dashed #b3261e; }

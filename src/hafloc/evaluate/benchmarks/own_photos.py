@@ -308,4 +308,4 @@ def _same_content(contents: Sequence[str], queries: _Photos) -> tuple[Ints, ...]
 
 def _count(photos: _Photos, what: str = "database photos") -> str:
     text = f"{len(photos.paths):,} {what}"
-    return text + (f" ({photos.left_out:,} more left out)" if photos.left_out else "")
+    return text + (f" ({photos.left_out:,} more without a known place)" if photos.left_out else "")

@@ -52,7 +52,8 @@ def load_pittsburgh(name: str, root: Path, options: Mapping[str, str]) -> Benchm
 
 
 def load_tokyo247(root: Path, options: Mapping[str, str]) -> Benchmark:
-    """Tokyo 24/7: database below `images/`, queries below `query/`. Raises EvaluationError."""
+    """Tokyo 24/7: database below `images/` or in `root` as its archives unpack, queries below
+    `query/` or `247query_subset_v2/`. Raises EvaluationError."""
     listing = find_file(
         root, ["tokyo247.mat", "datasets/tokyo247.mat", "tokyo247.npz"], "list of Tokyo 24/7"
     )
@@ -67,8 +68,10 @@ def load_tokyo247(root: Path, options: Mapping[str, str]) -> Benchmark:
     return _benchmark(
         "tokyo247",
         places,
-        _pictures(find_file(root, ["images"], "database"), places.database),
-        _pictures(find_file(root, ["query"], "queries"), places.queries, resize),
+        _pictures(_tokyo_database(root), places.database),
+        _pictures(
+            find_file(root, ["query", "247query_subset_v2"], "queries"), places.queries, resize
+        ),
         {
             "list": f"Tokyo 24/7 from {listing.name}, {_counts(places)}",
             "images": f"database as it is; queries {resize or 'as they are'}",
@@ -78,6 +81,12 @@ def load_tokyo247(root: Path, options: Mapping[str, str]) -> Benchmark:
         reach=TOKYO_VIEWS * DEPTH,
         panoramas=True,
     )
+
+
+def _tokyo_database(root: Path) -> Path:
+    """Of each archive, such as 03814.tar, comes a folder of its name."""
+    found = find_file(root, ["images", "03814"], "database")
+    return found if found.name == "images" else root
 
 
 def load_tokyotm(root: Path, options: Mapping[str, str]) -> Benchmark:
