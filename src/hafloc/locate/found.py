@@ -86,7 +86,8 @@ def check_times(walk: Sequence[Found], found: Found) -> None:
             f"cannot order {found.name}: its EXIF has no time; a walk needs one in every photo, "
             "so locate this one by itself"
         )
-    if walk and (walk[0].time or found.time).tzinfo is None != (found.time.tzinfo is None):
+    zones = {time.tzinfo is None for time in (found.time, *(one.time for one in walk[:1])) if time}
+    if len(zones) > 1:
         raise PhotoError(
             f"cannot order {found.name} and {walk[0].name}: only one of them tells its time zone; "
             "locate them as two walks"
