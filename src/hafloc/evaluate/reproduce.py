@@ -9,6 +9,7 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from textwrap import fill
 from typing import Any, Protocol
 
 import numpy as np
@@ -53,6 +54,7 @@ TABLE_2: Mapping[str, tuple[float, float, float]] = {
     "sf0": (0.1, 0.1, 0.8),
 }
 _STEPS = 10  # of the grid of level weights: 66 points
+_TITLE = 30  # characters a line above a panel
 _PANEL = 360  # pixels of a heat map's longer side
 
 
@@ -265,11 +267,12 @@ def _figure_3(path: Path, setup: Setup, progress: Progress) -> list[Path]:
     for column, name in enumerate(names):
         benchmark = _present(name, setup)
         upper, lower = grid[0][column], grid[1][column]
-        upper.set(title=data_set(name).title, xlabel="N", ylabel="recall@N (%)")
+        upper.set(title=fill(data_set(name).title, _TITLE), xlabel="N", ylabel="recall@N (%)")
         lower.set(xlabel="recall (%)", ylabel="precision (%)")
         if benchmark is None:
             for axes in (upper, lower):
                 axes.text(0.5, 0.5, NOT_AVAILABLE, ha="center", transform=axes.transAxes)
+                axes.set(xticks=[], yticks=[])
             rows.append((data_set(name).title, "", *[NOT_AVAILABLE] * 4))
             continue
         for network in setup.networks:
