@@ -21,7 +21,7 @@ def test_every_stage_agrees_with_the_formulas(net: SuperPoint, size: tuple[int, 
     maps = net.maps(photo[None])[0]
     places = torch.arange(size[0] * size[1])
     close(maps.scores(), expected["scores"])
-    close(maps.strengths(places), expected["scores"].flatten())
+    close(maps.described(places)[1], expected["scores"].flatten())
     close(maps.descriptors(places), expected["dense"].flatten(1).T)
     close(net.pool(*net.dense(photo[None]))[0], expected["raw"])
     close(net(photo[None])[0], expected["vector"])
@@ -66,7 +66,8 @@ def test_gradients_reach_both_heads_through_chosen_places() -> None:
     maps = net.maps(image(40, 48)[None])[0]
     places = torch.tensor([0, 47, 700, 1919])
     assert not maps.scores().requires_grad
-    (maps.strengths(places)[:, None] * maps.descriptors(places)).sum().backward()
+    descriptors, scores = maps.described(places)
+    (scores[:, None] * descriptors).sum().backward()
     assert net.detector[2].weight.grad.abs().sum() > 0
     assert net.descriptor[2].weight.grad.abs().sum() > 0
 

@@ -21,8 +21,8 @@ class Made:
     def descriptors(self, places: Tensor) -> Tensor:
         return self.all[places]
 
-    def strengths(self, places: Tensor) -> Tensor:
-        return self.score.flatten()[places]
+    def described(self, places: Tensor) -> tuple[Tensor, Tensor]:
+        return self.all[places], self.score.flatten()[places]
 
 
 def random_level(seed: int, height: int = 6, width: int = 7, channels: int = 4) -> Made:
@@ -155,7 +155,7 @@ def test_strengths_at_places_are_the_maps_scores_up_to_one_factor(
     maps = HafMaps(small_maps(1, blend), detection)
     places = torch.arange(42)
     whole = detect(maps.maps, detection)[0].flatten()
-    strengths = maps.strengths(places)
+    strengths = maps.described(places)[1]
     torch.testing.assert_close(strengths / strengths.sum(), whole, rtol=1e-9, atol=0)
 
 

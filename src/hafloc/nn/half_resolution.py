@@ -12,6 +12,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from hafloc.nn import cells
+
 Detection = Literal["soft", "max", "none"]
 
 # A band of about this many values stays in the processor's cache.
@@ -63,16 +65,35 @@ class HalfResolution:
 
     def at(self, places: Tensor) -> Tensor:
         """F without its mask at flat places `[N, K]` of the grid: `[N, K, n]`."""
-        width = self.size[1]
-        rows = torch.div(places, width, rounding_mode="floor")
-        columns = places % width
-        smooth = _bilinear(self.responses, rows, columns, self.scale)
+        width, s = self.size[1], self.scale
+        high, wide = self.responses.shape[-2:]
+        y = torch.div(places, width, rounding_mode="floor") + s // 2
+        x = places % width + s // 2
+        step = torch.arange(2, device=places.device)
+        rows = (y // s)[..., None] + step
+        columns = (x // s)[..., None] + step
+        rows, columns = (rows - 1).clamp(0, high - 1), (columns - 1).clamp(0, wide - 1)
+        image = torch.arange(len(places), device=places.device).view(-1, 1, 1, 1)
+        index = (image * high + rows[..., None]) * wide + columns[..., None, :]
+        taps = self.responses.permute(0, 2, 3, 1).flatten(0, 2)
+        corners = taps.index_select(0, index.flatten()).view(*places.shape, 4, taps.shape[-1])
+        sharp, smooth = cells.corner_weights(self.scale, self.mask)
+        phase = y % s * s + x % s
+        weights = smooth[phase]
+        if self.blend is not None:
+            pair = self.blend.flatten(2).gather(2, places[:, None].expand(-1, 2, -1))
+            weights = sharp[phase] * pair[:, 0, :, None] + weights * pair[:, 1, :, None]
+        return (weights[..., None, :] @ corners).squeeze(-2)
+
+    def cell_weights(self) -> Tensor:
+        """The weights of F̂ = m·F for `cells.PowerSums`, mask and blend multiplied in."""
+        sharp, smooth = cells.corner_weights(self.scale, self.mask)
+        taps = self.responses.shape[-2], self.responses.shape[-1]
+        mask = cells.to_cells(self.mask, self.scale, taps)[..., None]
         if self.blend is None:
-            return smooth
-        s, across = self.scale, self.responses.shape[-1]
-        sharp = _gather(self.responses.flatten(2), rows // s * across + columns // s)
-        blend = _gather(self.blend.flatten(2), places)
-        return smooth * blend[..., 1:] + sharp * blend[..., :1]
+            return mask * smooth
+        near, between = (cells.to_cells(b, self.scale, taps) for b in self.blend.unbind(1))
+        return mask * torch.addcmul(near[..., None] * sharp, between[..., None], smooth)
 
 
 def _repeat(taps: Tensor, scale: int, top: int, bottom: int, width: int) -> Tensor:
@@ -80,28 +101,6 @@ def _repeat(taps: Tensor, scale: int, top: int, bottom: int, width: int) -> Tens
     rows = torch.arange(top, bottom, device=taps.device) // scale
     columns = torch.arange(width, device=taps.device) // scale
     return taps.permute(0, 2, 3, 1).index_select(1, rows).index_select(2, columns)
-
-
-def _gather(maps: Tensor, places: Tensor) -> Tensor:
-    """Columns `[N, K]` of `[N, n, P]` as `[N, K, n]`."""
-    index = places[:, None].expand(-1, maps.shape[1], -1)
-    return maps.gather(2, index).transpose(1, 2)
-
-
-def _bilinear(maps: Tensor, rows: Tensor, columns: Tensor, scale: int) -> Tensor:
-    """Bilinear upsampling of `[N, n, h, w]` at grid places `[N, K]`: `[N, K, n]`."""
-    height, width = maps.shape[-2:]
-    y = ((rows + 0.5) / scale - 0.5).clamp(min=0)
-    x = ((columns + 0.5) / scale - 0.5).clamp(min=0)
-    top, left = y.floor().long(), x.floor().long()
-    below, right = (top + 1).clamp(max=height - 1), (left + 1).clamp(max=width - 1)
-    dy, dx = (y - top)[..., None].to(maps.dtype), (x - left)[..., None].to(maps.dtype)
-    flat = maps.flatten(2)
-    upper = torch.lerp(_gather(flat, top * width + left), _gather(flat, top * width + right), dx)
-    lower = torch.lerp(
-        _gather(flat, below * width + left), _gather(flat, below * width + right), dx
-    )
-    return torch.lerp(upper, lower, dy)
 
 
 def upsample(maps: Tensor, scale: int, size: tuple[int, int]) -> Tensor:
@@ -119,12 +118,18 @@ def detect(maps: HalfResolution, detection: Detection) -> Tensor:
     if detection == "none":
         strength = torch.ones_like(maps.mask)
     elif detection == "max":
-        strength = _peaks(maps) * maps.mask
+        largest = cells.strongest(cells.pad_taps(maps.responses), maps.cell_weights())
+        strength = cells.to_places(largest, maps.scale, maps.size)
     else:
         strength = _soft(maps)
+    return as_scores(strength)
+
+
+def as_scores(strength: Tensor) -> Tensor:
+    """Strengths `[N, h, w]`, at least 0, divided by each image's sum; uniform where that is 0."""
     total = strength.sum((1, 2), keepdim=True)
-    height, width = maps.size
-    return torch.where(total > 0, strength / total.clamp(min=1e-30), 1 / (height * width))
+    places = strength.shape[1] * strength.shape[2]
+    return torch.where(total > 0, strength / total.clamp(min=1e-30), 1 / places)
 
 
 def _peaks(maps: HalfResolution) -> Tensor:
@@ -172,13 +177,23 @@ def pool_sum(maps: HalfResolution, scores: Tensor) -> Tensor:
 
 
 def pool_power(maps: HalfResolution, power: Tensor) -> Tensor:
-    """Power mean (mean (m F)^p)^(1/p) over the grid, `[N, n]`."""
+    """Power mean (mean (m F)^p)^(1/p) over the grid, `[N, n]`; at least 1e-6."""
+    return _pool_power(maps, power, largest=False)[0]
+
+
+def pool_power_and_detect(maps: HalfResolution, power: Tensor) -> tuple[Tensor, Tensor]:
+    """`pool_power` with gradient and `detect` "max" without, in one scan of the maps."""
+    pooled, largest = _pool_power(maps, power, largest=True)
+    return pooled, as_scores(cells.to_places(largest, maps.scale, maps.size))
+
+
+def _pool_power(maps: HalfResolution, power: Tensor, *, largest: bool) -> tuple[Tensor, Tensor]:
+    taps, weights = cells.pad_taps(maps.responses), maps.cell_weights()
+    if torch.is_grad_enabled():
+        sums, found = cells.PowerSums.apply(taps, weights, power)  # type: ignore[no-untyped-call]
+    else:
+        sums, found = cells.power_sums(taps, weights, power.item(), largest=largest)
     height, width = maps.size
-    # As a number the power 3 is two products a value; as a tensor it is a general power.
-    p = power if power.requires_grad and torch.is_grad_enabled() else power.item()
-    total = maps.responses.new_zeros(maps.responses.shape[:2])
-    weights = maps.mask.pow(p)
-    for top, bottom in maps.bands():
-        powers = maps.rows(top, bottom).clamp(min=1e-6).pow(p)
-        total = total + torch.einsum("nyxc,nyx->nc", powers, weights[:, top:bottom])
-    return (total / (height * width)).pow(1 / p)
+    # A channel that never fires must not give an endless slope.
+    means = (sums / (height * width)).clamp(min=1e-6 ** power.item())
+    return means.pow(1 / power), found

@@ -73,9 +73,9 @@ class PixelMaps:
         """Detection scores s `[H, W]`, without gradient."""
         return self.score.detach()
 
-    def strengths(self, places: Tensor) -> Tensor:
-        """s at flat places `[K]`, with gradient."""
-        return self.score.flatten()[places]
+    def described(self, places: Tensor) -> tuple[Tensor, Tensor]:
+        """Descriptors `[K, 256]` and s `[K]` at flat places `[K]`, with gradient."""
+        return self.descriptors(places), self.score.flatten()[places]
 
     def descriptors(self, places: Tensor) -> Tensor:
         """Unit descriptors d at flat places `[K]` of the pixels: `[K, 256]`, with gradient."""

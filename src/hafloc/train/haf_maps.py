@@ -11,23 +11,33 @@ from hafloc.nn.half_resolution import Detection, HalfResolution, detect
 
 @dataclass(frozen=True, slots=True)
 class HafMaps:
-    """One image's level, as `losses.LocalMaps`; `maps` is a batch of one."""
+    """One image's level, as `losses.LocalMaps`; `maps` is a batch of one.
+
+    `found` are the detection scores `[1, h, w]` where another scan has made them already.
+    """
 
     maps: HalfResolution
     detection: Detection
+    found: Tensor | None = None
 
     @torch.no_grad()
     def scores(self) -> Tensor:
-        return detect(self.maps, self.detection)[0]
+        found = detect(self.maps, self.detection) if self.found is None else self.found
+        return found[0]
 
     def descriptors(self, places: Tensor) -> Tensor:
+        # The mask scales a place's whole descriptor, so it cancels in the unit vector.
         return F.normalize(self.maps.at(places[None])[0], dim=-1)
 
-    def strengths(self, places: Tensor) -> Tensor:
-        """γ of the detection at places `[K]`, which is s times the image's sum of γ."""
+    def described(self, places: Tensor) -> tuple[Tensor, Tensor]:
+        """Unit descriptors `[K, n]`, and γ of the detection `[K]`: s times the image's sum of γ."""
+        plain = self.maps.at(places[None])[0]
+        responses = plain * self.maps.mask.flatten()[places, None]
+        return F.normalize(plain, dim=-1), self._strengths(places, responses)
+
+    def _strengths(self, places: Tensor, responses: Tensor) -> Tensor:
         if self.detection == "none":
             return torch.ones_like(places, dtype=self.maps.mask.dtype)
-        responses = self._responses(places)
         peaks = responses.amax(-1)
         if self.detection == "max":
             return peaks

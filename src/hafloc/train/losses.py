@@ -19,11 +19,11 @@ class LocalMaps(Protocol):
         ...
 
     def descriptors(self, places: Tensor) -> Tensor:
-        """Unit descriptors d at flat places `[K]`: `[K, n]`, with gradient."""
+        """Unit descriptors d at flat places `[K]`: `[K, n]`."""
         ...
 
-    def strengths(self, places: Tensor) -> Tensor:
-        """s at flat places `[K]` up to one factor for the image: `[K]`, with gradient."""
+    def described(self, places: Tensor) -> tuple[Tensor, Tensor]:
+        """The same, and s `[K]` up to one factor for the image, both with gradient."""
         ...
 
 
@@ -70,16 +70,20 @@ def local_distance(
 
     Correspondences are chosen without gradient; both images' descriptors and scores get one.
     """
+    return _distance(first.described(places[0].maxima), second, places[1].candidates, how)
+
+
+def _distance(
+    here: tuple[Tensor, Tensor], second: LocalMaps, candidates: Tensor, how: Correspondence
+) -> Tensor:
+    """The same from descriptors `[K, n]` and scores `[K]` of image 1 at its maxima."""
+    descriptors, scores = here
     with torch.no_grad():
-        here = first.descriptors(places[0].maxima)
-        there = second.descriptors(places[1].candidates)
-    rows, columns = match(here, there, how)
-    here_places, there_places = places[0].maxima[rows], places[1].candidates[columns]
+        rows, columns = match(descriptors.detach(), second.descriptors(candidates), how)
+    there, there_scores = second.described(candidates[columns])
     # Each image's scores sum to 1 by one factor, which (5) divides out again.
-    weights = first.strengths(here_places) * second.strengths(there_places)
-    apart = torch.linalg.vector_norm(
-        first.descriptors(here_places) - second.descriptors(there_places), dim=-1
-    )
+    weights = scores[rows] * there_scores
+    apart = torch.linalg.vector_norm(descriptors[rows] - there, dim=-1)
     total: Tensor = (weights * apart).sum() / weights.sum().clamp(min=1e-30)
     return total
 
@@ -111,9 +115,10 @@ def local_loss(
         chosen = [
             choose_places(m.scores(), maxima=places, candidates=candidates * places) for m in maps
         ]
+        here = maps[0].described(chosen[0].maxima)
         apart = torch.stack(
             [
-                local_distance(maps[0], other, (chosen[0], there), correspondence)
+                _distance(here, other, there.candidates, correspondence)
                 for other, there in zip(maps[1:], chosen[1:], strict=True)
             ]
         )

@@ -11,7 +11,7 @@ from torch.utils.checkpoint import checkpoint
 
 from hafloc.nn import HAF, LEVELS
 from hafloc.nn.crn import CRN
-from hafloc.nn.half_resolution import HalfResolution, detect
+from hafloc.nn.half_resolution import HalfResolution
 from hafloc.nn.images import check_sides
 from hafloc.nn.netvlad import NetVLAD
 from hafloc.nn.superpoint import PixelMaps, SuperPoint
@@ -111,10 +111,13 @@ class HafTrainee:
     def view(self, inputs: Inputs, *, vector: bool, local: bool) -> View:
         net = self._network
         maps = net.maps(self._taps(inputs), inputs.size)
-        fused = None
+        fused, scores = None, dict.fromkeys(LEVELS)
         if vector:
-            fused = net.fuse({name: self._pool(name, maps[name]) for name in LEVELS})[0]
-        levels = [HafMaps(maps[name], net.options.detection) for name in LEVELS] if local else []
+            pooled = {name: self._pool(name, maps[name], local) for name in LEVELS}
+            fused = net.fuse({name: found[0] for name, found in pooled.items()})[0]
+            scores = {name: found[1] for name, found in pooled.items()}
+        detection = net.options.detection
+        levels = [HafMaps(maps[name], detection, scores[name]) for name in LEVELS] if local else []
         return View(fused, levels)
 
     def pooled(self, inputs: Inputs) -> Tensor:
@@ -139,20 +142,22 @@ class HafTrainee:
             return Taps(**below)
         return self._network.trunk.from_layer(self._train_from, responses[self.kept[-1]], below)
 
-    def _pool(self, name: str, maps: HalfResolution) -> Tensor:
-        """The level's vector; half-resolution rows are made again for the gradient, not kept."""
-        level, options = self._network.level(name), self._network.options
+    def _pool(self, name: str, maps: HalfResolution, local: bool) -> tuple[Tensor, Tensor | None]:
+        """The level's vector, and its scores where one scan can serve `local` losses too."""
+        level, detection = self._network.level(name), self._network.options.detection
+        if level.power is not None:
+            return (
+                level.pool_and_detect(maps, detection) if local else (level.pool(maps, None), None)
+            )
 
-        def pool(responses: Tensor, blend: Tensor | None, mask: Tensor) -> Tensor:
+        def pool(responses: Tensor, blend: Tensor | None, mask: Tensor) -> tuple[Tensor, Tensor]:
             made = HalfResolution(responses, blend, mask, maps.scale)
-            scores = detect(made, options.detection) if options.pooling == "sum" else None
-            return level.pool(made, scores)
+            return level.pool_and_detect(made, detection)
 
+        # Half-resolution rows are made again for the gradient, not kept.
         inputs = (maps.responses, maps.blend, maps.mask)
-        if not torch.is_grad_enabled():
-            return pool(*inputs)
-        pooled: Tensor = checkpoint(pool, *inputs, use_reentrant=False, preserve_rng_state=False)
-        return pooled
+        pooled, scores = checkpoint(pool, *inputs, use_reentrant=False, preserve_rng_state=False)
+        return pooled, scores.detach()
 
 
 class VladTrainee:
