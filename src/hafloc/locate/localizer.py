@@ -30,7 +30,7 @@ from hafloc.locate.calibration import (
 from hafloc.locate.evidence import Evidence
 from hafloc.locate.found import Found, check_times
 from hafloc.locate.reranking import weigh
-from hafloc.locate.sequence import area_of, smooth
+from hafloc.locate.sequence import draw_distances, smooth
 from hafloc.nn import LocalFeatures
 from hafloc.photos import Image, Metadata, Photo, read
 
@@ -254,8 +254,8 @@ class Localizer:
         """Photos of one walk, in the order of time, with what is said of each given the others."""
         verdicts = [self._judge(found, probability) for found in walk]
         steps = [found.step(verdict) for found, verdict in zip(walk, verdicts, strict=True)]
-        info = self.index.info()
-        chances = smooth(steps, area_of(info.photos, info.bounds))
+        photos = self.index.photos() if steps else []
+        chances = smooth(steps, draw_distances([record.position for record in photos]))
         smoothed = []
         for found, verdict, step, own in zip(walk, verdicts, steps, chances, strict=True):
             if own is step.chances:

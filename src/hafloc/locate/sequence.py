@@ -4,11 +4,11 @@ A hidden Markov model. A photo's states are its own candidates and "not here"; n
 come out, so no place is invented. Each state starts with its chance from the photo alone.
 Between photos at places d metres and t seconds apart a pair of candidates counts
 
-    (1 - STRAY) · max(1, A / 2πσ²) · exp(-d² / 2σ²) + STRAY,   σ² = FIX² + (SPEED · t)²,
+    (1 - STRAY) · k(d) / mean of k + STRAY,   k(d) = exp(-d² / 2σ²),   σ² = FIX² + (SPEED · t)²,
 
-how much likelier a walker gets from one to the other than to anywhere in the area A of the
-database; "not here" on either side counts 1, for it says nothing of the other photo. Photos more
-than PAUSE apart do not know of each other.
+how much likelier a walker's two photos lie like that than two photos of the database drawn at
+random, over whose distances the mean is taken. "Not here" on either side counts 1, for it says
+nothing of the other photo. Photos more than PAUSE apart do not know of each other.
 """
 
 import math
@@ -20,7 +20,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hafloc.geo import LocalFrame, Position, distance
-from hafloc.locate.position import REACH
 
 Floats = NDArray[np.float64]
 
@@ -32,6 +31,9 @@ FIX = 30.0
 PAUSE = 600.0
 # The chance that the next photo is anywhere: a bus, a wrong clock.
 STRAY = 0.05
+# Enough to know how common nearness is to a tenth, where it is as common as one in twenty.
+PAIRS = 2_000
+_SEED = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,18 +49,18 @@ class Step:
     chances: Floats
 
 
-def smooth(steps: Sequence[Step], area: float) -> list[Floats]:
+def smooth(steps: Sequence[Step], random_distances: Floats) -> list[Floats]:
     """Each step's chances `[N]` given all others, by the forward-backward algorithm.
 
-    `steps` are in the order of time; `area` (m²) is that of the database, see `area_of`. A step
-    without a neighbour within PAUSE keeps its own.
+    `steps` are in the order of time; `random_distances` `[P]` are those of `draw_distances`. A
+    step without a neighbour within PAUSE keeps its own.
     """
     if not steps:
         return []
     if any(after.time < before.time for before, after in pairwise(steps)):
         raise ValueError("the steps of a walk must be in the order of time")
     unary = [np.append(step.chances, max(0.0, 1 - step.chances.sum())) for step in steps]
-    links = [_link(before, after, area) for before, after in pairwise(steps)]
+    links = [_link(before, after, random_distances) for before, after in pairwise(steps)]
     forward = [unary[0]]
     for link, own in zip(links, unary[1:], strict=True):
         forward.append(_scaled(own * (forward[-1] @ link)))
@@ -73,19 +75,15 @@ def smooth(steps: Sequence[Step], area: float) -> list[Floats]:
     ]
 
 
-def area_of(photos: int, bounds: tuple[float, float, float, float] | None) -> float:
-    """Square metres that a database covers: its box (west, south, east, north), but no more
-    than a circle of REACH around each photo."""
-    circle = math.pi * REACH**2
-    circles = max(1, photos) * circle
-    if bounds is None:
-        return circles
-    west, south, east, north = bounds
-    middle = (south + north) / 2
-    # Of a box across the 180th meridian, which seems to go around the Earth, the short way.
-    width = distance(Position(middle, west), Position(middle, east))
-    height = distance(Position(south, west), Position(north, west))
-    return min(circles, max(circle, width * height))
+def draw_distances(positions: Sequence[Position]) -> Floats:
+    """Metres between the two photos of PAIRS random pairs of a database; [0] of a single photo."""
+    if len(positions) < 2:
+        return np.zeros(1)
+    random = np.random.default_rng(_SEED)
+    first = random.integers(len(positions), size=PAIRS)
+    second = (first + random.integers(1, len(positions), size=PAIRS)) % len(positions)
+    pairs = zip(first.tolist(), second.tolist(), strict=True)
+    return np.array([distance(positions[a], positions[b]) for a, b in pairs])
 
 
 def _alone(steps: Sequence[Step]) -> list[bool]:
@@ -93,7 +91,7 @@ def _alone(steps: Sequence[Step]) -> list[bool]:
     return [before > PAUSE and after > PAUSE for before, after in pairwise(gaps)]
 
 
-def _link(before: Step, after: Step, area: float) -> Floats:
+def _link(before: Step, after: Step, random_distances: Floats) -> Floats:
     """How states of two steps in a row go together: `[N + 1, M + 1]`, "not here" last."""
     table = np.ones((len(before.positions) + 1, len(after.positions) + 1))
     seconds = after.time - before.time
@@ -106,8 +104,10 @@ def _link(before: Step, after: Step, area: float) -> Floats:
         for step in (before, after)
     )
     squares = ((here[:, None] - there[None]) ** 2).sum(axis=-1)
-    peak = max(1.0, area / (2 * math.pi * variance))
-    table[:-1, :-1] = (1 - STRAY) * peak * np.exp(-squares / (2 * variance)) + STRAY
+    usual = np.exp(-(random_distances**2) / (2 * variance)).mean()
+    # No pair so near was drawn: at most one in as many as were.
+    usual = max(float(usual), 1 / len(random_distances))
+    table[:-1, :-1] = (1 - STRAY) * np.exp(-squares / (2 * variance)) / usual + STRAY
     return table
 
 
