@@ -50,6 +50,7 @@ from verification import (
     Compared,
     Numbers,
     Sift,
+    Stopwatch,
     compare_stored,
     cross_validated,
     order_by,
@@ -221,11 +222,10 @@ class Verification:
         self.clear, self.near = folder.kinds()
         self.queries = np.flatnonzero(self.near.any(1))
         self.firsts = {int(q): folder.allowed(q, ranking[q])[:k] for q in self.queries}
-        # The seconds of one query's candidates; the first touch of the file and code is left out.
-        self.seconds: list[float] = []
+        self.watch = Stopwatch()
 
     def compared(self, k: int) -> list[Compared]:
-        self.seconds = []
+        self.watch = Stopwatch()
         return [
             self._compare(q, self.firsts[q][:k])
             for q in track(self.firsts, f"comparing {k}", console=Console(stderr=True))
@@ -233,22 +233,22 @@ class Verification:
 
     def _compare(self, query: int, first: Numbers) -> Compared:
         ids = (first + 1).tolist()
-        verified, seconds = compare_stored(self._index, self._seen.local[query], ids)
-        self.seconds.append(seconds)
+        with self.watch.running():
+            verified = compare_stored(self._index, self._seen.local[query], ids)
         vectors = self._seen.vectors["hafloc"]
         right = self.clear[query, first]
         unclear = self.near[query, first] & ~right
         similarities = (vectors[first] @ vectors[query]).astype(np.float64)
-        return Compared(similarities, tuple(verified), right, unclear)
+        return Compared(similarities, verified, right, unclear)
 
     def by_sift(self, k: int) -> list[Numbers]:
         """Orders of each query's first k by SIFT inliers, equals by similarity."""
         sift = Sift()
-        self.seconds, orders = [], []
+        self.watch, orders = Stopwatch(), []
         for query, first in track(self.firsts.items(), "SIFT", console=Console(stderr=True)):
             candidates = [self._seen.sift[number] for number in first[:k]]
-            inliers, seconds = sift.inliers(self._seen.sift[query], candidates)
-            self.seconds.append(seconds)
+            with self.watch.running():
+                inliers = sift.inliers(self._seen.sift[query], candidates)
             orders.append(np.argsort(-np.array(inliers), kind="stable"))
         return orders
 
@@ -259,8 +259,7 @@ class Verification:
             new = first[: len(order)][order]
             rest = ranking[query][~np.isin(ranking[query], new)]
             ranking[query] = np.concatenate([new, rest])
-        seconds = {"seconds_per_query": round(float(np.median(self.seconds)), 4)}
-        return self._folder.recalls(ranking) | (seconds if self.seconds else {})
+        return self._folder.recalls(ranking) | self.watch.results()
 
 
 def verify(
@@ -273,7 +272,7 @@ def verify(
     results = {"hafloc+verification": verification.results(orders_of(compared, rule))}
     whole = compared if k >= max(LISTS) else verification.compared(max(LISTS))
     # These share one comparison of the longest list, so their time is not theirs.
-    verification.seconds = []
+    verification.watch = Stopwatch()
     for size in LISTS:
         orders = orders_of([query.first(size) for query in whole], rule)
         results[f"hafloc+verification, first {size}"] = verification.results(orders)

@@ -12,8 +12,10 @@ The last command prints what rules fitted on one set are worth on the other, the
 import argparse
 import json
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import cv2
@@ -23,7 +25,7 @@ from scipy.optimize import minimize
 
 from hafloc.files import write_whole
 from hafloc.index import GeoPackageIndex
-from hafloc.locate.matching import Matches
+from hafloc.locate.matching import match_rows
 from hafloc.locate.reranking import compare
 from hafloc.locate.rule import FORMAT, PLAIN_SIGNS, SIGNS, Rule, Weights, read_signs
 from hafloc.locate.verify import Verified, verify
@@ -62,14 +64,35 @@ class Compared:
         return read_signs(self.similarities.tolist(), self.verified)
 
 
+@dataclass(slots=True)
+class Stopwatch:
+    """Seconds of each query: on the clock, and of all cores together, which a busy machine does
+    not stretch."""
+
+    clock: list[float] = field(default_factory=list)
+    cores: list[float] = field(default_factory=list)
+
+    @contextmanager
+    def running(self) -> Iterator[None]:
+        clock, cores = time.perf_counter(), time.process_time()
+        yield
+        self.clock.append(time.perf_counter() - clock)
+        self.cores.append(time.process_time() - cores)
+
+    def results(self) -> dict[str, float]:
+        if not self.clock:
+            return {}
+        medians = float(np.median(self.clock)), float(np.median(self.cores))
+        names = "seconds_per_query", "core_seconds_per_query"
+        return {name: round(value, 4) for name, value in zip(names, medians, strict=True)}
+
+
 def compare_stored(
     index: GeoPackageIndex, query: LocalFeatures, ids: Sequence[int]
-) -> tuple[list[Verified], float]:
-    """Geometry of stored candidates and the seconds it took: reading, matching, fitting."""
-    start = time.perf_counter()
+) -> tuple[Verified, ...]:
+    """Geometry of stored candidates: reading, matching, fitting."""
     found = compare(query, index.local_features(ids))
-    seconds = time.perf_counter() - start
-    return [item for item in found if item is not None], seconds
+    return tuple(item for item in found if item is not None)
 
 
 def fit_weights(signs: Floats, right: Flags) -> Weights:
@@ -146,26 +169,18 @@ class Sift:
         self,
         query: tuple[LocalFeatures, NDArray[np.float32]],
         candidates: Sequence[tuple[LocalFeatures, NDArray[np.float32]]],
-    ) -> tuple[list[int], float]:
-        """Inliers of each candidate, and the seconds that matching and fitting took."""
-        start = time.perf_counter()
-        matches = [self._match(query[1], rows) for _, rows in candidates]
-        found = verify(query[0], [points for points, _ in candidates], matches, threads=2)
-        return [item.inliers for item in found], time.perf_counter() - start
+    ) -> list[int]:
+        """Inliers of each candidate."""
+        with ThreadPoolExecutor(2) as pool:
+            return list(pool.map(lambda candidate: self._inliers(query, candidate), candidates))
 
-    def _match(self, a: NDArray[np.float32], b: NDArray[np.float32]) -> Matches:
-        if not len(a) or not len(b):
-            none = np.zeros(0, np.int64)
-            return Matches(none, none, np.zeros(0, np.float32), 0)
-        table = a @ b.T
-        rows = np.arange(len(a))
-        best = table.argmax(1)
-        mutual = table.argmax(0)[best] == rows
-        nearest = table[rows, best].copy()
-        table[rows, best] = -1
-        second = table.max(1)
-        kept = np.flatnonzero(mutual & (1 - nearest < SIFT_RATIO**2 * (1 - second)))
-        return Matches(kept, best[kept], nearest[kept], int(mutual.sum()))
+    def _inliers(
+        self,
+        query: tuple[LocalFeatures, NDArray[np.float32]],
+        candidate: tuple[LocalFeatures, NDArray[np.float32]],
+    ) -> int:
+        matches = match_rows(query[1], candidate[1], SIFT_RATIO)
+        return verify(query[0], candidate[0], matches).inliers
 
 
 def save(path: Path, queries: Sequence[Compared]) -> None:

@@ -1,12 +1,10 @@
 """Mutual nearest neighbours with the ratio test, against loops over all pairs."""
 
 import numpy as np
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from scenes import plane_pair
 
-from hafloc.locate import matching
 from hafloc.locate.matching import match
 from hafloc.nn import LocalFeatures
 
@@ -47,30 +45,16 @@ def test_matches_are_those_of_the_loops(seed: int, m: int, n: int) -> None:
     # A table of distances without ties: rounding decides those.
     if len({tuple(row) for row in np.vstack([query.descriptors, candidate.descriptors])}) < m + n:
         return
-    found = match(query, [candidate], 0.8)[0]
+    found = match(query, candidate, 0.8)
     pairs, mutual = slow_match(query, candidate, 0.8)
     near = list(zip(found.query.tolist(), found.candidate.tolist(), strict=True))
     assert found.mutual == mutual
     assert near == pairs
 
 
-def test_a_list_of_candidates_gives_what_each_gives_alone(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(matching, "_AT_ONCE", 3)
-    query = some(0, 30, 16)
-    candidates = [some(seed, count, 16) for seed, count in enumerate((20, 0, 1, 35, 8), 1)]
-    together = match(query, candidates, 0.9)
-    for found, candidate in zip(together, candidates, strict=True):
-        alone = match(query, [candidate], 0.9)[0]
-        assert np.array_equal(found.query, alone.query)
-        assert np.array_equal(found.candidate, alone.candidate)
-        assert found.mutual == alone.mutual
-
-
 def test_key_points_come_back_from_their_noisy_copies() -> None:
     query, candidate = plane_pair(0, right=120, wrong=0)
-    found = match(query, [candidate], 0.9)[0]
+    found = match(query, candidate, 0.9)
     assert len(found) == 120
     assert found.similarities.min() > 0.9
 
@@ -80,13 +64,21 @@ def test_repeated_windows_fail_the_ratio_test_but_are_counted() -> None:
     others = -np.eye(8, dtype=np.int8)[:3] * 9
     query = LocalFeatures(np.zeros((4, 2), np.float32), np.vstack([window, others]), (9, 9))
     wall = LocalFeatures(np.zeros((5, 2), np.float32), np.vstack([window, window, others]), (9, 9))
-    found = match(query, [wall], 0.9)[0]
+    found = match(query, wall, 0.9)
     assert found.mutual == 4
     assert found.query.tolist() == [1, 2, 3]
 
 
 def test_nothing_matches_a_photo_without_key_points() -> None:
     empty = some(0, 0)
-    assert len(match(some(1, 9), [empty, some(2, 9)], 1.0)[0]) == 0
-    assert [len(found) for found in match(empty, [empty, some(2, 9)], 1.0)] == [0, 0]
-    assert match(some(1, 9), [], 0.9) == []
+    for query, candidate in ((empty, some(1, 9)), (some(1, 9), empty), (empty, empty)):
+        found = match(query, candidate, 1.0)
+        assert (len(found), found.mutual) == (0, 0)
+
+
+def test_of_equal_key_points_the_first_is_matched() -> None:
+    row = np.array([[3, 4, 0]], np.int8)
+    twins = LocalFeatures(np.zeros((2, 2), np.float32), np.vstack([row, row]), (9, 9))
+    single = LocalFeatures(np.zeros((1, 2), np.float32), row, (9, 9))
+    found = match(twins, single, 1.0)
+    assert (found.query.tolist(), found.candidate.tolist(), found.mutual) == ([0], [0], 1)

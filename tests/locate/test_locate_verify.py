@@ -1,6 +1,7 @@
 """Geometry on made-up matches: found where it is, refused where it cannot be."""
 
 import math
+from concurrent.futures import ThreadPoolExecutor
 from fractions import Fraction
 
 import cv2
@@ -23,7 +24,7 @@ from hafloc.nn import LocalFeatures
 
 
 def verified(query: LocalFeatures, candidate: LocalFeatures) -> Verified:
-    return verify(query, [candidate], match(query, [candidate], 0.9))[0]
+    return verify(query, candidate, match(query, candidate, 0.9))
 
 
 @settings(max_examples=30)
@@ -99,14 +100,14 @@ def test_all_key_points_drawn_into_one_are_refused() -> None:
     assert verified(point, wide).geometry == ""
 
 
-def test_the_result_is_the_same_again_and_with_threads() -> None:
+def test_the_result_is_the_same_again_and_in_threads() -> None:
     query, _ = plane_pair(0, right=80, wrong=40)
     candidates = [plane_pair(seed, right=80, wrong=40)[1] for seed in (0, 0, 1, 2)]
-    matches = match(query, candidates, 0.9)
     cv2.setRNGSeed(7)
-    first = verify(query, candidates, matches)
+    first = [verified(query, candidate) for candidate in candidates]
     cv2.setRNGSeed(8)
-    second = verify(query, candidates, matches, threads=3)
+    with ThreadPoolExecutor(3) as pool:
+        second = list(pool.map(lambda candidate: verified(query, candidate), candidates))
     for a, b in zip(first, second, strict=True):
         assert np.array_equal(a.pairs, b.pairs)
         assert (a.geometry, a.significance, a.spread) == (b.geometry, b.significance, b.spread)

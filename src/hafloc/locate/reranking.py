@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
@@ -46,16 +47,17 @@ def compare(
     query: LocalFeatures | None, candidates: Sequence[LocalFeatures | None]
 ) -> list[Verified | None]:
     """What geometry says of each of K candidates; None where there was nothing to compare."""
-    found: list[Verified | None] = [None] * len(candidates)
     if query is None:
-        return found
-    present = [number for number, item in enumerate(candidates) if item is not None]
-    features = [item for item in candidates if item is not None]
-    threads = max(1, min(_MOST_THREADS, len(os.sched_getaffinity(0)), len(features)))
-    checked = verify(query, features, match(query, features, RATIO), threads=threads)
-    for number, item in zip(present, checked, strict=True):
-        found[number] = item
-    return found
+        return [None] * len(candidates)
+
+    def one(candidate: LocalFeatures | None) -> Verified | None:
+        if candidate is None:
+            return None
+        return verify(query, candidate, match(query, candidate, RATIO))
+
+    # numpy's and OpenCV's loops leave Python's lock, so threads share the cores.
+    with ThreadPoolExecutor(min(_MOST_THREADS, os.cpu_count() or 1)) as pool:
+        return list(pool.map(one, candidates))
 
 
 def _evidence(id_: int, similarity: float, item: Verified | None, strength: float) -> Evidence:

@@ -7,8 +7,6 @@ matches would give, its NFA (Moisan & Stival, IJCV 2004); the better explained o
 """
 
 import math
-from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import cv2
@@ -60,26 +58,8 @@ class Verified:
 NOTHING = Verified(0, 0, "", np.empty((0, 4), np.float32), 0.0, 0.0)
 
 
-def verify(
-    query: LocalFeatures,
-    candidates: Sequence[LocalFeatures],
-    matches: Sequence[Matches],
-    *,
-    threads: int = 1,
-) -> list[Verified]:
-    """The better explained geometry of each of K candidates; the same on every run."""
-
-    def one(number: int) -> Verified:
-        return _verify_one(query, candidates[number], matches[number])
-
-    if threads == 1:
-        return [one(number) for number in range(len(candidates))]
-    # OpenCV's fits leave Python's lock, so threads share the cores.
-    with ThreadPoolExecutor(threads) as pool:
-        return list(pool.map(one, range(len(candidates))))
-
-
-def _verify_one(query: LocalFeatures, candidate: LocalFeatures, matches: Matches) -> Verified:
+def verify(query: LocalFeatures, candidate: LocalFeatures, matches: Matches) -> Verified:
+    """The better explained geometry of two photos' matches; the same on every run."""
     here = query.xy[matches.query].astype(np.float64)
     there = candidate.xy[matches.candidate].astype(np.float64)
     best: tuple[Geometry, Flags] = "", np.zeros(len(here), bool)

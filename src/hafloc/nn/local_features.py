@@ -48,7 +48,7 @@ def find_corners(image: NDArray[np.uint8], count: int) -> NDArray[np.float32]:
     Rosten & Drummond, ECCV 2006; equals from the top left.
     """
     grey = cv2.cvtColor(np.ascontiguousarray(image), cv2.COLOR_RGB2GRAY)
-    found = cv2.FastFeatureDetector_create(_CONTRAST).detect(grey, None)
+    found = cv2.FastFeatureDetector.create(_CONTRAST).detect(grey, None)
     xy = np.array([point.pt for point in found], dtype=np.float32).reshape(-1, 2)
     strengths = np.array([point.response for point in found])
     return np.asarray(xy[np.argsort(-strengths, kind="stable")[:count]])
