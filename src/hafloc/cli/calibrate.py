@@ -78,8 +78,9 @@ def _tell(index: Path, report: "CalibrationReport", probability: float) -> None:
         confidences, right = held.judged()
         area = area_under_roc(confidences[right], confidences[~right])
         typer.echo(
-            f"radius      {held.radius:,.0f} m in the median; holds {held.coverage:.1%} of "
-            f"{int(held.found.sum()):,} found answers not calibrated on ({probability:.0%} meant)"
+            f"radius      {held.radius:,.0f} m in the median; holds "
+            f"{100 * held.coverage:.1f} % of {int(held.found.sum()):,} found answers not "
+            f"calibrated on ({100 * probability:g} % meant)"
         )
         typer.echo(
             f"confidence  area under ROC {area:.3f}, calibration error "

@@ -129,7 +129,9 @@ def _files(queries: list[Path]) -> Iterator[Path]:
 
 def _print(answer: "Answer") -> None:
     console = Console()
-    console.print(f"[bold]{answer.query}[/bold]  {_said(answer)}", highlight=False)
+    # One line, however narrow the terminal: programs read it too.
+    line = f"[bold]{answer.query}[/bold]  {_said(answer)}"
+    console.print(line, highlight=False, soft_wrap=True)
     if answer.duplicate_of is not None:
         console.print(f"  this very photo is in the index: {answer.duplicate_of.path}")
     table = Table(box=None, padding=(0, 2, 0, 0))
