@@ -167,6 +167,18 @@ def test_a_changed_recipe_is_refused_on_resume(small_recipe: Make, finished: Pat
         train(small_recipe(optimizer={"lr": 0.5}), finished, resume=True)
 
 
+def test_changed_start_weights_are_refused_on_resume(
+    small_recipe: Make, finished: Path, tmp_path: Path
+) -> None:
+    start = street.write_trunk(tmp_path / "vgg.safetensors", seed=1)
+    state = torch.load(finished / "state.pt", weights_only=True)
+    state["recipe"]["network"]["start"] = str(start)
+    torch.save(state, tmp_path / "state.pt")
+    recipe = small_recipe(network={"start": str(start)})
+    with pytest.raises(TrainingError, match=r"from other start weights than .* now holds"):
+        train(recipe, tmp_path, resume=True)
+
+
 def test_a_folder_that_holds_a_run_is_refused_without_resume(
     small_recipe: Make, finished: Path
 ) -> None:
@@ -188,8 +200,8 @@ def test_too_little_disk_for_the_cache_is_said_before_any_work(
 ) -> None:
     monkeypatch.setattr(features_module, "SPARE_BYTES", 10**18)
     recipe = small_recipe(data={"cache": str(tmp_path / "cache")})
-    # 20 photos of 32×32: conv3_2 8×8×256, conv4_3 4×4×512, conv5_3 2×2×512, two bytes each.
-    with pytest.raises(OutputError, match=r"20 photos needs 1,064,960 bytes"):
+    # 28 photos of 32×32: conv3_2 8×8×256, conv4_3 4×4×512, conv5_3 2×2×512, two bytes each.
+    with pytest.raises(OutputError, match=r"28 photos needs 1,490,944 bytes"):
         train(recipe, tmp_path / "out")
 
 

@@ -1,4 +1,4 @@
-"""`hafloc train` and `hafloc sweep`: learn a network, and find its level weights."""
+"""`hafloc train`, `sweep` and `average`: learn networks, find level weights, mix checkpoints."""
 
 from pathlib import Path
 from typing import Annotated
@@ -61,7 +61,20 @@ def sweep(
     )
 
 
+def average(
+    first: Annotated[str, typer.Argument(help="Checkpoint: a shipped name or a file.")],
+    second: Annotated[str, typer.Argument(help="Another one of the same network.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="The checkpoint to write.")],
+    weight: Annotated[float, typer.Option(help="Part of the second, 0 to 1.")] = 0.5,
+) -> None:
+    """Write the weighted mean of two checkpoints' weights."""
+    from hafloc.train.average import average as mix
+
+    typer.echo(f"{out}: hash {mix(first, second, weight, out)}")
+
+
 def register(app: typer.Typer) -> None:
     """Add the commands of this file."""
     app.command("train")(train)
     app.command("sweep")(sweep)
+    app.command("average")(average)

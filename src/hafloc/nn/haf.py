@@ -171,7 +171,7 @@ class Level(nn.Module):
         weight = self.head.weight.flatten(1).T.expand(count, -1, -1)
         assert self.head.bias is not None
         rows = torch.baddbmm(self.head.bias, tap.flatten(2).transpose(1, 2), weight)
-        return rows.unflatten(1, (height, width)).permute(0, 3, 1, 2)
+        return rows.view(count, height, width, -1).permute(0, 3, 1, 2)
 
     def pool(self, maps: HalfResolution, scores: Tensor | None) -> Tensor:
         """The level's vector v, `[N, n]`, of unit length under "gem"."""

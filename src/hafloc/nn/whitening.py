@@ -23,6 +23,14 @@ class Whitening(nn.Module):
         """Set μ and P from M vectors of unrelated images, `[M, n]`: see `pca_whitening`."""
         self.set(*pca_whitening(vectors, len(self.projection), power=power, shrinkage=shrinkage))
 
+    def learn(self) -> None:
+        """Make μ and P parameters, so that training goes on from the fit."""
+        for name in ("mean", "projection"):
+            value = self.get_buffer(name)
+            delattr(self, name)
+            self.register_parameter(name, nn.Parameter(value))
+
+    @torch.no_grad()
     def set(self, mean: Tensor, projection: Tensor) -> None:
         """Take over μ `[n]` and P `[d, n]`."""
         self.mean.copy_(mean)

@@ -4,6 +4,7 @@ import hashlib
 import json
 import shutil
 from collections.abc import Sequence
+from copy import copy
 from pathlib import Path
 from typing import Protocol
 
@@ -60,6 +61,12 @@ class CachedFeatures:
 
     def __init__(self, folder: Path, contents: Sequence[str]) -> None:
         self._files = [folder / f"{name}.safetensors" for name in contents]
+
+    def part(self, rows: slice) -> "CachedFeatures":
+        """The photos of these rows alone."""
+        part = copy(self)
+        part._files = self._files[rows]
+        return part
 
     def load(self, number: int, seed: tuple[int, ...] | None = None) -> Inputs:
         path = self._files[number]

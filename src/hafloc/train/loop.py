@@ -242,7 +242,8 @@ def validate(run: Prepared) -> Recall:
 def save(run: Prepared, place: Place) -> None:
     """The state to resume from; only the first process writes."""
     if parallel.is_first():
-        save_state(run.out, run.recipe, place, run.trainee.network, run.optimizer, run.miner)
+        network = run.trainee.network
+        save_state(run.out, run.recipe, run.start, place, network, run.optimizer, run.miner)
     parallel.wait_for_all()
 
 
@@ -264,7 +265,9 @@ def finish(run: Prepared, place: Place) -> Result:
         step="vectors for whitening",
         progress=run.progress,
     )
-    if run.recipe.whitening.refit or run.from_weights or not run.trainee.whitens:
+    whitening = run.recipe.whitening
+    learned = whitening.learn or (not whitening.refit and not run.from_weights)
+    if not (run.trainee.whitens and learned):
         fit_whitening(run, pooled)
     if parallel.is_first():
         numbers = best.provenance["validation recall@1/5/10"]

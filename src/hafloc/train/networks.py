@@ -13,6 +13,7 @@ from hafloc.errors import CheckpointError, TrainingError
 from hafloc.nn import (
     CRN,
     HAF,
+    LEVELS,
     NetVLAD,
     Network,
     SuperPoint,
@@ -35,7 +36,8 @@ def build(recipe: recipes.Recipe) -> tuple[Trainee, bool]:
     with torch.random.fork_rng():
         torch.manual_seed(recipe.run.seed)  # layers draw their start from the global state
         if start and _is_checkpoint(start):
-            return _trainee(_from_checkpoint(recipe.network, generator), recipe), False
+            network = _from_checkpoint(recipe.network, generator)
+            return _trainee(network, recipe), False
         network = build_network(recipe.network.name, recipe.network.options)
     if start:
         trunk = getattr(network, "trunk", None)
@@ -87,11 +89,24 @@ def _from_checkpoint(wanted: recipes.Network, generator: torch.Generator) -> Net
 
 def _trainee(network: Network, recipe: recipes.Recipe) -> Trainee:
     if isinstance(network, HAF):
+        if recipe.whitening.learn:
+            _let_whitening_learn(network)
         return HafTrainee(network, recipe.network.train_from)
     if isinstance(network, NetVLAD | CRN):
         return VladTrainee(network, recipe.network.train_from)
     assert isinstance(network, SuperPoint)
     return SuperPointTrainee(network)
+
+
+def _let_whitening_learn(network: HAF) -> None:
+    for name in LEVELS:
+        whitening = network.level(name).whitening
+        if whitening is None:
+            raise TrainingError(
+                "whitening.learn needs a whitening to learn; set network.options.level_whitening = "
+                '"pca", or learn = false'
+            )
+        whitening.learn()
 
 
 def make_optimizer(trainee: Trainee, recipe: recipes.Recipe) -> torch.optim.SGD:

@@ -20,6 +20,7 @@ from hafloc.train.mining import Ints, Miner, find_neighbours
 from hafloc.train.mining import Tuple as MinedTuple
 from hafloc.train.networks import build, make_optimizer
 from hafloc.train.recipe import Recipe
+from hafloc.train.state import start_content
 from hafloc.train.trainee import Trainee
 from hafloc.train.validate import choose_queries
 
@@ -32,7 +33,7 @@ SAME_WAY = 30.0
 @dataclass(frozen=True, slots=True)
 class Prepared:
     """An opened run. `photos` are the database's, then those of queries with folders of their own;
-    `pairs` `[P, 2]` number photos of the same place.
+    `pairs` `[P, 2]` number photos of the same place; `start` is the start weights' content.
     """
 
     recipe: Recipe
@@ -50,6 +51,7 @@ class Prepared:
     validation_photos: PhotoSet
     validation_queries: Ints
     validation: Source
+    start: str
 
     @property
     def network(self) -> Network:
@@ -96,7 +98,7 @@ def prepare(recipe: Recipe, out: Path, progress: Progress) -> Prepared:
     device = parallel.device(recipe.run.device)
     trainee.network.to(device).eval()
     optimizer = make_optimizer(trainee, recipe)
-    training = _source(recipe, trainee, photos, progress)
+    training, validating = _sources(recipe, trainee, photos, validation, progress)
     if from_weights:
         _start(recipe, trainee, training, len(photos), device)
     return Prepared(
@@ -114,7 +116,8 @@ def prepare(recipe: Recipe, out: Path, progress: Progress) -> Prepared:
         _pairs(photos, recipe),
         validation,
         choose_queries(validation, data.validation_queries, recipe.run.seed),
-        _source(recipe, trainee, validation, progress),
+        validating,
+        start_content(recipe),
     )
 
 
@@ -128,16 +131,22 @@ def _tell(without_positive: int, without_negative: int, queries: int) -> None:
         )
 
 
-def _source(recipe: Recipe, trainee: Trainee, photos: PhotoSet, progress: Progress) -> Source:
+def _sources(
+    recipe: Recipe, trainee: Trainee, photos: PhotoSet, validation: PhotoSet, progress: Progress
+) -> tuple[Source, Source]:
+    """Training and validation inputs; one cache holds both, so that its room is checked at once."""
     side = recipe.data.longer_side
     if not recipe.data.cache:
-        return Pixels(photos.paths, side, recipe.augmentation)
+        training = Pixels(photos.paths, side, recipe.augmentation)
+        return training, Pixels(validation.paths, side)
     if not trainee.kept:
         raise TrainingError(
             "data.cache needs frozen layers; leave it empty, or set network.train_from"
         )
     folder = Path(recipe.data.cache)
-    return cache_features(trainee, photos.paths, folder, longer_side=side, progress=progress)
+    paths = [*photos.paths, *validation.paths]
+    cached = cache_features(trainee, paths, folder, longer_side=side, progress=progress)
+    return cached.part(slice(len(photos))), cached.part(slice(len(photos), None))
 
 
 def _start(

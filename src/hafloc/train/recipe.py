@@ -123,10 +123,12 @@ class Whitening(Section):
 
     refit   fit it anew on the training photos at each refresh of the mining vectors, since a
             learning network's vectors drift away from it
+    learn   let the levels' whitenings learn on from their fit; needs refit = false
     photos  at most this many, drawn at random, make the fit at the end
     """
 
     refit: bool = True
+    learn: bool = False
     photos: int = Field(default=10_000, ge=1)
 
 
@@ -179,6 +181,8 @@ class Recipe(Section):
             raise ValueError("data.cache holds features of unchanged photos; no augmentation then")
         if self.data.cache and (name == "superpoint" or self.network.train_from == "conv1_1"):
             raise ValueError("data.cache needs frozen layers, but every layer learns")
+        if self.whitening.learn and (self.whitening.refit or name != "haf"):
+            raise ValueError("whitening.learn needs whitening.refit = false, and a haf to train")
         if not self.network.start and name != "superpoint":
             raise ValueError(f"network.start is empty, but {name} does not start from nothing")
         if name == "superpoint" and self.network.train_from != "conv1_1":

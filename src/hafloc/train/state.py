@@ -11,8 +11,10 @@ from numpy.typing import NDArray
 
 from hafloc.errors import TrainingError
 from hafloc.files import write_whole
+from hafloc.nn.checkpoint import find
+from hafloc.photos import content
 from hafloc.train.mining import Miner, Tuple
-from hafloc.train.recipe import Recipe
+from hafloc.train.recipe import Recipe, parse_recipe
 
 NAME = "state.pt"
 
@@ -38,15 +40,20 @@ class Place:
 def save_state(
     folder: Path,
     recipe: Recipe,
+    start: str,
     place: Place,
     network: torch.nn.Module,
     optimizer: torch.optim.Optimizer,
     miner: Miner,
 ) -> None:
-    """Write the run's state, whole or not at all. Raises OutputError."""
+    """Write the run's state, whole or not at all; `start` is `start_content`'s.
+
+    Raises OutputError.
+    """
     content = io.BytesIO()
     state = {
         "recipe": recipe.plain(),
+        "start": start,
         "place": asdict(place),
         "network": _learned(network),
         "optimizer": optimizer.state_dict(),
@@ -106,17 +113,32 @@ def _read(path: Path) -> dict[str, Any]:
 
 
 def check_recipe(folder: Path, recipe: Recipe) -> None:
-    """Raises TrainingError where the folder's run, if it holds one, follows another recipe."""
+    """Raises TrainingError where the folder's run, if it holds one, follows another recipe.
+
+    So it does where the start weights hold something else now: frozen layers come from there.
+    """
     path = folder / NAME
     if not path.exists():
         return
-    changed = _difference(_read(path)["recipe"], recipe.plain())
+    state = _read(path)
+    if state.get("start", start_content(recipe)) != start_content(recipe):
+        raise TrainingError(
+            f"{path} was trained from other start weights than {recipe.network.start} now holds; "
+            "bring the file back or start in a new folder"
+        )
+    # Keys that a run of an older hafloc does not know yet had their defaults.
+    changed = _difference(parse_recipe(state["recipe"], str(path)).plain(), recipe.plain())
     if changed is not None:
         key, before, now = changed
         raise TrainingError(
             f"{path} was trained with {key} = {before!r}, the recipe now says {now!r}; "
             "resume with the same recipe or start in a new folder"
         )
+
+
+def start_content(recipe: Recipe) -> str:
+    """The hash of the start weights' file; "" where there is none."""
+    return content(find(recipe.network.start)) if recipe.network.start else ""
 
 
 def _difference(old: Any, new: Any, key: str = "") -> tuple[str, Any, Any] | None:
