@@ -46,10 +46,10 @@ SIGNS = (
 def agree(positions: Sequence[Position], evidence: Sequence[Evidence]) -> Consensus:
     """The consensus of N candidates, N ≥ 1, in any order, each with its position.
 
-    A candidate weighs as much as its odds of showing the query's place. Around each, weights
-    count by the kernel 1 - (distance / REACH)²; where their sum is largest is the place, and
-    the mean under that kernel is the position. So a strong candidate far from all others is
-    outvoted only by others that are as strong together, and one candidate is its own consensus.
+    A candidate weighs as much as its chance of showing the query's place, squared, so that sure
+    ones count alike and doubtful ones little. Around each, weights count by the kernel
+    1 - (distance / REACH)²; where their sum is largest is the place, and the mean under that
+    kernel is the position. One candidate is its own consensus.
     """
     if not positions:
         raise ValueError("there are no candidates to agree")
@@ -57,7 +57,8 @@ def agree(positions: Sequence[Position], evidence: Sequence[Evidence]) -> Consen
     best = int(np.argmax(strengths))
     frame = LocalFrame(positions[best])
     places = frame.to_metres([p.lat for p in positions], [p.lon for p in positions])
-    weights = np.exp(strengths - strengths[best])
+    chances = 1 / (1 + np.exp(-strengths))
+    weights = (chances / chances[best]) ** 2
     apart = np.hypot(*(places[:, None] - places[None]).transpose(2, 0, 1))
     votes = np.maximum(0.0, 1 - (apart / REACH) ** 2) * weights
     chosen = int(np.argmax(votes.sum(axis=1)))
@@ -69,14 +70,10 @@ def agree(positions: Sequence[Position], evidence: Sequence[Evidence]) -> Consen
         position = frame.to_position(*centre)
     metres = np.hypot(*(places - centre).T)
     spread = float(weights @ metres / weights.sum())
-    signs = _signs(strengths, metres, evidence[best].similarity)
-    return Consensus(position, math.hypot(FIX, spread), signs)
-
-
-def _signs(strengths: Floats, metres: Floats, similarity: float) -> tuple[float, ...]:
     here = metres <= REACH
-    chances = 1 / (1 + np.exp(-strengths))
-    strongest = float(strengths.max())
+    support = math.log1p(float(chances[here].sum()))
+    strongest = float(strengths[best])
     # Where all candidates show one place, nothing says that those of others would be weaker.
     gap = 0.0 if here.all() else strongest - float(strengths[~here].max())
-    return strongest, math.log1p(float(chances[here].sum())), gap, float(similarity)
+    signs = strongest, support, gap, float(evidence[best].similarity)
+    return Consensus(position, math.hypot(FIX, spread), signs)
