@@ -11,14 +11,20 @@ Position: error of the first hit's position and of the consensus. Radius: how of
 truth, over found answers that the calibration has not seen (5 folds, 10 draws of them). Open set:
 half of the queries (drawn anew each time) lose their place; area under ROC of the confidence, and
 its expected calibration error in 10 bins. All of it once with key points verified and once with
-similarity alone. A query's place counts as known where it has a verified partner, or, without
-pairs, a photo within 25 m. The index is built at `--index` if it is not there. Ends with one JSON
-line.
+similarity alone, and once more as the calibration that ships with the checkpoint has it, which was
+fitted on sf_west:
+
+    python benchmarks/answers.py ../shared/data/sf_west --index /tmp/sf_west.gpkg \
+        --calibration src/hafloc/nn/checkpoints/haf.calibration.json
+
+A query's place counts as known where it has a verified partner, or, without pairs, a photo within
+25 m. The index is built at `--index` if it is not there. Ends with one JSON line.
 """
 
 import argparse
 import csv
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -30,12 +36,26 @@ from scipy.stats import binom
 
 from hafloc.cli.progress import bar
 from hafloc.describe import Describer
+from hafloc.files import write_whole
 from hafloc.geo import distances
 from hafloc.index import GeoPackageIndex, Record, build_index
 from hafloc.locate import Localizer
 from hafloc.locate.calibrate import Trials, own_photos
-from hafloc.locate.calibration import PROBABILITY, Trial
-from hafloc.locate.quality import HeldOut, area_under_roc, calibration_error, cross_validate
+from hafloc.locate.calibration import (
+    PROBABILITY,
+    Calibration,
+    Trial,
+    fit,
+    shipped_calibrations,
+    write_calibrations,
+)
+from hafloc.locate.quality import (
+    HeldOut,
+    area_under_roc,
+    calibration_error,
+    cross_validate,
+    try_out,
+)
 
 TOLERANCE = 25.0  # metres
 DRAWS = 10
@@ -70,7 +90,8 @@ def position_errors(trials: list[Trial], known: Flags) -> Figures:
         ("consensus", np.array([trial.error for trial in trials])),
     ):
         median, ninetieth = np.percentile(errors[known], [50, 90])
-        figures[name] = {"median_m": round(median, 1), "p90_m": round(ninetieth, 1)}
+        figures[f"{name}_median_m"] = round(float(median), 1)
+        figures[f"{name}_90_percent_m"] = round(float(ninetieth), 1)
     return figures
 
 
@@ -81,7 +102,7 @@ def radius_figures(drawn: list[HeldOut]) -> Figures:
         "found_answers": found,
         "coverage": round(float(np.mean([held.coverage for held in drawn])), 3),
         "coverage_first_draw": round(drawn[0].coverage, 3),
-        "band": [round(low / found, 3), round(high / found, 3)],
+        "band": [round(float(low) / found, 3), round(float(high) / found, 3)],
         "median_radius_m": round(float(np.mean([held.radius for held in drawn])), 1),
     }
 
@@ -110,15 +131,21 @@ def open_set(drawn: list[HeldOut], known: Flags) -> Figures:
     return {name: round(float(np.mean(values)), 3) for name, values in means.items()}
 
 
-def figures_of(trials: list[Trial], known: Flags, *, verified: bool) -> Figures:
+def figures_of(
+    trials: list[Trial], known: Flags, *, verified: bool, shipped: Sequence[Calibration] = ()
+) -> Figures:
     figures: Figures = {"position": position_errors(trials, known)}
     drawn = [cross_validate(trials, verified=verified, seed=seed) for seed in range(DRAWS)]
     held = [one for one in drawn if one is not None]
     if len(held) == DRAWS:
         figures["radius"] = radius_figures(held)
         figures["open_set"] = open_set(held, known)
-        everyone = np.ones(len(known), dtype=bool)
-        figures["open_set_all_queries"] = open_set(held, everyone)
+        figures["open_set_all_queries"] = open_set(held, np.ones(len(known), dtype=bool))
+    for calibration in shipped:
+        if calibration.verified == verified:
+            said = [try_out(calibration, trials)] * DRAWS
+            figures["shipped_radius"] = radius_figures(said)
+            figures["shipped_open_set"] = open_set(said, known)
     return figures
 
 
@@ -140,6 +167,7 @@ def main() -> None:
     parser.add_argument("--index", type=Path, required=True, help="built here if not there yet")
     parser.add_argument("--model", default="haf", help="checkpoint: shipped name or file")
     parser.add_argument("--out", type=Path, help="write the results as JSON as well")
+    parser.add_argument("--calibration", type=Path, help="fit one on all queries, write it here")
     arguments = parser.parse_args()
     with bar() as progress:
         if not arguments.index.exists():
@@ -158,14 +186,24 @@ def main() -> None:
             trials = Trials(localizer)
             for query in own_photos(localizer, len(records), progress):
                 trials.add(query)
-    results = {"similarity": figures_of(trials.plain, known, verified=False)}
-    if trials.verified:
-        results["verified"] = figures_of(trials.verified, known, verified=True)
+            checkpoint = index.info().model.hash
+    kinds = {"similarity": (trials.plain, False), "verified": (trials.verified, True)}
+    if arguments.calibration is not None:
+        fitted = [fit(tried, verified=verified) for tried, verified in kinds.values() if tried]
+        text = write_calibrations(checkpoint, fitted)
+        write_whole(arguments.calibration, text.encode())
+    # On the queries that it was fitted on it would only flatter itself.
+    shipped = shipped_calibrations(checkpoint) if arguments.calibration is None else ()
+    results = {
+        name: figures_of(tried, known, verified=verified, shipped=shipped)
+        for name, (tried, verified) in kinds.items()
+        if tried
+    }
     show(arguments.folder, results)
     line = json.dumps({"photos": len(records), "known": int(known.sum())} | results)
     print(line)
     if arguments.out is not None:
-        arguments.out.write_text(line + "\n", encoding="utf-8")
+        write_whole(arguments.out, f"{line}\n".encode())
 
 
 if __name__ == "__main__":

@@ -7,7 +7,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hafloc.errors import PositionError
-from hafloc.locate.calibration import ELSEWHERE, PROBABILITY, THRESHOLD, Trial, fit
+from hafloc.locate.calibration import (
+    ELSEWHERE,
+    PROBABILITY,
+    THRESHOLD,
+    Calibration,
+    Trial,
+    fit,
+)
 from hafloc.locate.position import REACH
 
 Floats = NDArray[np.float64]
@@ -67,7 +74,7 @@ def cross_validate(
 ) -> HeldOut | None:
     """Calibrate on all folds but one and answer that one; None where there are too few trials."""
     fold = np.random.default_rng(seed).permutation(len(trials)) % folds
-    here, elsewhere, radii = (np.full(len(trials), np.nan) for _ in range(3))
+    said = HeldOut(*np.full((4, len(trials)), np.nan))
     for number in range(folds):
         try:
             calibration = fit(
@@ -76,15 +83,29 @@ def cross_validate(
             )
         except PositionError:
             return None
-        for i, trial in enumerate(trials):
-            if fold[i] != number:
-                continue
-            here[i] = calibration.confidence(trial.here)
-            if trial.elsewhere is not None:
-                elsewhere[i] = calibration.confidence(trial.elsewhere)
-            radius = calibration.radius(trial.here, probability)
-            radii[i] = np.inf if radius is None else radius
-    return HeldOut(here, elsewhere, radii, np.array([trial.error for trial in trials]))
+        own = np.flatnonzero(fold == number)
+        part = try_out(calibration, [trials[int(i)] for i in own], probability=probability)
+        said.here[own], said.elsewhere[own] = part.here, part.elsewhere
+        said.radii[own], said.errors[own] = part.radii, part.errors
+    return said
+
+
+def try_out(
+    calibration: Calibration, trials: Sequence[Trial], *, probability: float = PROBABILITY
+) -> HeldOut:
+    """What a calibration says of trials that it was not fitted on."""
+    radii = [calibration.radius(trial.here, probability) for trial in trials]
+    return HeldOut(
+        here=np.array([calibration.confidence(trial.here) for trial in trials]),
+        elsewhere=np.array(
+            [
+                np.nan if trial.elsewhere is None else calibration.confidence(trial.elsewhere)
+                for trial in trials
+            ]
+        ),
+        radii=np.array([np.inf if radius is None else radius for radius in radii]),
+        errors=np.array([trial.error for trial in trials]),
+    )
 
 
 def area_under_roc(positive: Floats, negative: Floats) -> float:
