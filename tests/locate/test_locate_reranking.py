@@ -19,7 +19,7 @@ def test_a_candidate_with_the_same_facade_comes_before_more_similar_ones() -> No
     query, right = plane_pair(1, right=150, wrong=50)
     others = [plane_pair(seed, right=0, wrong=200)[0] for seed in (2, 3, 4)]
     found = weigh([10, 11, 12, 13], [0.61, 0.60, 0.59, 0.55], query, [*others, right])
-    assert [item.id for item in found] == [13, 10, 11, 12]
+    assert found[0].id == 13
     assert found[0].inliers > 100
     assert found[0].pairs.shape == (found[0].inliers, 4)
     assert found[0].strength > 0 > found[1].strength

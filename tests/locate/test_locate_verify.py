@@ -119,6 +119,16 @@ def test_opencvs_number_of_threads_is_left_alone() -> None:
     assert cv2.getNumThreads() == before
 
 
+def test_a_fit_that_fails_inside_opencv_is_no_geometry(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise cv2.error("(-215:Assertion failed) !model.empty()")
+
+    monkeypatch.setattr(cv2, "findFundamentalMat", fail)
+    assert verified(*plane_pair(0, right=60, wrong=20)).geometry == "homography"
+    monkeypatch.setattr(cv2, "findHomography", fail)
+    assert verified(*plane_pair(0, right=60, wrong=20)).geometry == ""
+
+
 @given(st.integers(12, 300), st.integers(6, 300), st.sampled_from(["homography", "fundamental"]))
 def test_significance_is_that_of_exact_arithmetic(matches: int, found: int, kind: str) -> None:
     found = min(found, matches)

@@ -43,7 +43,8 @@ class Weights:
 
     def log_odds(self, signs: Floats) -> Floats:
         """`[K, S]` to `[K]`."""
-        return np.asarray(self.bias + signs @ np.array(self.weights), dtype=np.float64)
+        # Row by row: a matrix product may round equal rows differently, and ties would turn.
+        return np.asarray(self.bias + (signs * np.array(self.weights)).sum(axis=1))
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ matches would give, its NFA (Moisan & Stival, IJCV 2004); the better explained o
 """
 
 import math
+from contextlib import suppress
 from dataclasses import dataclass
 
 import cv2
@@ -80,17 +81,18 @@ def _fit_homography(here: Floats, there: Floats, side: int) -> tuple[Geometry, F
     inliers = np.zeros(len(here), bool)
     if len(here) < _FEWEST["homography"]:
         return "homography", inliers
-    matrix, mask = cv2.findHomography(
-        here,
-        there,
-        cv2.USAC_MAGSAC,
-        HOMOGRAPHY_TOLERANCE * side,
-        maxIters=_ITERATIONS,
-        confidence=_CONFIDENCE,
-    )
-    if matrix is not None and mask is not None:
-        inliers = mask.ravel().astype(bool)
-        inliers &= _scales_plausibly(np.asarray(matrix, np.float64), here)
+    with _failing_to_fit():
+        matrix, mask = cv2.findHomography(
+            here,
+            there,
+            cv2.USAC_MAGSAC,
+            HOMOGRAPHY_TOLERANCE * side,
+            maxIters=_ITERATIONS,
+            confidence=_CONFIDENCE,
+        )
+        if matrix is not None and mask is not None:
+            inliers = mask.ravel().astype(bool)
+            inliers &= _scales_plausibly(np.asarray(matrix, np.float64), here)
     return "homography", inliers
 
 
@@ -98,17 +100,23 @@ def _fit_fundamental(here: Floats, there: Floats, side: int) -> tuple[Geometry, 
     inliers = np.zeros(len(here), bool)
     if len(here) < _FEWEST["fundamental"]:
         return "fundamental", inliers
-    _, mask = cv2.findFundamentalMat(
-        here,
-        there,
-        cv2.USAC_MAGSAC,
-        FUNDAMENTAL_TOLERANCE * side,
-        _CONFIDENCE,
-        _ITERATIONS,
-    )
-    if mask is not None:
-        inliers = mask.ravel().astype(bool)
+    with _failing_to_fit():
+        _, mask = cv2.findFundamentalMat(
+            here,
+            there,
+            cv2.USAC_MAGSAC,
+            FUNDAMENTAL_TOLERANCE * side,
+            _CONFIDENCE,
+            _ITERATIONS,
+        )
+        if mask is not None:
+            inliers = mask.ravel().astype(bool)
     return "fundamental", inliers
+
+
+def _failing_to_fit() -> suppress:
+    """OpenCV 5.0 fails an assertion of its own where no sample of rare matches gives a model."""
+    return suppress(cv2.error)
 
 
 def _scales_plausibly(matrix: Floats, places: Floats) -> Flags:
