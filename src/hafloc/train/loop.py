@@ -55,12 +55,14 @@ def train(
     *,
     resume: bool = False,
     progress: Progress | None = None,
+    tell: Callable[[str], None] = lambda text: None,
     after_step: Callable[[int], None] = lambda step: None,
 ) -> Result:
     """Train as the recipe says; `out` gets the checkpoint, the run's state and its tables.
 
     Raises TrainingError, PhotoError, PositionError, CheckpointError or OutputError, for all that
-    can be known before any work starts. `after_step` is called with each step's number.
+    can be known before any work starts. `tell` hears how each step went,
+    `after_step` each step's number.
     """
     parallel.start()
     _check_out(out, resume)
@@ -84,7 +86,7 @@ def train(
                 place.waiting = place.waiting[len(batch) :]
                 place.step += 1
                 if parallel.is_first():
-                    log.step(place.step, place.epoch, rate, step)
+                    tell(log.step(place.step, place.epoch, rate, step))
                     run.progress.advance(total - len(place.waiting))
                 if place.step % recipe.run.checkpoint_every == 0:
                     save(run, place)
@@ -254,20 +256,20 @@ def save_best(run: Prepared, found: Recall) -> None:
 
 
 def finish(run: Prepared, place: Place) -> Result:
-    """Whiten the best epoch's vectors on the training photos, and write the checkpoint."""
+    """Write the checkpoint of the best epoch, whitened anew on the training photos where asked."""
     best = load_checkpoint(run.out / BEST)
     run.trainee.network.load_state_dict(best.network.state_dict())
-    pooled = pool_photos(
-        run.trainee,
-        run.training,
-        range(len(run.photos)),
-        run.out / "mining.npy",
-        step="vectors for whitening",
-        progress=run.progress,
-    )
     whitening = run.recipe.whitening
     learned = whitening.learn or (not whitening.refit and not run.from_weights)
     if not (run.trainee.whitens and learned):
+        pooled = pool_photos(
+            run.trainee,
+            run.training,
+            range(len(run.photos)),
+            run.out / "mining.npy",
+            step="vectors for whitening",
+            progress=run.progress,
+        )
         fit_whitening(run, pooled)
     if parallel.is_first():
         numbers = best.provenance["validation recall@1/5/10"]
