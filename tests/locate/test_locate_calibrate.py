@@ -96,12 +96,18 @@ def test_queries_from_a_folder_leave_copies_and_useless_files_out(tmp_path: Path
     assert "words.png" in reasons[1]
 
 
-def test_errors_of_queries_are_measured_from_their_own_positions(tmp_path: Path) -> None:
+def test_errors_are_measured_from_the_query_s_own_position(tmp_path: Path) -> None:
     path = build(tmp_path, places=20, photos=1)
-    queries = folder_of(tmp_path / "queries", [(place, 3) for place in range(20)])
-    report = run(path, queries=queries)
-    # One photo a place: each answer is 30 m off, and the scale never below 20 m.
-    assert min(report.calibration.scores) == pytest.approx(30 / 20, rel=0.01)
+    query = calibrate.Known(where(4, 3), ByNumber().vector(np.full((1, 1, 3), (4, 3, 0))), None)
+    with Localizer.open(path) as street:
+        trials = calibrate.Trials(street)
+        trials.add(query)
+    # One photo a place, 30 m from where the query was taken.
+    assert trials.plain[0].first == pytest.approx(30, abs=0.01)
+    assert trials.plain[0].error == pytest.approx(30, abs=0.5)
+    elsewhere = trials.plain[0].elsewhere
+    assert elsewhere is not None
+    assert distance(elsewhere.position, where(4, 0)) > 100
 
 
 @pytest.mark.parametrize(

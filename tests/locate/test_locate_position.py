@@ -51,9 +51,9 @@ def test_two_equal_candidates_meet_under_the_kernel_of_the_first() -> None:
 
 
 def test_a_candidate_of_less_chance_pulls_less() -> None:
-    # Chances ½ and ¼ (odds 1 and ⅓), squared 4 : 1, times the kernel 0.64.
+    # Chances ½ and ¼ (odds 1 and ⅓), cubed 8 : 1, times the kernel 0.64.
     found = consensus([(0, 0), (30, 0)], [0.0, -math.log(3)])
-    assert metres(found) == pytest.approx((30 * 0.16 / 1.16, 0), abs=1e-6)
+    assert metres(found) == pytest.approx((30 * 0.08 / 1.08, 0), abs=1e-6)
 
 
 def test_sure_candidates_count_alike_however_sure() -> None:
@@ -67,7 +67,7 @@ def test_photos_beyond_reach_do_not_pull() -> None:
 
 
 def test_two_agreeing_candidates_outvote_a_stronger_one_elsewhere() -> None:
-    # Squared chances 0.25 against 0.16 and 0.16 times a kernel of nearly 1.
+    # Cubed chances 0.125 against 0.064 and 0.064 times a kernel of nearly 1.
     found = consensus([(500, 0), (0, 0), (5, 0)], [0.0, math.log(2 / 3), math.log(2 / 3)])
     x, y = metres(found)
     assert 2 < x < 3
