@@ -35,6 +35,10 @@ def locate(
     as_json: Annotated[
         bool, typer.Option("--json", help="Print one JSON object a query and line.")
     ] = False,
+    pairs: Annotated[
+        bool,
+        typer.Option("--pairs", help="With --json: the best photo's inlier matches as well."),
+    ] = False,
     as_geojson: Annotated[
         bool, typer.Option("--geojson", help="Print all answers as one GeoJSON collection.")
     ] = False,
@@ -80,7 +84,8 @@ def locate(
                 continue
             answers.append(result)
             if as_json:
-                typer.echo(json.dumps(result.to_dict()))
+                more = {"pairs": result.pairs_to_dict()} if pairs else {}
+                typer.echo(json.dumps(result.to_dict() | more))
             elif not as_geojson:
                 _print(result)
         if as_geojson:
@@ -128,9 +133,11 @@ def _files(queries: list[Path]) -> Iterator[Path]:
 
 
 def _print(answer: "Answer") -> None:
+    from hafloc.locate import in_words
+
     console = Console()
     # One line, however narrow the terminal: programs read it too.
-    line = f"[bold]{answer.query}[/bold]  {_said(answer)}"
+    line = f"[bold]{answer.query}[/bold]  {in_words(answer)}"
     console.print(line, highlight=False, soft_wrap=True)
     if answer.duplicate_of is not None:
         console.print(f"  this very photo is in the index: {answer.duplicate_of.path}")
@@ -146,19 +153,6 @@ def _print(answer: "Answer") -> None:
             "" if candidate.inliers is None else f"{candidate.inliers:,}",
         )
     console.print(table)
-
-
-def _said(answer: "Answer") -> str:
-    """The answer in a line: the position and how far it can be trusted, or that it is not here."""
-    if answer.found is False:
-        return f"not in this database (confidence {answer.confidence:.2f})"
-    known = []
-    if answer.radius is not None:
-        share = 100 * (answer.probability or 0)
-        known.append(f"within {answer.radius:,.0f} m ({share:g} %)")
-    if answer.confidence is not None:
-        known.append(f"confidence {answer.confidence:.2f}")
-    return f"{answer.position}  {', '.join(known)}".rstrip()
 
 
 def _collection(answers: "list[Answer]") -> dict[str, object]:

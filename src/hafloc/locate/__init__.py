@@ -2,6 +2,18 @@
 
 from hafloc.index import Near
 from hafloc.locate.answer import Answer, Candidate
+from hafloc.locate.comparison import Comparison, compare_with
 from hafloc.locate.localizer import Localizer, Query, VectorMaker
+from hafloc.locate.words import in_words
 
-__all__ = ["Answer", "Candidate", "Localizer", "Near", "Query", "VectorMaker"]
+__all__ = [
+    "Answer",
+    "Candidate",
+    "Comparison",
+    "Localizer",
+    "Near",
+    "Query",
+    "VectorMaker",
+    "compare_with",
+    "in_words",
+]

@@ -135,6 +135,21 @@ class Answer:
             ],
         }
 
+    def pairs_to_dict(self) -> dict[str, Any] | None:
+        """The best candidate's inlier matches as JSON values; None where none were compared.
+
+        `points`: [x, y, x, y] of each, in the query's and in the candidate's pixels (centres at
+        integers) when these have the (width, height) of `query_size` and `candidate_size`.
+        """
+        if not self.evidence or self.evidence[0].sizes is None:
+            return None
+        query_size, candidate_size = self.evidence[0].sizes
+        return {
+            "query_size": list(query_size),
+            "candidate_size": list(candidate_size),
+            "points": [[round(float(v), 1) for v in pair] for pair in self.evidence[0].pairs],
+        }
+
     def to_geojson(self) -> dict[str, Any]:
         """The answer and its candidates as an RFC 7946 FeatureCollection, longitude first.
 

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Geometry = Literal["", "homography", "fundamental"]
+Size = tuple[int, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,10 +17,10 @@ class Evidence:
     `similarity` is the dot product of the image vectors. `matches` counts the key points that
     are each other's nearest, `inliers` those of them that one `geometry` explains ("" where none
     was found). `pairs` `[inliers, 4]` are their x, y in the query's and x, y in the candidate's
-    described pixels. `strength` is the log-odds that the candidate shows the query's place, by
-    the learned rule; candidates are ranked by it. Where key points could not be compared, because
-    there are none or the candidate's file is gone, `verified` is false, and only the similarity
-    speaks.
+    described pixels, `sizes` the (width, height) of both. `strength` is the log-odds that the
+    candidate shows the query's place, by the learned rule; candidates are ranked by it. Where key
+    points could not be compared, because there are none or the candidate's file is gone,
+    `verified` is false, `sizes` is None, and only the similarity speaks.
     """
 
     id: int
@@ -30,3 +31,4 @@ class Evidence:
     pairs: NDArray[np.float32]
     strength: float
     verified: bool = True
+    sizes: tuple[Size, Size] | None = None

@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
-from hafloc.locate.evidence import Evidence
+from hafloc.locate.evidence import Evidence, Size
 from hafloc.locate.matching import match
 from hafloc.locate.rule import Rule, shipped_rule
 from hafloc.locate.verify import NOTHING, Verified, verify
@@ -34,10 +34,14 @@ def weigh(
     """
     verified = compare(query, candidates)
     strengths = (rule or shipped_rule()).strengths(similarities, verified)
+    sizes = [
+        None if query is None or candidate is None else (query.size, candidate.size)
+        for candidate in candidates
+    ]
     evidence = [
-        _evidence(id_, float(similarity), item, float(strength))
-        for id_, similarity, item, strength in zip(
-            ids, similarities, verified, strengths, strict=True
+        _evidence(id_, float(similarity), item, float(strength), pair)
+        for id_, similarity, item, strength, pair in zip(
+            ids, similarities, verified, strengths, sizes, strict=True
         )
     ]
     return [evidence[i] for i in np.argsort(-strengths, kind="stable")]
@@ -60,7 +64,13 @@ def compare(
         return list(pool.map(one, candidates))
 
 
-def _evidence(id_: int, similarity: float, item: Verified | None, strength: float) -> Evidence:
+def _evidence(
+    id_: int,
+    similarity: float,
+    item: Verified | None,
+    strength: float,
+    sizes: tuple[Size, Size] | None,
+) -> Evidence:
     shown = NOTHING if item is None else item
     return Evidence(
         id=id_,
@@ -71,4 +81,5 @@ def _evidence(id_: int, similarity: float, item: Verified | None, strength: floa
         pairs=shown.pairs,
         strength=strength,
         verified=item is not None,
+        sizes=sizes,
     )

@@ -2,7 +2,17 @@
 
 from hafloc.show.attention import attention
 from hafloc.show.map_page import write_map
+from hafloc.show.matches import match_picture
 from hafloc.show.pictures import candidate_sheet
-from hafloc.show.sheet import save_picture
+from hafloc.show.sheet import check_png, save_picture
+from hafloc.show.sketch import map_sketch
 
-__all__ = ["attention", "candidate_sheet", "save_picture", "write_map"]
+__all__ = [
+    "attention",
+    "candidate_sheet",
+    "check_png",
+    "map_sketch",
+    "match_picture",
+    "save_picture",
+    "write_map",
+]

@@ -4,7 +4,7 @@ import base64
 import hashlib
 import html
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from importlib.resources import files
 from pathlib import Path
 from string import Template
@@ -13,13 +13,17 @@ from typing import Any
 from hafloc.errors import OutputError
 from hafloc.files import write_whole
 from hafloc.index import Record
-from hafloc.locate import Answer, Candidate
+from hafloc.locate import Answer, Candidate, in_words
+from hafloc.locate.evidence import Evidence
+from hafloc.show.matches import chosen_pairs
 from hafloc.show.thumbnails import Thumbnails
 
 # Sharp while there are few photos, small enough to send by mail when there are many.
 _SIDES = ((120, 480), (400, 320), (1_500, 220))
 _SMALLEST_SIDE = 140
 MAX_PHOTO_BYTES = 24_000_000
+# Lines drawn between a query and a candidate: about a kilobyte.
+_MOST_LINES = 60
 
 
 def write_map(
@@ -99,8 +103,8 @@ def _content(
             _query(answer, pictures[i, 0])
             | {
                 "candidates": [
-                    _listed(c, pictures[i, rank])
-                    for rank, c in enumerate(answer.candidates, start=1)
+                    _listed(c, pictures[i, rank]) | _matched(evidence)
+                    for rank, (c, evidence) in enumerate(_weighed(answer), start=1)
                 ]
             }
             for i, answer in enumerate(answers)
@@ -116,7 +120,9 @@ def _query(answer: Answer, picture: int | str) -> dict[str, Any]:
         "lat": _degrees(answer.position.lat),
         "lon": _degrees(answer.position.lon),
         "radius": answer.radius,
+        "probability": answer.probability,
         "confidence": answer.confidence,
+        "found": answer.found,
         "duplicate": answer.duplicate_of and answer.duplicate_of.path,
         "picture": picture,
     }
@@ -133,8 +139,24 @@ def _listed(candidate: Candidate, picture: int | str) -> dict[str, Any]:
         "similarity": round(candidate.similarity, 4),
         "distance": round(candidate.feature_distance, 4),
         "metres": round(candidate.metres, 1),
+        "inliers": candidate.inliers,
+        "matches": candidate.matches,
+        "geometry": candidate.geometry,
         "picture": picture,
     }
+
+
+def _weighed(answer: Answer) -> Iterator[tuple[Candidate, Evidence | None]]:
+    evidence: Sequence[Evidence | None] = answer.evidence or [None] * len(answer.candidates)
+    return zip(answer.candidates, evidence, strict=True)
+
+
+def _matched(evidence: Evidence | None) -> dict[str, Any]:
+    """Inlier pairs x, y, x, y, … in whole pixels of the described photos of these sizes."""
+    if evidence is None or evidence.sizes is None:
+        return {"pairs": [], "sizes": None}
+    pairs = chosen_pairs(evidence, _MOST_LINES)
+    return {"pairs": pairs.round().astype(int).ravel().tolist(), "sizes": evidence.sizes}
 
 
 def _degrees(value: float) -> float:
@@ -144,5 +166,6 @@ def _degrees(value: float) -> float:
 def _row(answer: Answer) -> str:
     """The answer for readers without scripts."""
     best = answer.candidates[0]
-    cells = (answer.query, str(answer.position), best.path, f"{best.similarity:.2f}")
+    inliers = "" if best.inliers is None else f"{best.inliers:,}"
+    cells = (answer.query, in_words(answer), best.path, f"{best.similarity:.2f}", inliers)
     return "<tr>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in cells) + "</tr>"

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from PIL import Image, ImageDraw, ImageFont
 
+from hafloc.errors import OutputError
 from hafloc.files import write_whole
 from hafloc.photos import Image as Pixels
 
@@ -46,6 +47,12 @@ def shortened(draw: ImageDraw.ImageDraw, text: str, size: int, width: int) -> st
 
 def _gapped(text: str, keep: int) -> str:
     return f"{text[: (keep + 1) // 2]}…{text[len(text) - keep // 2 :]}"
+
+
+def check_png(path: Path) -> None:
+    """Raises OutputError where a picture's name promises another format than it will have."""
+    if path.suffix.lower() != ".png":
+        raise OutputError(f"cannot write {path}: pictures are PNG; let the name end in .png")
 
 
 def save_picture(path: Path, picture: Image.Image) -> None:

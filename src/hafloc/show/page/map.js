@@ -31,6 +31,8 @@ const number = (value, digits = 0) =>
   value.toLocaleString("en", { minimumFractionDigits: digits, maximumFractionDigits: digits });
 const length = (metres) => metres >= 10000 ? `${number(metres / 1000)} km`
   : metres >= 1000 ? `${number(metres / 1000, 1)} km` : `${number(metres)} m`;
+// Nothing is as sure as 100 %, nor as hopeless as 0 %.
+const percent = (share) => share > 0.99 ? "above 99 %" : share < 0.01 ? "below 1 %" : `${number(share * 100)} %`;
 const degrees = (lat, lon) => `${lat.toFixed(6)}, ${lon.toFixed(6)}`;
 
 // A flat frame in metres, x east and y north of `origin`: WGS84's radii of curvature there.
@@ -173,14 +175,15 @@ function drawMarks() {
   marks.replaceChildren();
   if (chosen < 0) return;
   const query = queries[chosen], pin = screen([0, 0]), points = spots.map(screen);
+  const absent = query.found === false;
   if (query.radius) marks.append(drawn("circle", { class: "around", cx: pin[0], cy: pin[1], r: query.radius * view.scale }));
   const labels = apart(points, [pin[0], pin[1] - 18]);
   const order = query.candidates.map((c, i) => i).reverse();
   if (lit) order.push(...order.splice(order.indexOf(lit - 1), 1));
   for (const i of order) marks.append(candidateMark(query.candidates[i], points[i], labels[i]));
   marks.append(drawn("g", { transform: `translate(${pin[0] - 12.8} ${pin[1] - 30.4}) scale(1.6)` },
-    drawn("path", { class: "pin", d: "M8 19C8 19 15 11.5 15 7.6A7 7 0 0 0 1 7.6C1 11.5 8 19 8 19Z" }),
-    drawn("circle", { class: "hole", cx: 8, cy: 7.6, r: 2.6 })));
+    drawn("path", { class: absent ? "pin guess" : "pin", d: "M8 19C8 19 15 11.5 15 7.6A7 7 0 0 0 1 7.6C1 11.5 8 19 8 19Z" }),
+    drawn("circle", { class: absent ? "hole guess" : "hole", cx: 8, cy: 7.6, r: 2.6 })));
 }
 function candidateMark(candidate, point, label) {
   const group = drawn("g", { class: candidate.rank === lit ? "candidate on" : "candidate", "data-rank": candidate.rank });
@@ -237,21 +240,67 @@ function writeAnswer(query) {
   const text = degrees(query.lat, query.lon);
   const best = query.candidates[0];
   const link = `https://www.openstreetmap.org/?mlat=${query.lat}&mlon=${query.lon}#map=18/${query.lat}/${query.lon}`;
+  const absent = query.found === false;
   const about = [
-    query.radius ? `within ${length(query.radius)}` : "",
-    query.confidence !== null ? `confidence ${number(query.confidence * 100)} %` : "",
+    query.radius !== null ? `within ${length(query.radius)} (${number(query.probability * 100)} %)` : "",
+    query.confidence !== null ? `confidence ${percent(query.confidence)}` : "",
   ].filter(Boolean).join(" · ");
   const parts = [
     element("h2", { title: query.path }, query.name),
-    element("p", { class: "place" }, text),
-    element("p", { class: "note" }, about || "The place of the most similar photo. How far off it may be is not known."),
+    ...(absent ? [element("p", { class: "absent" }, "Not in this database")] : []),
+    element("p", { class: "place" }, absent ? `best guess ${text}` : text),
+    element("p", { class: "note" }, about || "How far off this may be is not known: hafloc calibrate learns it."),
   ];
   if (query.duplicate) parts.push(element("p", { class: "same" }, "This very photo is in the database: ", element("strong", {}, query.duplicate)));
   parts.push(element("div", { class: "actions" },
     element("button", { type: "button", on: { click: () => copy(text) } }, "Copy position"),
     element("a", { href: link, target: "_blank", rel: "noopener noreferrer" }, "OpenStreetMap")));
-  parts.push(element("p", { class: "note" }, `Nearest photo: similarity ${number(best.similarity, 2)}, feature distance ${number(best.distance, 2)}`));
-  at("answer").replaceChildren(picture(query.picture, `Query ${query.name}`), element("div", { id: "text" }, ...parts));
+  parts.push(element("p", { class: "note" }, `Best photo: similarity ${number(best.similarity, 2)}, feature distance ${number(best.distance, 2)}`));
+  at("answer").replaceChildren(picture(query.picture, `Query ${query.name}`), element("div", { id: "text" }, ...parts), ...why(query, best));
+}
+// What the answer rests on, in a picture where there are matches, in words in any case.
+function why(query, best) {
+  if (best.inliers === null) return [];
+  if (!best.inliers) return [element("p", { class: "note" }, agreement(best))];
+  return [element("button", { type: "button", id: "why", title: "Compare the photos", on: { click: () => compare(1) } },
+    matching(query, best), element("span", { class: "note" }, `Query and best photo: ${agreement(best)}`))];
+}
+function agreement({ inliers, matches, geometry }) {
+  if (!inliers) return `no match: none of ${number(matches)} similar key points agree`;
+  return `${number(inliers)} of ${number(matches)} matches agree (${geometry})`;
+}
+// Both photos at one height, with lines from key point to key point, coloured from the query's
+// top to its bottom so that colour-blind eyes can follow them.
+function matching(query, candidate) {
+  const height = 480, gap = 12, pairs = candidate.pairs;
+  const scales = candidate.sizes.map((s) => height / s[1]);
+  const widths = candidate.sizes.map((s, i) => s[0] * scales[i]);
+  const lefts = [0, widths[0] + gap];
+  const photo = (of, i) => typeof of === "number"
+    ? drawn("image", { href: thumbnails[of], x: lefts[i], y: 0, width: widths[i], height, preserveAspectRatio: "none" })
+    : drawn("g", {}, drawn("rect", { class: "blank", x: lefts[i], y: 0, width: widths[i], height }), told(of, lefts[i] + widths[i] / 2, height / 2));
+  const place = (n, i) => [lefts[i] + (pairs[n + 2 * i] + 0.5) * scales[i], (pairs[n + 2 * i + 1] + 0.5) * scales[i]];
+  const tops = pairs.filter((_, n) => n % 4 === 1), low = Math.min(...tops), high = Math.max(...tops);
+  const edges = drawn("g", { class: "edges" }), lines = drawn("g", {});
+  for (let n = 0; n < pairs.length; n += 4) {
+    const [x1, y1] = place(n, 0), [x2, y2] = place(n, 1);
+    edges.append(drawn("line", { x1, y1, x2, y2 }));
+    lines.append(drawn("line", { x1, y1, x2, y2, stroke: viridis((pairs[n + 1] - low) / Math.max(high - low, 1)) }));
+  }
+  return drawn("svg", {
+    class: "matches", viewBox: `0 0 ${lefts[1] + widths[1]} ${height}`, role: "img",
+    "aria-label": `Query ${query.name} and ${candidate.rank}: ${candidate.name}; ${agreement(candidate)}`,
+  }, photo(query.picture, 0), photo(candidate.picture, 1), edges, lines);
+}
+function told(text, x, y) {
+  const node = drawn("text", { x, y });
+  node.textContent = text;
+  return node;
+}
+const VIRIDIS = [[68, 1, 84], [59, 82, 139], [33, 145, 140], [94, 201, 98], [253, 231, 37]];
+function viridis(share) {
+  const at = share * (VIRIDIS.length - 1), i = Math.min(Math.floor(at), VIRIDIS.length - 2);
+  return `rgb(${VIRIDIS[i].map((c, k) => Math.round(c + (VIRIDIS[i + 1][k] - c) * (at - i))).join(",")})`;
 }
 function card(query, candidate) {
   const share = Math.max(0, Math.min(1, candidate.similarity));
@@ -270,6 +319,8 @@ function card(query, candidate) {
   element("span", { class: "name" }, candidate.name),
   element("span", { class: "bar" }, fill),
   element("span", { class: "facts" }, `${length(candidate.metres)} from the answer`),
+  ...(candidate.inliers === null ? [] : [element("span", { class: "facts" },
+    candidate.inliers ? `${number(candidate.inliers)} of ${number(candidate.matches)} matches agree` : "no match of key points")]),
   element("span", { class: "facts" }, `similarity ${number(candidate.similarity, 2)}`),
   element("span", { class: "facts" }, `feature distance ${number(candidate.distance, 2)}`));
 }
@@ -277,15 +328,17 @@ function card(query, candidate) {
 const dialog = at("compare");
 function compare(rank) {
   const query = queries[chosen], candidate = query.candidates[rank - 1];
-  const figure = (of, title, lines) => element("figure", {}, picture(of, title),
+  const joined = candidate.pairs.length > 0;
+  const figure = (of, title, lines) => element("figure", {}, ...(joined ? [] : [picture(of, title)]),
     element("figcaption", {}, element("strong", {}, title), ...lines.flatMap((line) => [element("br"), line])));
   const looked = candidate.heading === null ? [] : [`looking ${compass(candidate.heading)} (${number(candidate.heading)}°)`];
-  at("pair").replaceChildren(
+  const agreed = candidate.inliers === null ? [] : [agreement(candidate)];
+  at("pair").replaceChildren(...(joined ? [matching(query, candidate)] : []),
     figure(query.picture, `Query: ${query.name}`, [degrees(query.lat, query.lon)]),
     figure(candidate.picture, `${candidate.rank}: ${candidate.path}`, [
       degrees(candidate.lat, candidate.lon),
       `${length(candidate.metres)} from the answer · similarity ${number(candidate.similarity, 3)} · feature distance ${number(candidate.distance, 3)}`,
-      ...looked]));
+      ...agreed, ...looked]));
   at("previous").disabled = rank <= 1;
   at("next").disabled = rank >= query.candidates.length;
   light(rank);
@@ -430,7 +483,12 @@ function start() {
   at("main").classList.toggle("single", queries.length < 2);
   at("query-list").replaceChildren(...queries.map((query, i) => element("li", {},
     element("button", { type: "button", title: query.path, on: { click: () => choose(i) } },
-      picture(query.picture, ""), element("span", { class: "name" }, query.name)))));
+      picture(query.picture, ""), element("span", { class: "name" }, query.name),
+      ...(query.found === false ? [element("span", { class: "missing" }, "not in this database")] : [])))));
+  const sure = queries.find((query) => query.radius !== null);
+  at("legend-radius").hidden = !sure;
+  at("legend-guess").hidden = !queries.some((query) => query.found === false);
+  if (sure) at("legend-probability").textContent = `holds the true place with ${number(sure.probability * 100)} %`;
   if (queries.length) {
     const asked = Number(location.hash.slice(1)) - 1;
     choose(queries[asked] ? asked : 0, true);

@@ -1,0 +1,110 @@
+"""One photo of the database held against a query, so that a person can judge the evidence."""
+
+import os
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from hafloc.errors import CheckpointError, IndexFileError, PhotoError
+from hafloc.geo import distance
+from hafloc.index import Record
+from hafloc.locate.answer import Answer, Candidate
+from hafloc.locate.calibration import PROBABILITY
+from hafloc.locate.evidence import Evidence
+from hafloc.locate.localizer import RERANK, Localizer
+from hafloc.photos import content, read
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """What is said of a query, and one photo of the database with its evidence.
+
+    The `candidate` may be any photo, also one beyond the answer's own candidates; `file` is where
+    it lies.
+    """
+
+    answer: Answer
+    candidate: Candidate
+    evidence: Evidence
+    file: Path
+
+
+def compare_with(
+    localizer: Localizer,
+    query: Path,
+    wanted: str | None = None,
+    *,
+    probability: float = PROBABILITY,
+) -> Comparison:
+    """Locate `query` and compare its key points with those of one photo.
+
+    `wanted` is a rank, or a photo's file, or its path in the index; by default the best candidate
+    is taken. Raises PhotoError where the query cannot be read, or the photo's file is gone or
+    has changed, IndexFileError where the index has no such photo, CheckpointError where the
+    network has no key points, and what `Localizer.locate` raises.
+    """
+    answer = localizer.locate(query, top=RERANK, probability=probability)
+    record = _record(localizer, answer, wanted)
+    place = next((i for i, one in enumerate(answer.candidates) if one.id == record.id), None)
+    if place is None:
+        candidate, evidence = _beyond(localizer, answer, query, record)
+    else:
+        candidate, evidence = answer.candidates[place], answer.evidence[place]
+    file = localizer.index.file_of(record.path)
+    _check_file(localizer, record, file)
+    if not evidence.verified:
+        raise CheckpointError(
+            f"cannot match key points: the network {localizer.index.info().model.name} has none; "
+            "use an index made with one that has, such as haf"
+        )
+    return Comparison(answer, candidate, evidence, file)
+
+
+def _record(localizer: Localizer, answer: Answer, wanted: str | None) -> Record:
+    if wanted is None or wanted.isdecimal():
+        rank = int(wanted or 1)
+        if not 1 <= rank <= len(answer.candidates):
+            raise IndexFileError(
+                f"there is no candidate {rank:,}: the answer has {len(answer.candidates):,}; "
+                "give one of their ranks, or a photo's path"
+            )
+        return localizer.index.get([answer.candidates[rank - 1].id])[0]
+    target = Path(os.path.normpath(Path(wanted).absolute()))
+    for record in localizer.index.photos():
+        if wanted == record.path or localizer.index.file_of(record.path) == target:
+            return record
+    raise IndexFileError(
+        f"the index has no photo {wanted}; `hafloc index export` lists those it has"
+    )
+
+
+def _beyond(
+    localizer: Localizer, answer: Answer, query: Path, record: Record
+) -> tuple[Candidate, Evidence]:
+    """A photo that is not among the first RERANK, as they are judged; its rank is that of
+    its similarity."""
+    image = read(query, longer_side=localizer.describer.longer_side).image
+    vector, local = localizer.describer.vector_and_local(image)
+    hits = localizer.index.search(vector[np.newaxis], localizer.index.info().photos)
+    rank = int(np.flatnonzero(hits.ids[0] == record.id)[0])
+    similarity = float(hits.similarities[0, rank])
+    (evidence,) = localizer.weigh({record.id or 0: record}, [similarity], local)
+    shown = Answer.from_hits(answer.query, [record], [similarity], evidence=[evidence])
+    metres = distance(record.position, answer.position)
+    return replace(shown.candidates[0], rank=rank + 1, metres=metres), evidence
+
+
+def _check_file(localizer: Localizer, record: Record, file: Path) -> None:
+    if not file.is_file():
+        (stored,) = localizer.index.local_features([record.id or 0])
+        also = "" if stored is not None else ", and the index holds no key points of it"
+        raise PhotoError(
+            f"cannot show the matches with {record.path}: its file {file} is gone{also}; put it "
+            "back, or choose another candidate"
+        )
+    if content(file) != record.content:
+        raise PhotoError(
+            f"cannot show the matches with {record.path}: its file has changed since it was "
+            "indexed; run `hafloc index build` again"
+        )
