@@ -24,11 +24,16 @@ class Bar:
     def start(self, step: str, total: int) -> None:
         if self._task is not None:
             self._progress.remove_task(self._task)
-        self._task = self._progress.add_task(step, total=total)
+        self._task = self._progress.add_task(step, total=total, said="")
 
     def advance(self, done: int) -> None:
         if self._task is not None:
             self._progress.update(self._task, completed=done)
+
+    def tell(self, text: str) -> None:
+        """Show how the step goes, at the end of its line."""
+        if self._task is not None:
+            self._progress.update(self._task, said=text)
 
 
 @contextmanager
@@ -39,6 +44,7 @@ def bar() -> Iterator[Bar]:
         BarColumn(),
         MofNCompleteColumn(),
         TimeRemainingColumn(),
+        TextColumn("{task.fields[said]}"),
     )
     console = Console(stderr=True)
     # In a file or a pipe a bar would only leave blank lines.

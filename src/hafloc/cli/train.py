@@ -27,7 +27,7 @@ def train(
 
     checked = read_recipe(recipe, changes or [])
     with bar() as progress:
-        result = run(checked, out, resume=resume, progress=progress)
+        result = run(checked, out, resume=resume, progress=progress, tell=progress.tell)
     typer.echo(
         f"{result.model}: best epoch {result.best_epoch + 1}, "
         f"validation recall@5 {100 * result.best_recall:.1f} %"

@@ -29,6 +29,10 @@ class Step:
 class Log:
     """Appends rows to steps.csv and epochs.csv of a run's folder.
 
+    steps.csv: step and epoch (from 0), the learning rate, loss, the gradient's norm before
+    clipping, violators: hard negatives a tuple, images read a second. epochs.csv: recall@1/5/10 by
+    position and with the same heading, each as a part of the `queries`, of which `hopeless` ones
+    have no right photo at all. TensorBoard gets the same numbers as steps/… and epochs/….
     Rows beyond `step`, where a resumed run starts, are taken out: they will come again.
     Raises MissingExtraError where TensorBoard is asked for and not installed.
     """
@@ -37,20 +41,27 @@ class Log:
         self._folder = folder
         self._board = _open_board(folder) if tensorboard else None
         self._since = time.monotonic()
+        self._recall = ""
         for name, columns in (("steps.csv", STEPS), ("epochs.csv", EPOCHS)):
             _cut(folder / name, columns, step)
 
-    def step(self, number: int, epoch: int, rate: float, step: Step) -> None:
+    def step(self, number: int, epoch: int, rate: float, step: Step) -> str:
+        """Write a step's row; returns it as a line to read."""
         now = time.monotonic()
         speed = step.images / max(now - self._since, 1e-9)
         self._since = now
         values = (rate, step.loss, step.gradient, step.violators, round(speed, 2))
         self._write("steps.csv", STEPS, (number, epoch, *values))
+        return (
+            f"loss {step.loss:.3g}, {step.violators:.1f} violators a tuple, {speed:.1f} images/s"
+            + self._recall
+        )
 
     def epoch(self, number: int, epoch: int, found: Recall) -> None:
         heading = found.by_heading or ("", "", "")
         values = (*found.by_position, *heading, found.queries, found.hopeless)
         self._write("epochs.csv", EPOCHS, (number, epoch, *values))
+        self._recall = f", recall@5 {100 * found.by_position[1]:.1f} %"
         # Mining and validation do not count as the next step's time.
         self.pause()
 
