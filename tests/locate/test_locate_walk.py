@@ -69,6 +69,18 @@ def test_a_photo_between_two_places_is_where_the_walk_was(
     assert (together[1].confidence or 0) > (alone.confidence or 1)
 
 
+def test_a_walk_never_makes_a_radius_smaller(street: Localizer, tmp_path: Path) -> None:
+    walk = [draw(tmp_path, place, 5, time=later(2 * place)) for place in range(4, 12)]
+    radii = []
+    for file, together in zip(walk, answers(street.locate_walk(walk)), strict=True):
+        alone = street.locate(file)
+        assert alone.radius is not None
+        assert together.radius is not None
+        assert together.confidence != alone.confidence
+        radii.append((alone.radius, together.radius))
+    assert all(after >= before for before, after in radii)
+
+
 def test_a_photo_far_away_in_time_is_answered_as_if_alone(
     street: Localizer, tmp_path: Path
 ) -> None:

@@ -3,7 +3,7 @@
 import io
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from types import TracebackType
@@ -38,7 +38,7 @@ Query = str | Path | bytes | Pillow.Image | NDArray[np.uint8]
 
 # What PNG holds as it is; other modes become RGB first.
 _PNG_MODES = {"1", "L", "LA", "I", "I;16", "P", "RGB", "RGBA"}
-# Most similar photos that are verified by default; docs/model-card.md compares numbers.
+# Most similar photos that are verified by default: benchmarks/results/verification.md compares.
 RERANK = 50
 # Features that had to be computed from a candidate's file: at most 24 MB of them.
 _REMEMBERED = 1_000
@@ -149,9 +149,9 @@ class Localizer:
     ) -> list[tuple[str, Answer | PhotoError]]:
         """As `locate_many`, for photos of one walk, which help each other by their times.
 
-        How is told in `sequence`. The calibration is that of single photos: what the others
-        change comes on top, and the radius is then no longer guaranteed. `progress` hears how
-        many queries are read. Raises what `locate_many` raises, and PhotoError where a readable
+        How is told in `sequence`. The calibration is that of single photos: of an answer that
+        the others changed the radius is no longer guaranteed, but never smaller. `progress` hears
+        how many queries are read. Raises what `locate_many` raises, and PhotoError where a readable
         photo has no time.
         """
         wanted = _Wanted(top, near, rerank, probability)
@@ -262,8 +262,16 @@ class Localizer:
                 smoothed.append((found, verdict))
                 continue
             helped = found.with_chances(own)
-            calibration = self._calibration_for(found)
-            said = judge(helped.consensus(), calibration, probability, confidence=float(own.sum()))
+            consensus = helped.consensus()
+            # Neighbours settle which place it is; how far off that is they do not know, so a
+            # radius never shrinks.
+            scale = max(found.consensus().scale, consensus.scale)
+            said = judge(
+                replace(consensus, scale=scale),
+                self._calibration_for(found),
+                probability,
+                confidence=float(own.sum()),
+            )
             smoothed.append((helped, said))
         return smoothed
 
