@@ -158,7 +158,7 @@ def test_the_perspective_takes_the_corners_where_it_should(seed: int) -> None:
         np.testing.assert_allclose([(a * x + b * y + c) / w, (d * x + e * y + f) / w], target)
 
 
-@pytest.mark.parametrize("change", ["colour", "blur", "perspective", "occlusion"])
+@pytest.mark.parametrize("change", list(Augmentation.model_fields))
 def test_augmentation_changes_a_photo_the_same_way_for_the_same_seed(change: str) -> None:
     image = street.wall(80, 0)
     changes = Augmentation(**{change: 1.0})

@@ -100,6 +100,9 @@ def convolve(x: Tensor, layer: nn.Module) -> Tensor:
     twice the speed and agrees to about 5e-6 of the largest response.
     """
     assert isinstance(layer, nn.Conv2d)
+    if x.device.type == "cpu" and torch.is_autocast_enabled("cpu"):
+        # Where a processor multiplies bf16 matrices, it wants channels last: three times as fast.
+        x = x.contiguous(memory_format=torch.channels_last)
     if not _winograd_serves(x, layer.weight):
         return F.conv2d(x, layer.weight, layer.bias, padding=1)
     weight, bias = layer.weight.contiguous(), layer.bias

@@ -126,6 +126,10 @@ def mine_next(run: Prepared, place: Place, order: Ints) -> None:
     """Fresh vectors of all training photos, and from them the tuples of the next queries."""
     first = place.mined
     queries = order[first : first + run.recipe.mining.refresh * _halvings(run.recipe, place.epoch)]
+    if not run.recipe.loss.on_tuples:
+        place.waiting += [Tuple(int(query), int(query), ()) for query in queries]
+        place.mined = first + len(queries)
+        return
     pooled = pool_photos(
         run.trainee,
         run.training,
@@ -133,6 +137,7 @@ def mine_next(run: Prepared, place: Place, order: Ints) -> None:
         run.out / "mining.npy",
         step=f"epoch {place.epoch + 1}: vectors for mining",
         progress=run.progress,
+        half=run.half,
     )
     unfitted = run.from_weights and place.epoch == 0 and first == 0
     if run.trainee.whitens and (run.recipe.whitening.refit or unfitted):
@@ -179,11 +184,12 @@ def take_step(run: Prepared, batch: Sequence[Tuple], inputs: Iterator[list[Input
     """One step of SGD on a batch of tuples. Raises TrainingError where it is no number."""
     run.optimizer.zero_grad()
     triplets = sum(len(t.negatives) for t in batch)
-    by_tuple = run.recipe.loss.average == "tuples"
+    by_tuple = run.recipe.loss.average == "tuples" or not triplets
     share = 1 / (len(batch) if by_tuple else triplets)
     total = torch.zeros((), device=run.device)
-    for _ in parallel.share(list(batch)):
-        loss = tuple_loss(run, next(inputs)) * share
+    for found in parallel.share(list(batch)):
+        on_tuple, on_anchors = tuple_loss(run, found, next(inputs))
+        loss = on_tuple * share + on_anchors / len(batch)
         loss.backward()  # type: ignore[no-untyped-call]
         total += loss.detach()
     for parameter in run.parameters:
@@ -199,19 +205,19 @@ def take_step(run: Prepared, batch: Sequence[Tuple], inputs: Iterator[list[Input
             "optimizer.lr or set optimizer.clip, and resume in a new folder"
         )
     run.optimizer.step()
-    photos = sum(2 + len(t.negatives) for t in batch)
+    photos = sum(len(run.photos_of(t)) for t in batch)
     return Step(float(total), norm, triplets / len(batch), photos)
 
 
-def tuple_loss(run: Prepared, inputs: Sequence[Inputs]) -> Tensor:
-    """The recipe's loss on one tuple: query, positive, negatives."""
+def tuple_loss(run: Prepared, found: Tuple, inputs: Sequence[Inputs]) -> tuple[Tensor, Tensor]:
+    """The recipe's losses on one tuple: on query, positive, negatives; and on the anchors."""
     loss = run.recipe.loss
+    vector = loss.vector > 0 or loss.anchor > 0
     with torch.autocast(run.device.type, torch.bfloat16, enabled=run.half):
         views = [
-            run.trainee.view(x.to(run.device), vector=loss.vector > 0, local=loss.local > 0)
-            for x in inputs
+            run.trainee.view(x.to(run.device), vector=vector, local=loss.local > 0) for x in inputs
         ]
-    total = torch.zeros((), device=run.device)
+    total, anchored = torch.zeros((2,), device=run.device)
     if loss.local:
         total = total + loss.local * local_loss(
             [view.levels for view in views],
@@ -224,7 +230,9 @@ def tuple_loss(run: Prepared, inputs: Sequence[Inputs]) -> Tensor:
     if loss.vector:
         vectors = torch.stack([view.vector for view in views if view.vector is not None])
         total = total + loss.vector * vector_loss(vectors, loss.vector_margin)
-    return total
+    if run.anchors is not None and views[0].vector is not None:
+        anchored = loss.anchor * run.anchors.loss(found.query, views[0].vector, loss.temperature)
+    return total, anchored
 
 
 def validate(run: Prepared) -> Recall:
@@ -236,6 +244,7 @@ def validate(run: Prepared) -> Recall:
         run.out / "validation.npy",
         step="validating",
         progress=run.progress,
+        half=run.half,
     )
     vectors = finish_photos(run.trainee, pooled)
     return recall(vectors, run.validation_photos, run.validation_queries)
@@ -269,6 +278,7 @@ def finish(run: Prepared, place: Place) -> Result:
             run.out / "mining.npy",
             step="vectors for whitening",
             progress=run.progress,
+            half=run.half,
         )
         fit_whitening(run, pooled)
     if parallel.is_first():

@@ -1,4 +1,4 @@
-"""The losses (5) to (7) on local descriptors, and the triplet loss on image vectors."""
+"""The losses (5) to (7) on local descriptors; triplet and anchor loss on image vectors."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -130,3 +130,18 @@ def vector_loss(vectors: Tensor, margin: float) -> Tensor:
     """The triplet loss Σ_n max(0, m + d²(q,p) − d²(q,n)) on vectors `[2 + n, D]` of a tuple."""
     squared = (vectors[1:] - vectors[0]).square().sum(-1)
     return hinge(squared[0], squared[1:], margin)
+
+
+def anchor_loss(
+    vector: Tensor, anchors: Tensor, right: Tensor, unclear: Tensor, temperature: float
+) -> Tensor:
+    """−log of the part that right anchors have in a softmax over all, by similarity: `[]`.
+
+    `vector` `[D]` and `anchors` `[N, D]` are of unit length; `right` and `unclear` number rows,
+    the unclear ones are left out. Instance discrimination (Wu et al., CVPR 2018) against fixed
+    vectors.
+    """
+    similarity = anchors @ vector / temperature
+    similarity = similarity.index_fill(0, unclear.long(), -torch.inf)
+    loss: Tensor = similarity.logsumexp(0) - similarity[right.long()].logsumexp(0)
+    return loss

@@ -109,8 +109,8 @@ def _let_whitening_learn(network: HAF) -> None:
         whitening.learn()
 
 
-def make_optimizer(trainee: Trainee, recipe: recipes.Recipe) -> torch.optim.SGD:
-    """SGD over the parameters that learn; freezes all others.
+def make_optimizer(trainee: Trainee, recipe: recipes.Recipe) -> torch.optim.Optimizer:
+    """SGD or Adam over the parameters that learn; freezes all others.
 
     Each group's "factor" is its part of the recipe's rate. Raises TrainingError for a pattern in
     optimizer.rates that names no parameter, and where nothing is left to learn.
@@ -132,12 +132,15 @@ def make_optimizer(trainee: Trainee, recipe: recipes.Recipe) -> torch.optim.SGD:
             groups.setdefault(factor, []).append(parameter)
     if not groups:
         raise TrainingError("every parameter is frozen; correct optimizer.rates or train_from")
-    return torch.optim.SGD(
-        [{"params": part, "factor": factor} for factor, part in groups.items()],
-        lr=recipe.optimizer.lr,
-        momentum=recipe.optimizer.momentum,
-        weight_decay=recipe.optimizer.weight_decay,
+    parts = [{"params": part, "factor": factor} for factor, part in groups.items()]
+    lr, momentum, decay = (
+        recipe.optimizer.lr,
+        recipe.optimizer.momentum,
+        recipe.optimizer.weight_decay,
     )
+    if recipe.optimizer.method == "adam":
+        return torch.optim.Adam(parts, lr=lr, betas=(momentum, 0.99), weight_decay=decay)
+    return torch.optim.SGD(parts, lr=lr, momentum=momentum, weight_decay=decay)
 
 
 def _frozen(named: Iterable[tuple[str, nn.Parameter]], train_from: str) -> set[str]:

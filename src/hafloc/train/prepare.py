@@ -14,6 +14,7 @@ from hafloc.errors import OutputError, TrainingError
 from hafloc.index.folder import Progress
 from hafloc.nn import Network, Whitening
 from hafloc.train import parallel
+from hafloc.train.anchors import Anchors, keep
 from hafloc.train.data import PhotoSet, join, read_photo_set
 from hafloc.train.features import Pixels, Source, cache_features, check_photos
 from hafloc.train.mining import Ints, Miner, find_neighbours
@@ -23,6 +24,7 @@ from hafloc.train.recipe import Recipe
 from hafloc.train.state import start_content
 from hafloc.train.trainee import Trainee
 from hafloc.train.validate import choose_queries
+from hafloc.train.vectors import Rows, finish_photos, pool_photos
 
 log = logging.getLogger(__name__)
 
@@ -42,7 +44,7 @@ class Prepared:
     device: torch.device
     trainee: Trainee
     from_weights: bool
-    optimizer: torch.optim.SGD
+    optimizer: torch.optim.Optimizer
     photos: PhotoSet
     database_size: int
     miner: Miner
@@ -51,6 +53,7 @@ class Prepared:
     validation_photos: PhotoSet
     validation_queries: Ints
     validation: Source
+    anchors: Anchors | None
     start: str
 
     @property
@@ -70,7 +73,9 @@ class Prepared:
         return query + self.database_size if self.recipe.data.queries else query
 
     def photos_of(self, found: MinedTuple) -> list[int]:
-        """A tuple's numbers among `photos`: query, positive, negatives."""
+        """A tuple's numbers among `photos`: query, positive, negatives; the query alone unmined."""
+        if not self.recipe.loss.on_tuples:
+            return [self.photo_of_query(found.query)]
         return [self.photo_of_query(found.query), found.positive, *found.negatives]
 
     def pairs_among(self, rows: NDArray[np.int64]) -> Tensor:
@@ -101,6 +106,26 @@ def prepare(recipe: Recipe, out: Path, progress: Progress) -> Prepared:
     training, validating = _sources(recipe, trainee, photos, validation, progress)
     if from_weights:
         _start(recipe, trainee, training, len(photos), device)
+    anchors = None
+    if recipe.loss.anchor:
+        _check_start(from_weights)
+
+        def start_vectors() -> Rows:
+            half = recipe.run.precision == "bfloat16"
+            numbers = range(len(database))
+            pooled = pool_photos(
+                trainee,
+                training,
+                numbers,
+                out / "mining.npy",
+                step="anchors",
+                progress=progress,
+                half=half,
+            )
+            return finish_photos(trainee, pooled)
+
+        vectors = keep(out, start_vectors, len(database)).to(device)
+        anchors = Anchors(vectors, neighbours, with_own=queries is None)
     return Prepared(
         recipe,
         out,
@@ -117,8 +142,17 @@ def prepare(recipe: Recipe, out: Path, progress: Progress) -> Prepared:
         validation,
         choose_queries(validation, data.validation_queries, recipe.run.seed),
         validating,
+        anchors,
         start_content(recipe),
     )
+
+
+def _check_start(from_weights: bool) -> None:
+    if from_weights:
+        raise TrainingError(
+            "loss.anchor holds a network to where it starts, so network.start must be a "
+            "checkpoint; `hafloc fit` writes one from start weights"
+        )
 
 
 def _tell(without_positive: int, without_negative: int, queries: int) -> None:

@@ -70,12 +70,14 @@ class Data(Section):
 
 
 class Loss(Section):
-    """Equations (5) to (7), and the triplet loss on image vectors.
+    """Equations (5) to (7), and two losses on image vectors.
 
     local           weight of (7)
     vector          weight of the triplet on squared distances of image vectors (NetVLAD's loss)
     margin          m of (6)
     vector_margin   m of the vector triplet
+    anchor          weight of finding the photo, changed by augmentation, among the start's vectors
+    temperature     of the softmax over them
     places          K: the strongest places of image 1
     candidates      image 2 offers its candidates × K strongest places
     correspondence  each place's "nearest" there, or only "mutual" nearest ones
@@ -87,6 +89,8 @@ class Loss(Section):
     vector: float = Field(default=0.0, ge=0)
     margin: float = Field(default=0.1, ge=0)
     vector_margin: float = Field(default=0.1, ge=0)
+    anchor: float = Field(default=0.0, ge=0)
+    temperature: float = Field(default=0.07, gt=0)
     places: int = Field(default=256, ge=1)
     candidates: int = Field(default=4, ge=1)
     correspondence: Literal["nearest", "mutual"] = "nearest"
@@ -94,20 +98,27 @@ class Loss(Section):
 
     @model_validator(mode="after")
     def _some_loss(self) -> Self:
-        if not (self.local or self.vector):
-            raise ValueError("local and vector are both 0, so there is nothing to learn from")
+        if not (self.on_tuples or self.anchor):
+            raise ValueError("local, vector and anchor are all 0: there is nothing to learn from")
         return self
+
+    @property
+    def on_tuples(self) -> bool:
+        """Whether positives and negatives must be mined."""
+        return self.local > 0 or self.vector > 0
 
 
 class Optimizer(Section):
-    """SGD and its schedule.
+    """The optimizer and its schedule.
 
+    method       "sgd", or "adam" with its own step for each weight
     halve_every  epochs after which the rate is halved (and the mining interval doubled)
     batch        tuples a step
     clip         largest norm of the gradient; 0 leaves it as it is
     rates        factors on the rate by parameter name with wildcards; 0 freezes
     """
 
+    method: Literal["sgd", "adam"] = "sgd"
     lr: float = Field(default=1e-4, gt=0)
     momentum: float = Field(default=0.9, ge=0, lt=1)
     weight_decay: float = Field(default=0.001, ge=0)
@@ -133,15 +144,27 @@ class Whitening(Section):
 
 
 class Augmentation(Section):
-    """Changes to training photos, all off in the paper's recipe; each is a strength from 0 to 1."""
+    """Changes to training photos, all off in the paper's recipe; each is a strength from 0 to 1.
+
+    colour       gamma, contrast, saturation, tint
+    blur         out of focus
+    perspective  seen from another side
+    zoom         a part of the photo
+    occlusion    a box in front of it
+    night        the chance that it is made dark, with lamps and noise
+    compression  JPEG
+    """
 
     colour: float = Field(default=0.0, ge=0, le=1)
     blur: float = Field(default=0.0, ge=0, le=1)
     perspective: float = Field(default=0.0, ge=0, le=1)
+    zoom: float = Field(default=0.0, ge=0, le=1)
     occlusion: float = Field(default=0.0, ge=0, le=1)
+    night: float = Field(default=0.0, ge=0, le=1)
+    compression: float = Field(default=0.0, ge=0, le=1)
 
     def __bool__(self) -> bool:
-        return any((self.colour, self.blur, self.perspective, self.occlusion))
+        return any(self.model_dump().values())
 
 
 class Run(Section):
@@ -183,6 +206,10 @@ class Recipe(Section):
             raise ValueError("data.cache needs frozen layers, but every layer learns")
         if self.whitening.learn and (self.whitening.refit or name != "haf"):
             raise ValueError("whitening.learn needs whitening.refit = false, and a haf to train")
+        if self.loss.anchor and self.whitening.refit:
+            raise ValueError("loss.anchor needs whitening.refit = false: vectors must not move")
+        if self.loss.anchor and not self.augmentation:
+            raise ValueError("loss.anchor needs augmentation: unchanged photos find themselves")
         if not self.network.start and name != "superpoint":
             raise ValueError(f"network.start is empty, but {name} does not start from nothing")
         if name == "superpoint" and self.network.train_from != "conv1_1":

@@ -28,16 +28,18 @@ def pool_photos(
     *,
     step: str,
     progress: Progress,
+    half: bool = False,
 ) -> Rows:
     """Vectors before whitening of the photos `numbers`, memory-mapped at `path`: `[M, P]`.
 
-    Several processes share the work; rows come in the order of `numbers`.
+    `half` computes convolutions in bf16. Several processes share the work; rows come in the order
+    of `numbers`.
     """
     device = next(trainee.network.parameters()).device
     work = parallel.share(list(enumerate(numbers)))
     rows = _open_shared(path, (len(numbers), trainee.pooled_size))
     progress.start(step, len(work))
-    with torch.no_grad():
+    with torch.no_grad(), torch.autocast(device.type, torch.bfloat16, enabled=half):
         loaded = ahead(work, lambda item: source.load(item[1]))
         for done, ((row, _), inputs) in enumerate(loaded, 1):
             rows[row] = trainee.pooled(inputs.to(device)).float().cpu().numpy()
