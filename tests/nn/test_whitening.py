@@ -5,7 +5,7 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from hafloc.nn import pca_whitening
+from hafloc.nn import Whitening, pca_whitening
 
 
 def direct(
@@ -67,3 +67,20 @@ def test_whitened_vectors_have_unit_covariance_up_to_one_scale() -> None:
 def test_equal_vectors_give_finite_zeros() -> None:
     _, projection = pca_whitening(torch.ones(4, 9), 3)
     assert (projection == 0).all()
+
+
+def test_what_a_whitening_learns_becomes_part_of_it() -> None:
+    vectors = torch.randn(20, 6, generator=torch.Generator().manual_seed(0))
+    whitening = Whitening(6, 4)
+    whitening.fit(vectors)
+    fitted = whitening(vectors)
+    whitening.learn()
+    assert torch.equal(whitening(vectors), fitted)
+    assert whitening.change is not None
+    with torch.no_grad():
+        whitening.change += torch.randn(4, 4, generator=torch.Generator().manual_seed(1)) / 4
+    learned = whitening(vectors)
+    assert not torch.allclose(learned, fitted, atol=0.01)
+    whitening.settle()
+    assert "change" not in whitening.state_dict()
+    torch.testing.assert_close(whitening(vectors), learned)

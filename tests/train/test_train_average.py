@@ -64,11 +64,11 @@ def test_a_learning_whitening_gets_a_rate_and_a_gradient(
     )
     trainee, _ = build(recipe)
     optimizer = make_optimizer(trainee, recipe)
-    projection = trainee.network.level("low").whitening.projection
+    change = trainee.network.level("low").whitening.change
     halved = next(g for g in optimizer.param_groups if g["factor"] == 0.5)
-    assert any(part is projection for part in halved["params"])
+    assert any(part is change for part in halved["params"])
     trainee.finish(torch.rand(3, trainee.pooled_size))[0, :2].sum().backward()
-    assert bool(projection.grad.any())
+    assert bool(change.grad.any())
 
 
 def test_a_whitening_cannot_both_learn_and_be_fitted_anew(

@@ -15,20 +15,33 @@ class Whitening(nn.Module):
         super().__init__()
         self.register_buffer("mean", torch.zeros(inputs))
         self.register_buffer("projection", torch.eye(outputs, inputs))
+        self.change: nn.Parameter | None = None
 
     def forward(self, vectors: Tensor) -> Tensor:
-        return F.normalize((vectors - self.mean) @ self.projection.T, dim=-1)
+        whitened = (vectors - self.mean) @ self.projection.T
+        if self.change is not None:
+            whitened = whitened + whitened @ self.change.T
+        return F.normalize(whitened, dim=-1)
 
     def fit(self, vectors: Tensor, *, power: float = 0.5, shrinkage: float = 0.0) -> None:
         """Set μ and P from M vectors of unrelated images, `[M, n]`: see `pca_whitening`."""
         self.set(*pca_whitening(vectors, len(self.projection), power=power, shrinkage=shrinkage))
 
     def learn(self) -> None:
-        """Make μ and P parameters, so that training goes on from the fit."""
-        for name in ("mean", "projection"):
-            value = self.get_buffer(name)
-            delattr(self, name)
-            self.register_parameter(name, nn.Parameter(value))
+        """Let training go on from the fit: (I + A) P in place of P, A from zero.
+
+        P's rows differ in length by the root of their variance, so one rate cannot fit all of its
+        entries; it can fit A's.
+        """
+        size = len(self.projection)
+        self.change = nn.Parameter(self.projection.new_zeros(size, size))
+
+    @torch.no_grad()
+    def settle(self) -> None:
+        """Make what was learned part of P."""
+        if self.change is not None:
+            self.projection += self.change @ self.projection
+            self.change = None
 
     @torch.no_grad()
     def set(self, mean: Tensor, projection: Tensor) -> None:

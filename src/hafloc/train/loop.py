@@ -11,17 +11,18 @@ they run in.
 
 import math
 from collections.abc import Callable, Iterator, Sequence
+from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from hafloc.describe.ahead import ahead
 from hafloc.errors import OutputError, TrainingError
 from hafloc.index.folder import Progress, Silent
-from hafloc.nn import load_checkpoint, save_checkpoint
+from hafloc.nn import Whitening, load_checkpoint, save_checkpoint
 from hafloc.train import parallel
 from hafloc.train.log import Log, Step
 from hafloc.train.losses import local_loss, vector_loss
@@ -267,10 +268,12 @@ def save_best(run: Prepared, found: Recall) -> None:
 def finish(run: Prepared, place: Place) -> Result:
     """Write the checkpoint of the best epoch, whitened anew on the training photos where asked."""
     best = load_checkpoint(run.out / BEST)
+    settle(run.trainee.network)
     run.trainee.network.load_state_dict(best.network.state_dict())
     whitening = run.recipe.whitening
     learned = whitening.learn or (not whitening.refit and not run.from_weights)
-    if not (run.trainee.whitens and learned):
+    has_one = any(isinstance(part, Whitening) for part in run.trainee.network.modules())
+    if has_one and not (run.trainee.whitens and learned):
         pooled = pool_photos(
             run.trainee,
             run.training,
@@ -297,8 +300,16 @@ def _save_model(run: Prepared, path: Path, dtype: torch.dtype, numbers: Sequence
         "photos": len(run.photos),
         "validation recall@1/5/10": list(numbers),
     }
-    name = run.recipe.network.name
-    save_checkpoint(path, run.network, name=name, provenance=provenance, dtype=dtype)
+    name, network = run.recipe.network.name, deepcopy(run.trainee.network)
+    settle(network)
+    save_checkpoint(path, network, name=name, provenance=provenance, dtype=dtype)
+
+
+def settle(network: nn.Module) -> None:
+    """Make what whitenings learned part of them."""
+    for part in network.modules():
+        if isinstance(part, Whitening):
+            part.settle()
 
 
 def _check_out(out: Path, resume: bool) -> None:

@@ -108,7 +108,7 @@ def prepare(recipe: Recipe, out: Path, progress: Progress) -> Prepared:
         _start(recipe, trainee, training, len(photos), device)
     anchors = None
     if recipe.loss.anchor:
-        _check_start(from_weights)
+        _check_start(from_weights and trainee.whitens)
 
         def start_vectors() -> Rows:
             half = recipe.run.precision == "bfloat16"
@@ -147,8 +147,8 @@ def prepare(recipe: Recipe, out: Path, progress: Progress) -> Prepared:
     )
 
 
-def _check_start(from_weights: bool) -> None:
-    if from_weights:
+def _check_start(unfitted: bool) -> None:
+    if unfitted:
         raise TrainingError(
             "loss.anchor holds a network to where it starts, so network.start must be a "
             "checkpoint; `hafloc fit` writes one from start weights"

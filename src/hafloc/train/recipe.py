@@ -134,7 +134,8 @@ class Whitening(Section):
 
     refit   fit it anew on the training photos at each refresh of the mining vectors, since a
             learning network's vectors drift away from it
-    learn   let the levels' whitenings learn on from their fit; needs refit = false
+    learn   let the levels' whitenings learn on from their fit (as *.whitening.change); needs
+            refit = false
     photos  at most this many, drawn at random, make the fit at the end
     """
 
