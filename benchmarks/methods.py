@@ -8,8 +8,9 @@ Columns are recall@1/5/10 on cambridge/val within 25 m (by position, and of the 
 sf_west (verified pairs), and on val once more (same heading) with queries changed as in training:
 seen closer and askew, and at night. The last two are drawn, not photographed.
 
-256-D: HAF's own compact vector; all others whitened on one photo of each place of cambridge/train.
-Every recall with the 95 % interval over queries. Writes benchmarks/results/methods.json and prints
+256-D: HAF's own compact vector; all others whitened on 329 photos of cambridge/train.
+Every recall with the 95 % interval over queries; a method "x" beside an "x start" also with the
+difference, query by query. Writes benchmarks/results/methods.json and prints
 the table of methods.md.
 """
 
@@ -17,9 +18,11 @@ import argparse
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from rich.console import Console
 from rich.progress import track
 from torch import Tensor
@@ -32,19 +35,19 @@ from hafloc.photos import Image, read
 from hafloc.train.augment import augment
 from hafloc.train.recipe import Augmentation
 from hafloc.train.trunk import run_frozen
-from real_photos import CUTS, Floats, Folder, trunk_levels, whitened_baselines
+from real_photos import CUTS, Folder, trunk_levels, whitened_baselines
 
 RESULTS = Path(__file__).parent / "results" / "methods.json"
 SIDE = 480
 SMALL = 256
-PLACES = 4  # views of each place of cambridge/train; one of them whitens
+EVERY = 2  # of val's photos, one is changed
 CHANGES = {
-    "": Augmentation(),
     "closer": Augmentation(zoom=1.0, perspective=1.0, colour=0.5, compression=0.5),
     "night": Augmentation(night=1.0),
 }
 KEPT = ("conv3_2", "conv4_3")
-Network = HAF | NetVLAD | CRN | SuperPoint
+Floats = NDArray[Any]
+Numbers = NDArray[np.int64]
 
 
 class Method:
@@ -52,6 +55,7 @@ class Method:
 
     def __init__(self, name: str, checkpoint: str, shared: VGG16) -> None:
         found = load_checkpoint(checkpoint)
+        assert isinstance(found.network, HAF | NetVLAD | CRN | SuperPoint)
         self.name, self.hash, self.network = name, found.hash, found.network
         self._shares = not isinstance(self.network, SuperPoint) and same_below(
             self.network.trunk, shared
@@ -79,17 +83,18 @@ class Method:
 def same_below(trunk: VGG16, other: VGG16) -> bool:
     """Whether two trunks agree up to conv4_3."""
     layers = [name for name in LAYERS if name < "conv5"]
-    pairs = [(trunk.get_submodule(x).weight, other.get_submodule(x).weight) for x in layers]
-    return all(torch.equal(a, b) for a, b in pairs)
+    ours, theirs = trunk.state_dict(), other.state_dict()
+    return all(torch.equal(ours[f"{x}.weight"], theirs[f"{x}.weight"]) for x in layers)
 
 
 def row(vector: Tensor) -> Floats:
     return vector[0].float().numpy().copy()
 
 
-def photos(paths: Sequence[Path], changes: Augmentation, what: str) -> Iterator[Image]:
+def photos(paths: Sequence[Path], change: str, what: str) -> Iterator[Image]:
     for number, path in enumerate(track(paths, what, console=Console(stderr=True))):
-        yield augment(read(path, longer_side=SIDE).image, changes, (number,))
+        image = read(path, longer_side=SIDE).image
+        yield augment(image, CHANGES[change], (number,)) if change else image
 
 
 @torch.inference_mode()
@@ -121,14 +126,18 @@ def small(vectors: Floats) -> Callable[[Floats], Floats]:
     return whiten
 
 
-def hits(folder: Folder, queries: Floats, database: Floats) -> dict[str, Floats]:
-    """For each criterion, whether a right photo is among a query's first 1, 5, 10: `[Q, 3]`."""
-    ranking = np.argsort(-(queries @ database.T), axis=1, kind="stable")
+def hits(folder: Folder, vectors: Floats, database: Floats, queries: Numbers) -> dict[str, Floats]:
+    """For each criterion, whether a right photo is among a query's first 1, 5, 10: `[Q, 3]`.
+
+    `vectors` are those of the photos `queries`.
+    """
+    ranking = np.argsort(-(vectors @ database.T), axis=1, kind="stable")
     found = {}
     for name, right in folder.criteria.items():
         answered = [
-            [right[q, folder.allowed(q, ranking[q])[:cut]].any() for cut in CUTS]
-            for q in np.flatnonzero(right.any(1))
+            [right[q, folder.allowed(q, ranked)[:cut]].any() for cut in CUTS]
+            for q, ranked in zip(queries, ranking, strict=True)
+            if right[q].any()
         ]
         found[name] = np.array(answered, np.float64)
     return found
@@ -137,7 +146,44 @@ def hits(folder: Folder, queries: Floats, database: Floats) -> dict[str, Floats]
 def scores(hit: Floats) -> list[list[float]]:
     """recall@1/5/10 with lower and upper bounds."""
     low, high = bootstrap_interval(hit)
-    return np.stack([hit.mean(0), low, high], 1).round(4).tolist()
+    return [[round(float(x), 4) for x in row] for row in np.stack([hit.mean(0), low, high], 1)]
+
+
+def measure(data: Path, methods: Sequence[Method], shared: VGG16) -> dict[str, dict[str, Floats]]:
+    """Hits by column and method."""
+    train = Folder(data / "cambridge" / "train").paths
+    # One of a place's four headings, in turns; every other place.
+    some = [path for n, path in enumerate(train) if n % 8 == n // 8 % 4]
+    seen = describe(photos(some, "", "for whitening"), methods, shared)
+    whiten = {m.name: small(seen[m.name]) for m in methods if not isinstance(m.network, HAF)}
+
+    def complete(found: dict[str, Floats]) -> dict[str, Floats]:
+        levels = {x: v for x, v in found.items() if x.startswith("conv")}
+        own = {x: v for x, v in found.items() if not x.startswith("conv")}
+        reduced = {f"{name}, 256-D": to_small(found[name]) for name, to_small in whiten.items()}
+        return dict(whitened_baselines(levels)) | own | reduced
+
+    table: dict[str, dict[str, Floats]] = {}
+    val, west = Folder(data / "cambridge" / "val"), Folder(data / "sf_west")
+    plain = complete(describe(photos(val.paths, "", "val"), methods, shared))
+    every = np.arange(len(val.paths))
+    for name, vectors in plain.items():
+        by = hits(val, vectors, vectors, every)
+        for criterion, column in (("", "val"), ("same_heading_", "val, same heading")):
+            table.setdefault(column, {})[name] = by[criterion]
+    found = complete(describe(photos(west.paths, "", "sf_west"), methods, shared))
+    table["sf_west"] = {
+        name: hits(west, vectors, vectors, np.arange(len(west.paths)))[""]
+        for name, vectors in found.items()
+    }
+    some_queries = every[::EVERY]
+    for change in CHANGES:
+        changed = photos([val.paths[q] for q in some_queries], change, f"val, {change}")
+        table[f"val, {change}"] = {
+            name: hits(val, vectors, plain[name], some_queries)["same_heading_"]
+            for name, vectors in complete(describe(changed, methods, shared)).items()
+        }
+    return table
 
 
 def main() -> None:
@@ -145,43 +191,31 @@ def main() -> None:
     parser.add_argument("data", type=Path)
     parser.add_argument("methods", nargs="+", help="name=checkpoint")
     arguments = parser.parse_args()
-    data = arguments.data
-    shared_network = load_checkpoint("haf").network
-    assert isinstance(shared_network, HAF)
-    shared = shared_network.trunk
-    methods = [Method(*text.partition("=")[::2], shared) for text in arguments.methods]
-    train = Folder(data / "cambridge" / "train").paths
-    fitted_on = [path for n, path in enumerate(train) if n % PLACES == n // PLACES % PLACES]
-    seen = describe(photos(fitted_on, CHANGES[""], "for whitening"), methods, shared)
-    whiten = {m.name: small(seen[m.name]) for m in methods if not isinstance(m.network, HAF)}
-
-    def complete(found: dict[str, Floats]) -> dict[str, Floats]:
-        reduced = {f"{name}, 256-D": to_small(found[name]) for name, to_small in whiten.items()}
-        levels = {x: v for x, v in found.items() if x.startswith("conv")}
-        own = {x: v for x, v in found.items() if not x.startswith("conv")}
-        return dict(whitened_baselines(levels)) | own | reduced
-
-    table: dict[str, dict[str, list[list[float]]]] = {}
-    val, west = Folder(data / "cambridge" / "val"), Folder(data / "sf_west")
-    plain = complete(describe(photos(val.paths, CHANGES[""], "val"), methods, shared))
-    for name, vectors in plain.items():
-        by = hits(val, vectors, vectors)
-        table[name] = {"val": scores(by[""]), "val, same heading": scores(by["same_heading_"])}
-    for change in ("closer", "night"):
-        changed = photos(val.paths, CHANGES[change], f"val, {change}")
-        for name, vectors in complete(describe(changed, methods, shared)).items():
-            by = hits(val, vectors, plain[name])
-            table[name][f"val, {change}"] = scores(by["same_heading_"])
-    found = complete(describe(photos(west.paths, CHANGES[""], "sf_west"), methods, shared))
-    for name, vectors in found.items():
-        table[name]["sf_west"] = scores(hits(west, vectors, vectors)[""])
-    hashes = {method.name: method.hash for method in methods}
-    RESULTS.write_text(json.dumps({"checkpoints": hashes, "recall": table}, indent=1) + "\n")
-    columns = ["val", "val, same heading", "sf_west", "val, closer", "val, night"]
-    print("| vector | " + " | ".join(columns) + " |")
-    print("|---" * (len(columns) + 1) + "|")
-    for name, recalls in table.items():
-        print(f"| {name} | " + " | ".join(words(recalls[column]) for column in columns) + " |")
+    start = load_checkpoint(arguments.methods[0].partition("=")[2]).network
+    assert isinstance(start, HAF), "the first method is a HAF; the others share its lower layers"
+    named = [text.partition("=") for text in arguments.methods]
+    methods = [Method(name, checkpoint, start.trunk) for name, _, checkpoint in named]
+    table = measure(arguments.data, methods, start.trunk)
+    names = list(table["val"])
+    results: dict[str, Any] = {
+        "checkpoints": {method.name: method.hash for method in methods},
+        "recall": {name: {c: scores(by[name]) for c, by in table.items()} for name in names},
+        "better than its start": {
+            name: {c: scores(by[name] - by[f"{name} start"])[0] for c, by in table.items()}
+            for name in names
+            if f"{name} start" in names
+        },
+    }
+    RESULTS.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
+    print("| vector | " + " | ".join(table) + " |")
+    print("|---" * (len(table) + 1) + "|")
+    for name, columns in results["recall"].items():
+        print(f"| {name} | " + " | ".join(map(words, columns.values())) + " |")
+    for name, columns in results["better than its start"].items():
+        said = "; ".join(
+            f"{c} {d:+.3f} ({low:+.3f} to {high:+.3f})" for c, (d, low, high) in columns.items()
+        )
+        print(f"{name} is better than its start at recall@1 by: {said}")
 
 
 def words(recalls: Sequence[Sequence[float]]) -> str:

@@ -193,14 +193,20 @@ def whitened_baselines(vectors: dict[str, Floats]) -> Iterator[tuple[str, Floats
 
 
 @contextmanager
-def stored(folder: Folder, describer: Describer, seen: Seen) -> Iterator[GeoPackageIndex]:
-    """The photos in a GeoPackage as the product keeps them; photo n of the folder has id n + 1."""
+def stored(
+    folder: Folder, describer: Describer, seen: Seen, kept: Path | None
+) -> Iterator[GeoPackageIndex]:
+    """The photos in a GeoPackage as the product keeps them; photo n of the folder has id n + 1.
+
+    It stays at `kept` where that is given.
+    """
     records = [
         Record(name, content(path), position, 0, 0, "csv")
         for name, path, position in zip(folder.names, folder.paths, folder.positions, strict=True)
     ]
     with tempfile.TemporaryDirectory() as scratch:
-        index = GeoPackageIndex.create(Path(scratch) / "photos.gpkg", model_info(describer))
+        path = kept or Path(scratch) / "photos.gpkg"
+        index = GeoPackageIndex.create(path, model_info(describer))
         with index:
             ids = index.add(records, seen.vectors["hafloc"], seen.local or None)
             assert ids == list(range(1, len(ids) + 1))
@@ -302,6 +308,7 @@ def main() -> None:
     )
     parser.add_argument("--rerank", type=int, default=0, help="verify this many of the nearest")
     parser.add_argument("--rule", type=Path, help="a rule.json instead of rules of other folds")
+    parser.add_argument("--index", type=Path, help="keep the index here, for answers.py")
     parser.add_argument("--save", type=Path, help="keep what rules are fitted on (.npz)")
     arguments = parser.parse_args()
     folder = Folder(arguments.folder, same_position_counts=arguments.same_position)
@@ -314,7 +321,7 @@ def main() -> None:
         parser.error(f"{arguments.model} has no key points; see benchmarks/fit_local.py")
     seen = describe(folder, network, describer, rerank=k > 0)
     vectors = seen.vectors
-    with stored(folder, describer, seen) as index:
+    with stored(folder, describer, seen, arguments.index) as index:
         ranking = rank_by_index(index, vectors["hafloc"])
         results = {"hafloc": folder.recalls(ranking)}
         if k:

@@ -84,3 +84,12 @@ def test_what_a_whitening_learns_becomes_part_of_it() -> None:
     whitening.settle()
     assert "change" not in whitening.state_dict()
     torch.testing.assert_close(whitening(vectors), learned)
+
+
+def test_a_whitening_keeps_its_precision_where_convolutions_run_in_half() -> None:
+    vectors = torch.randn(20, 6, generator=torch.Generator().manual_seed(0))
+    whitening = Whitening(6, 4)
+    whitening.fit(vectors)
+    with torch.autocast("cpu", torch.bfloat16):
+        halved = whitening(vectors)
+    assert torch.equal(halved, whitening(vectors))

@@ -146,6 +146,9 @@ def test_netvlad_and_from_it_crn_train_under_the_same_loop(town: Path, tmp_path:
     vlad = {"name": "netvlad", "options": {"clusters": 2, "size": 8}, "train_from": "conv5_3"}
     first = street.small_table(town, network=vlad, **small)
     start = train(run_steps.parse_recipe(first, "the test"), tmp_path / "netvlad").model
+    untrained = load_checkpoint(tmp_path / "netvlad" / "start.safetensors")
+    assert untrained.provenance["trained"] is False
+    assert untrained.network.vlad.centres.any()
     crn = {"name": "crn", "options": {}, "train_from": "conv5_3", "start": str(start)}
     second = street.small_table(town, network=crn, **small)
     network = load_checkpoint(

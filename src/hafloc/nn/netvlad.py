@@ -154,7 +154,10 @@ class NetVLAD(nn.Module):
 
     def pool(self, features: Tensor) -> Tensor:
         """Unit vectors before whitening, `[N, K·512]`, which training compares."""
-        vectors: Tensor = self.vlad(features.float(), self.weights(features))
+        mask = self.weights(features)
+        # Assignments are exponentials of large products: bf16 would round them to others.
+        with torch.autocast(features.device.type, enabled=False):
+            vectors: Tensor = self.vlad(features.float(), None if mask is None else mask.float())
         return vectors
 
     def compact(self, vectors: Tensor) -> Tensor:

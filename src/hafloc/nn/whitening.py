@@ -18,10 +18,12 @@ class Whitening(nn.Module):
         self.change: nn.Parameter | None = None
 
     def forward(self, vectors: Tensor) -> Tensor:
-        whitened = (vectors - self.mean) @ self.projection.T
-        if self.change is not None:
-            whitened = whitened + whitened @ self.change.T
-        return F.normalize(whitened, dim=-1)
+        # In bf16 the strong directions' rounding would drown the weak ones, which count as much.
+        with torch.autocast(vectors.device.type, enabled=False):
+            whitened = (vectors - self.mean) @ self.projection.T
+            if self.change is not None:
+                whitened = whitened + whitened @ self.change.T
+            return F.normalize(whitened, dim=-1)
 
     def fit(self, vectors: Tensor, *, power: float = 0.5, shrinkage: float = 0.0) -> None:
         """Set μ and P from M vectors of unrelated images, `[M, n]`: see `pca_whitening`."""

@@ -35,6 +35,7 @@ from hafloc.train.trainee import Inputs
 from hafloc.train.validate import Recall, recall
 from hafloc.train.vectors import Rows, finish_photos, pool_photos
 
+START = "start.safetensors"
 BEST = "best.safetensors"
 MODEL = "model.safetensors"
 # Tuples read beforehand: a tuple is a dozen photos.
@@ -70,6 +71,8 @@ def train(
     check_recipe(out, recipe)
     run = prepare(recipe, out, progress or Silent())
     place = load_state(out, run.trainee.network, run.optimizer, run.miner)
+    if run.from_weights and not run.trainee.whitens and place.step == 0 and parallel.is_first():
+        _save_model(run, out / START, torch.float32, None)  # to compare with, or to average with
     log = Log(out, place.step, tensorboard=recipe.run.tensorboard)
     while place.epoch < recipe.optimizer.epochs:
         rate = set_rate(run, place.epoch)
@@ -293,13 +296,17 @@ def finish(run: Prepared, place: Place) -> Result:
     return Result(run.out / MODEL, place.best_epoch, place.best_recall)
 
 
-def _save_model(run: Prepared, path: Path, dtype: torch.dtype, numbers: Sequence[float]) -> None:
+def _save_model(
+    run: Prepared, path: Path, dtype: torch.dtype, numbers: Sequence[float] | None
+) -> None:
+    """Write the network as it stands; without `numbers` it is not trained yet."""
     provenance = {
-        "trained": True,
+        "trained": numbers is not None,
         "recipe": run.recipe.plain(),
         "photos": len(run.photos),
-        "validation recall@1/5/10": list(numbers),
     }
+    if numbers is not None:
+        provenance["validation recall@1/5/10"] = list(numbers)
     name, network = run.recipe.network.name, deepcopy(run.trainee.network)
     settle(network)
     save_checkpoint(path, network, name=name, provenance=provenance, dtype=dtype)
