@@ -10,6 +10,8 @@ import pytest
 
 from hafloc.cli import main
 from hafloc.demo import DemoCity, render_city
+from hafloc.geo import Position
+from hafloc.index import GeoPackageIndex
 
 Run = Callable[..., tuple[int, str, str]]
 
@@ -61,6 +63,27 @@ def test_a_folder_becomes_an_index_and_a_second_run_adds_nothing(
     )
     assert run("index", "verify", target, model=False)[0] == 0
     assert [path.name for path in tmp_path.iterdir()] == ["city.gpkg"]
+
+
+def test_a_position_that_the_table_corrects_is_taken_over(
+    run: Run, city: DemoCity, index: Path, tmp_path: Path
+) -> None:
+    target = index.with_name("corrected.gpkg")
+    shutil.copy(index, target)
+    table = tmp_path / "table.csv"
+    table.write_text("image,lat,lon,heading\nview_0003.jpg,-48.5,-123.25,90\n")
+    build = ("index", "build", target, city.folder / "database", "--positions", table)
+    assert run(*build)[1] == f"{target}: 0 added, 12 unchanged, 1 with a corrected position\n"
+    assert run(*build)[1] == f"{target}: 0 added, 12 unchanged\n"
+    with GeoPackageIndex.open(target) as opened:
+        records = {Path(record.path).name: record for record in opened.photos()}
+    with GeoPackageIndex.open(index) as opened:
+        before = {Path(record.path).name: record for record in opened.photos()}
+    changed = records.pop("view_0003.jpg")
+    assert (changed.position, changed.heading) == (Position(-48.5, -123.25), 90)
+    assert changed.source == "csv"
+    assert all(before[name] == record for name, record in records.items())
+    target.unlink()
 
 
 def test_bad_photos_are_skipped_and_listed_and_the_run_goes_on(

@@ -94,6 +94,8 @@ def _tell(index: Path, report: "BuildReport") -> None:
     parts = [f"{report.added:,} added", f"{report.unchanged:,} unchanged"]
     if report.moved:
         parts.append(f"{report.moved:,} moved")
+    if report.corrected:
+        parts.append(f"{report.corrected:,} with a corrected position")
     if report.skipped:
         parts.append(f"{len(report.skipped):,} skipped")
     typer.echo(f"{index}: {', '.join(parts)}")

@@ -42,11 +42,15 @@ class BuildPlan:
 
 @dataclass(frozen=True, slots=True)
 class BuildReport:
-    """What `add_all` did: numbers of photos, and those skipped with the reason."""
+    """What was done: numbers of photos, and those skipped with the reason.
+
+    `corrected` ones are unchanged photos for which the CSV now says another position.
+    """
 
     added: int
     unchanged: int
     moved: int
+    corrected: int = 0
     skipped: tuple[Skipped, ...] = field(default=())
 
 
@@ -109,7 +113,7 @@ def add_all(
         skipped += troubles
         if progress is not None:
             progress(added + len(skipped))
-    return BuildReport(added, plan.unchanged, len(plan.moved), tuple(skipped))
+    return BuildReport(added, plan.unchanged, len(plan.moved), skipped=tuple(skipped))
 
 
 def _batches(

@@ -48,7 +48,8 @@ def add_folder(
     """Describe and store all photos below `folder` that `index` does not hold yet.
 
     Positions come from `csv`, a positions.csv in or beside the folder, file names or EXIF; see
-    `photos.Positions`. `local` stores local features too, where the network has them, so that
+    `photos.Positions`; a photo that is held already takes over a position that the CSV has changed.
+    `local` stores local features too, where the network has them, so that
     candidates can be verified without their files. Photos that are unreadable or without a
     position are skipped and listed. Raises PhotoError and PositionError where nothing can be done
     at all, IndexFileError where the index cannot be written; what was stored before stays.
@@ -59,6 +60,9 @@ def add_folder(
     progress.start("reading", len(files))
     listing, unreadable = _listing(files, progress)
     plan = plan_build(index, listing, lambda path: index.file_of(path).exists())
+    corrected = _corrected(index, positions, {n: f.relative_to(folder) for n, f in files.items()})
+    if corrected:
+        index.update(corrected)
 
     def where(file: Path, photo: Photo) -> Metadata:
         return positions.of(photo, file.relative_to(folder))
@@ -80,7 +84,7 @@ def add_folder(
         for file, found in described
     )
     report = add_all(index, plan, outcomes, batch=batch, progress=progress.advance)
-    return replace(report, skipped=(*unreadable, *report.skipped))
+    return replace(report, corrected=len(corrected), skipped=(*unreadable, *report.skipped))
 
 
 def build_index(
@@ -141,6 +145,21 @@ def _listing(
             unreadable.append(Skipped(str(file), str(error)))
         progress.advance(done)
     return listing, unreadable
+
+
+def _corrected(
+    index: GeoPackageIndex, positions: Positions, names: dict[str, Path]
+) -> list[Record]:
+    """The records of photos, by stored path, for which the CSV says another position now."""
+    found = []
+    for record in index.photos() if positions.table else ():
+        row = positions.row(names[record.path].as_posix()) if record.path in names else None
+        if row is None or row.position in (None, record.position):
+            continue
+        heading = record.heading if row.heading is None else row.heading
+        source = row.source or record.source
+        found.append(replace(record, position=row.position, heading=heading, source=source))
+    return found
 
 
 def _require_position(metadata: Metadata, file: Path) -> None:

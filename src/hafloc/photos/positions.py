@@ -43,7 +43,7 @@ class Positions:
         rows = _relative_to(folder, path, read_positions_csv(path))
         names = [photo.relative_to(folder).as_posix() for photo in scan(folder)]
         positions = cls(rows, _unique(rows, names))
-        if csv is not None and not any(positions._row(name) for name in names):
+        if csv is not None and not any(positions.row(name) for name in names):
             raise PositionError(
                 f"{path} names none of the photos in {folder}; "
                 "write their paths relative to that folder"
@@ -58,10 +58,11 @@ class Positions:
         that contradicts itself.
         """
         name = image_name(str(relative_name))
-        found = self._row(name) or position_from_name(name)
+        found = self.row(name) or position_from_name(name)
         return photo.metadata if found is None else _complete(found, photo.metadata)
 
-    def _row(self, name: str) -> Metadata | None:
+    def row(self, name: str) -> Metadata | None:
+        """What the CSV says of the photo at path `name` within the folder."""
         return self.table.get(name) or self.unique.get(PurePosixPath(name).name)
 
 
