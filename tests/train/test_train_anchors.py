@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hafloc.errors import TrainingError
+from hafloc.nn import load_checkpoint
 from hafloc.train import Recipe, train
 from hafloc.train.anchors import NAME, Anchors
 from hafloc.train.data import read_photo_set
@@ -110,6 +111,8 @@ def test_it_learns_what_it_is_asked_and_resumes_to_the_same_bits(
     assert states[0]["network"].keys() == states[1]["network"].keys()
     for name, part in states[0]["network"].items():
         assert torch.equal(part, states[1]["network"][name]), name
+    made = load_checkpoint(tmp_path / "whole" / "model.safetensors").provenance
+    assert made["started from"]["hash"] == load_checkpoint(start).hash
     # 8 queries of 2 epochs, one photo each, two a step.
     assert len(losses) == 8
 

@@ -123,9 +123,10 @@ def test_photos_without_corners_cannot_whiten_key_points(tmp_path: Path) -> None
         fit_local(HAF(replace(SMALL, local_features=0)), [], torch.Generator())
 
 
-def test_the_shipped_checkpoint_is_the_start_it_says() -> None:
+def test_the_shipped_checkpoint_went_on_from_the_start_it_says() -> None:
     checkpoint = load_checkpoint("haf")
     assert isinstance(checkpoint.network, HAF)
     assert checkpoint.network.options == START
     assert checkpoint.network.dimension == 1152
-    assert "VGG16" in checkpoint.provenance["start weights"]
+    assert checkpoint.provenance["trained"] is True
+    assert "VGG16" in checkpoint.provenance["started from"]["provenance"]["start weights"]

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -300,11 +301,14 @@ def _save_model(
     run: Prepared, path: Path, dtype: torch.dtype, numbers: Sequence[float] | None
 ) -> None:
     """Write the network as it stands; without `numbers` it is not trained yet."""
-    provenance = {
+    provenance: dict[str, Any] = {
         "trained": numbers is not None,
         "recipe": run.recipe.plain(),
         "photos": len(run.photos),
     }
+    if not run.from_weights and run.recipe.network.start:
+        start = load_checkpoint(run.recipe.network.start)
+        provenance["started from"] = {"hash": start.hash, "provenance": start.provenance}
     if numbers is not None:
         provenance["validation recall@1/5/10"] = list(numbers)
     name, network = run.recipe.network.name, deepcopy(run.trainee.network)
