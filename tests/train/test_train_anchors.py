@@ -125,7 +125,11 @@ def test_start_weights_are_no_anchor(small_recipe: Make, tmp_path: Path) -> None
 def test_anchors_of_other_photos_are_refused(
     small_recipe: Make, start: Path, tmp_path: Path
 ) -> None:
-    np.save(tmp_path / NAME, np.zeros((3, 18), np.float32))
-    network = {"start": str(start), "options": {}}
+    stale = np.zeros((3, 18), np.float32)
+    np.save(tmp_path / NAME, stale)
+    recipe = small_recipe(**ANCHORED, network={"start": str(start), "options": {}})
+    train(recipe, tmp_path)  # no run has left a state here, so these are nobody's
+    assert len(np.load(tmp_path / NAME)) == 20
+    np.save(tmp_path / NAME, stale)
     with pytest.raises(TrainingError, match="holds 3 photos, now there are 20"):
-        train(small_recipe(**ANCHORED, network=network), tmp_path)
+        train(recipe, tmp_path, resume=True)

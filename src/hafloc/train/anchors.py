@@ -17,6 +17,7 @@ from hafloc.files import write_whole
 from hafloc.train import parallel
 from hafloc.train.losses import anchor_loss
 from hafloc.train.mining import Neighbours, Vectors
+from hafloc.train.state import NAME as STATE
 
 NAME = "anchors.npy"
 
@@ -51,13 +52,14 @@ class Anchors:
 
 
 def keep(folder: Path, make: Callable[[], Vectors], photos: int) -> Tensor:
-    """The vectors `[N, D]` of anchors.npy, made first where the folder has none.
+    """The vectors `[N, D]` of anchors.npy, made first where the folder holds no run.
 
     A resumed run reads them, since its network has moved on. Raises TrainingError for a file of
     other photos.
     """
     path = folder / NAME
-    if not path.exists():
+    # Without a saved state they may be another recipe's, whose run stopped before its first one.
+    if not (path.exists() and (folder / STATE).exists()):
         vectors = make()
         if parallel.is_first():
             content = io.BytesIO()
