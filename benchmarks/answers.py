@@ -34,28 +34,23 @@ from rich.console import Console
 from rich.table import Table
 from scipy.stats import binom
 
-from hafloc.cli.progress import bar
-from hafloc.describe import Describer
-from hafloc.files import write_whole
-from hafloc.geo import distances
-from hafloc.index import GeoPackageIndex, Record, build_index
-from hafloc.locate import Localizer
-from hafloc.locate.calibrate import Trials, own_photos
-from hafloc.locate.calibration import (
-    PROBABILITY,
-    Calibration,
-    Trial,
-    fit,
-    shipped_calibrations,
-    write_calibrations,
-)
-from hafloc.locate.quality import (
+from hafloc.calibrate.fit import Trial, fit
+from hafloc.calibrate.quality import (
     HeldOut,
     area_under_roc,
     calibration_error,
     cross_validate,
     try_out,
 )
+from hafloc.calibrate.trials import Trials, own_photos
+from hafloc.cli.progress import bar
+from hafloc.describe import Describer
+from hafloc.files import write_whole
+from hafloc.geo import distances
+from hafloc.index import GeoPackageIndex, Record
+from hafloc.ingest import build_index
+from hafloc.locate import Localizer
+from hafloc.locate.trust import PROBABILITY, Calibration, shipped_calibrations, write_calibrations
 
 TOLERANCE = 25.0  # metres
 DRAWS = 10

@@ -15,7 +15,8 @@ import torch
 
 from hafloc.nn import HAF, HAFOptions, load_checkpoint, save_checkpoint
 from hafloc.photos import scan
-from hafloc.train.start import START, fit_local
+from hafloc.train.fit import START
+from hafloc.train.initialise import fit_local
 
 
 def with_local(net: HAF, points: int, dimension: int) -> HAF:

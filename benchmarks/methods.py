@@ -27,7 +27,7 @@ from rich.console import Console
 from rich.progress import track
 from torch import Tensor
 
-from hafloc.evaluate.metrics import bootstrap_interval
+from hafloc.measure.recall import bootstrap_interval
 from hafloc.nn import CRN, HAF, NetVLAD, SuperPoint, load_checkpoint, pca_whitening
 from hafloc.nn.images import to_batch
 from hafloc.nn.vgg import LAYERS, VGG16, Taps

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from hafloc.evaluate import metrics
+from hafloc.measure import recall
 
 RESULT = Path(__file__).parent / "results" / "metrics_scale.json"
 
@@ -26,7 +26,7 @@ def seconds(work: Callable[[], object]) -> float:
 def main() -> None:
     random = np.random.default_rng(0)
 
-    def some(n: int, count: int) -> metrics.Ints:
+    def some(n: int, count: int) -> recall.Ints:
         return np.unique(random.integers(0, n, count))
 
     whole = np.stack([random.permutation(5_063) for _ in range(55)])
@@ -39,17 +39,17 @@ def main() -> None:
     scores, right = random.random(8_280), random.random(8_280) < 0.8
     result = {
         "Oxford 5k, mAP of 55 whole lists, s": seconds(
-            lambda: metrics.score_retrieval(whole, good, junk)
+            lambda: recall.score_retrieval(whole, good, junk)
         ),
         "Pitts250k, recall@1..100 of 8,280 queries, s": seconds(
-            lambda: metrics.recall_curve(metrics.find_hits(pitts, pitts_good), 100)
+            lambda: recall.recall_curve(recall.find_hits(pitts, pitts_good), 100)
         ),
-        "Pitts250k, threshold curve, s": seconds(lambda: metrics.threshold_curve(scores, right)),
+        "Pitts250k, threshold curve, s": seconds(lambda: recall.threshold_curve(scores, right)),
         "SF-0, recall@1..100 of 803 lists of 1,000, s": seconds(
-            lambda: metrics.recall_curve(metrics.find_hits(sf, sf_good), 100)
+            lambda: recall.recall_curve(recall.find_hits(sf, sf_good), 100)
         ),
         "SF-0, mAP of 4 whole lists of 1,062,468, s": seconds(
-            lambda: metrics.score_retrieval(sf_whole, sf_good[:4])
+            lambda: recall.score_retrieval(sf_whole, sf_good[:4])
         ),
     }
     RESULT.parent.mkdir(exist_ok=True)

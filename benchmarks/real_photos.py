@@ -37,15 +37,17 @@ from rich.table import Table
 from safetensors.numpy import load_file
 
 from hafloc.describe import Describer
+from hafloc.description import LocalFeatures
 from hafloc.geo import distances
-from hafloc.index import GeoPackageIndex, Record, model_info
-from hafloc.locate.rule import read_rule
-from hafloc.nn import HAF, LEVELS, LocalFeatures, load_checkpoint
+from hafloc.index import GeoPackageIndex, Record
+from hafloc.ingest import model_info
+from hafloc.nn import HAF, LEVELS, load_checkpoint
 from hafloc.nn.haf import local_responses
 from hafloc.nn.images import to_batch
 from hafloc.nn.local_features import to_int8
 from hafloc.nn.vgg import TAPS, Taps
 from hafloc.photos import content, read, read_positions_csv
+from hafloc.verify.rule import read_rule
 from verification import (
     Compared,
     Numbers,

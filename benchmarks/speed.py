@@ -25,7 +25,8 @@ from PIL import Image
 
 from hafloc.describe import Describer
 from hafloc.geo import Position
-from hafloc.index import GeoPackageIndex, Record, build_index, model_info
+from hafloc.index import GeoPackageIndex, Record
+from hafloc.ingest import build_index, model_info
 from hafloc.nn import HAF, VGG16, load_checkpoint
 from hafloc.nn.vgg import LAYERS
 

@@ -4,7 +4,7 @@ Used by `real_photos.py --rerank K`, and to fit the rule that ships with hafloc:
 
     python benchmarks/real_photos.py ../shared/data/sf_west --rerank 50 --save sf_west.npz
     python benchmarks/real_photos.py ../shared/data/cambridge/val --rerank 50 --save val.npz
-    python benchmarks/verification.py sf_west.npz val.npz --out src/hafloc/locate/rule.json
+    python benchmarks/verification.py sf_west.npz val.npz --out src/hafloc/verify/rule.json
 
 The last command prints what rules fitted on one set are worth on the other, then fits on all.
 """
@@ -23,14 +23,14 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import minimize
 
+from hafloc.description import LocalFeatures
 from hafloc.files import write_whole
 from hafloc.index import GeoPackageIndex
-from hafloc.locate.matching import match_rows
-from hafloc.locate.reranking import compare
-from hafloc.locate.rule import FORMAT, PLAIN_SIGNS, SIGNS, Rule, Weights, read_signs
-from hafloc.locate.verify import Verified, verify
-from hafloc.nn import LocalFeatures
 from hafloc.photos import Image
+from hafloc.verify.geometry import Verified, verify
+from hafloc.verify.matching import match_rows
+from hafloc.verify.rerank import compare
+from hafloc.verify.rule import CUES, FORMAT, PLAIN_CUES, Rule, Weights, read_cues
 
 Floats = NDArray[np.float64]
 Flags = NDArray[np.bool_]
@@ -38,7 +38,7 @@ Numbers = NDArray[np.int64]
 
 CUTS = (1, 5, 10)
 FOLDS = 5
-# L2 on the weights of standardised signs, beside the sum of log-likelihoods.
+# L2 on the weights of standardised cues, beside the sum of log-likelihoods.
 PENALTY = 1.0
 SIFT_POINTS = 1_000
 SIFT_RATIO = 0.8
@@ -60,8 +60,8 @@ class Compared:
     def first(self, k: int) -> "Compared":
         return Compared(self.similarities[:k], self.verified[:k], self.right[:k], self.unclear[:k])
 
-    def signs(self) -> Floats:
-        return read_signs(self.similarities.tolist(), self.verified)
+    def cues(self) -> Floats:
+        return read_cues(self.similarities.tolist(), self.verified)
 
 
 @dataclass(slots=True)
@@ -95,10 +95,10 @@ def compare_stored(
     return tuple(item for item in found if item is not None)
 
 
-def fit_weights(signs: Floats, right: Flags) -> Weights:
-    """The logistic model of largest penalised likelihood: `[N, S]` signs, `[N]` labels."""
-    mean, scale = signs.mean(0), signs.std(0).clip(min=1e-9)
-    x = np.column_stack([(signs - mean) / scale, np.ones(len(signs))])
+def fit_weights(cues: Floats, right: Flags) -> Weights:
+    """The logistic model of largest penalised likelihood: `[N, S]` cues, `[N]` labels."""
+    mean, scale = cues.mean(0), cues.std(0).clip(min=1e-9)
+    x = np.column_stack([(cues - mean) / scale, np.ones(len(cues))])
     y = np.where(right, 1.0, -1.0)
 
     def loss(w: Floats) -> tuple[float, Floats]:
@@ -114,10 +114,10 @@ def fit_weights(signs: Floats, right: Flags) -> Weights:
 
 def fit_rule(queries: Sequence[Compared]) -> Rule:
     """Both models of the rule, on queries of which all candidates were compared."""
-    signs = np.concatenate([query.signs()[~query.unclear] for query in queries])
+    cues = np.concatenate([query.cues()[~query.unclear] for query in queries])
     right = np.concatenate([query.right[~query.unclear] for query in queries])
-    plain = signs[:, : len(PLAIN_SIGNS)]
-    return Rule(fit_weights(signs, right), fit_weights(plain, right))
+    plain = cues[:, : len(PLAIN_CUES)]
+    return Rule(fit_weights(cues, right), fit_weights(plain, right))
 
 
 def order_by(rule: Rule, query: Compared) -> Numbers:
@@ -222,10 +222,10 @@ def main() -> None:
         folded = json.dumps(recalls(queries, cross_validated(queries)))
         print(f"{name} by rules fitted on its own other folds: {folded}")
     rule = fit_rule([query for queries in sets.values() for query in queries])
-    models = (("verified", SIGNS, rule.verified), ("plain", PLAIN_SIGNS, rule.plain))
+    models = (("verified", CUES, rule.verified), ("plain", PLAIN_CUES, rule.plain))
     content = {"format": FORMAT, "fitted_on": {name: len(found) for name, found in sets.items()}}
-    for name, signs, model in models:
-        weights = {sign: round(w, 6) for sign, w in zip(signs, model.weights, strict=True)}
+    for name, cues, model in models:
+        weights = {sign: round(w, 6) for sign, w in zip(cues, model.weights, strict=True)}
         content[name] = {"bias": round(model.bias, 6), "weights": weights}
     write_whole(given.out, (json.dumps(content, indent=1) + "\n").encode())
     print(f"{given.out}: {json.dumps(content)}")

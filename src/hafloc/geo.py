@@ -2,7 +2,7 @@
 
 import math
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache, lru_cache
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -46,6 +46,27 @@ def distances(origin: Position, lats: ArrayLike, lons: ArrayLike) -> Floats:
     lats, lons = np.atleast_1d(np.asarray(lats, float)), np.atleast_1d(np.asarray(lons, float))
     here = np.full(lats.shape, origin.lon), np.full(lats.shape, origin.lat)
     return np.asarray(_WGS84.inv(*here, lons, lats)[2], dtype=np.float64)
+
+
+def heading_difference(a: ArrayLike, b: ArrayLike) -> Floats:
+    """By how many degrees, 0 to 180, two headings differ; NaN where one is NaN."""
+    turn = np.asarray(a, dtype=np.float64) - np.asarray(b, dtype=np.float64)
+    return np.asarray(np.abs((turn + 180) % 360 - 180))
+
+
+def earth_centred(lats: ArrayLike, lons: ArrayLike) -> Floats:
+    """Degrees `[N]` at height 0 to earth-centred metres `[N, 3]`.
+
+    A straight distance there is never above the geodesic, and agrees with it to 1 in 10⁹ below
+    100 m.
+    """
+    lats, lons = np.atleast_1d(np.asarray(lats, float)), np.atleast_1d(np.asarray(lons, float))
+    return np.stack(_earth_centred().transform(lons, lats, np.zeros_like(lats)), axis=1)
+
+
+@cache
+def _earth_centred() -> Transformer:
+    return Transformer.from_crs("EPSG:4979", "EPSG:4978", always_xy=True)
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,7 +25,7 @@ def city(tmp_path_factory: pytest.TempPathFactory) -> DemoCity:
 @pytest.fixture(scope="session")
 def index(city: DemoCity, tiny_checkpoint: Path) -> Path:
     from hafloc.describe import Describer
-    from hafloc.index import build_index
+    from hafloc.ingest import build_index
 
     path = city.folder / "city.gpkg"
     build_index(path, Describer.open(tiny_checkpoint), city.folder / "database")

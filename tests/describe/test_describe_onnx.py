@@ -11,7 +11,8 @@ from PIL import Image as Pillow
 
 from hafloc.describe import Describer
 from hafloc.errors import CheckpointError
-from hafloc.index import GeoPackageIndex, build_index
+from hafloc.index import GeoPackageIndex
+from hafloc.ingest import build_index
 from hafloc.locate import Localizer
 
 SETTINGS = """

@@ -11,7 +11,7 @@ from PIL import Image as Pillow
 
 from hafloc.errors import EvaluationError, HaflocError
 from hafloc.evaluate.benchmark import Picture
-from hafloc.evaluate.catalogue import CATALOGUE, load
+from hafloc.evaluate.data_sets.catalogue import CATALOGUE, load
 from hafloc.evaluate.engine import Result, evaluate
 from hafloc.evaluate.protocol import BoxCrop, Resize
 

@@ -13,10 +13,10 @@ import pytest
 import small_sets
 
 from hafloc.errors import EvaluationError
-from hafloc.evaluate import data_sets
-from hafloc.evaluate.data_sets import check, prepare
-from hafloc.evaluate.download import Remote, download
-from hafloc.index.folder import Silent
+from hafloc.evaluate.data_sets import prepare as data_sets
+from hafloc.evaluate.data_sets.download import Remote, download
+from hafloc.evaluate.data_sets.prepare import check, prepare
+from hafloc.progress import Silent
 
 CONTENT = bytes(range(256)) * 40
 

@@ -12,14 +12,15 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from hafloc.errors import EvaluationError
-from hafloc.evaluate import engine, exact_search
-from hafloc.evaluate.catalogue import load
+from hafloc.evaluate import engine
+from hafloc.evaluate.data_sets.catalogue import load
 from hafloc.evaluate.describe_pictures import describe_pictures
 from hafloc.evaluate.whitening import BenchmarkWhitening, fit_whitening
 from hafloc.geo import Position
 from hafloc.index import GeoPackageIndex, ModelInfo, Record
-from hafloc.index.folder import Silent
+from hafloc.measure import search as exact_search
 from hafloc.photos import content, read
+from hafloc.progress import Silent
 
 
 def unit(n: int, d: int, seed: int) -> NDArray[np.float32]:

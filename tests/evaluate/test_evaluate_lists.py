@@ -10,14 +10,14 @@ import pytest
 import scipy.io
 
 from hafloc.errors import EvaluationError
-from hafloc.evaluate.landmark_lists import (
+from hafloc.evaluate.data_sets.landmark_lists import (
     read_landmarks,
     read_query_buildings,
     read_rotations,
 )
-from hafloc.evaluate.matlab import read_mat
-from hafloc.evaluate.place_lists import PlaceList, read_names, read_place_list
-from hafloc.evaluate.plain_arrays import read_npy, read_pickle
+from hafloc.evaluate.data_sets.matlab import read_mat
+from hafloc.evaluate.data_sets.place_lists import PlaceList, read_names, read_place_list
+from hafloc.evaluate.data_sets.plain_arrays import read_npy, read_pickle
 
 NAMES = ["000/a.jpg", "000/b.jpg", "001/c.jpg"]
 UTM = np.array([[1.0, 2.0], [3.0, 4.0], [5.0, 6.0]])

@@ -11,6 +11,8 @@ from hafloc.errors import EvaluationError
 from hafloc.evaluate import protocol
 from hafloc.evaluate.whitening import EPSILON, BenchmarkWhitening
 from hafloc.geo import Position, distance
+from hafloc.measure.neighbours import rows_around, rows_within
+from hafloc.measure.recall import drop_rows
 
 
 def test_of_each_panorama_only_the_best_view_stays() -> None:
@@ -37,9 +39,9 @@ def test_equal_time_stamps_are_dropped_and_the_rest_moves_up() -> None:
 def test_a_query_is_dropped_from_its_own_list() -> None:
     ranking = np.array([[2, 0, 1], [0, 1, 2]])
     own = [np.array([2]), np.array([1])]
-    assert protocol.drop_rows(ranking, own, 2).tolist() == [[0, 1], [0, 2]]
+    assert drop_rows(ranking, own, 2).tolist() == [[0, 1], [0, 2]]
     own = [np.array([], dtype=np.int64), np.array([1, 2])]
-    assert protocol.drop_rows(ranking, own, 2).tolist() == [[2, 0], [0, -1]]
+    assert drop_rows(ranking, own, 2).tolist() == [[2, 0], [0, -1]]
 
 
 def test_summed_crops_score_as_the_sum_of_their_scores() -> None:
@@ -106,7 +108,7 @@ def test_resize_rules(
 
 def test_positives_lie_within_the_radius_inclusive() -> None:
     database = np.array([[0.0, 0.0], [25.0, 0.0], [25.001, 0.0], [15.0, 20.0]])
-    found = protocol.positives_within(database, np.array([[0.0, 0.0], [500.0, 0.0]]), 25.0)
+    found = rows_within(database, np.array([[0.0, 0.0], [500.0, 0.0]]), 25.0)
     assert [rows.tolist() for rows in found] == [[0, 1, 3], []]
 
 
@@ -116,7 +118,7 @@ def test_positives_around_a_position_agree_with_every_geodesic() -> None:
         Position(52.2 + float(dlat), 0.1 + float(dlon))
         for dlat, dlon in random.uniform(-0.0005, 0.0005, (60, 2))
     ]
-    found = protocol.positives_around(places[:50], places[50:], 25.0)
+    found = rows_around(places[:50], places[50:], 25.0)
     for query, rows in zip(places[50:], found, strict=True):
         slow = [i for i, place in enumerate(places[:50]) if distance(query, place) <= 25.0]
         assert rows.tolist() == slow
@@ -127,9 +129,7 @@ def test_positives_around_a_position_agree_with_every_geodesic() -> None:
 def test_positives_agree_with_measuring_every_distance(seed: int) -> None:
     random = np.random.default_rng(seed)
     database, queries = random.uniform(0, 100, (30, 2)), random.uniform(0, 100, (5, 2))
-    for place, rows in zip(
-        queries, protocol.positives_within(database, queries, 25.0), strict=True
-    ):
+    for place, rows in zip(queries, rows_within(database, queries, 25.0), strict=True):
         slow = [i for i, other in enumerate(database) if np.hypot(*(other - place)) <= 25.0]
         assert rows.tolist() == slow
 

@@ -7,16 +7,17 @@ from typing import Any
 import numpy as np
 import pytest
 
-from hafloc.evaluate import metrics, protocol
-from hafloc.evaluate.landmark_lists import (
+from hafloc.evaluate.data_sets.landmark_lists import (
     buildings_to_positives,
     read_image_buildings,
     read_landmarks,
     read_query_buildings,
     read_rotations,
 )
-from hafloc.evaluate.matlab import numbers, read_mat
-from hafloc.evaluate.place_lists import read_names, read_place_list
+from hafloc.evaluate.data_sets.matlab import numbers, read_mat
+from hafloc.evaluate.data_sets.place_lists import read_names, read_place_list
+from hafloc.measure import recall
+from hafloc.measure.neighbours import rows_within
 
 REAL = Path(__file__).parents[2].parent / "shared" / "data" / "ground_truth"
 
@@ -26,25 +27,25 @@ pytestmark = pytest.mark.skipif(
 
 
 @pytest.fixture(scope="module")
-def image_buildings() -> metrics.Ints:
+def image_buildings() -> recall.Ints:
     return read_image_buildings(REAL / "sf0" / "sv_cartoid.mat")
 
 
 @pytest.fixture(scope="module")
-def crn_ranking() -> metrics.Ints:
+def crn_ranking() -> recall.Ints:
     stored = numbers(read_mat(REAL / "sf0" / "crn_rw_ret_bidx.mat"), "ret_bidx", REAL)
     return stored.T.astype(np.int64) - 1
 
 
-def sf0_counts(version: str, buildings: metrics.Ints, ranking: metrics.Ints) -> list[int]:
+def sf0_counts(version: str, buildings: recall.Ints, ranking: recall.Ints) -> list[int]:
     queries = read_query_buildings(REAL / "sf0" / f"cartoid_groundTruth{version}.txt")
     assert len(queries) == 803
     positives = buildings_to_positives(buildings, list(queries.values()))
-    return [int(n) for n in metrics.hit_counts(metrics.find_hits(ranking, positives), 100)]
+    return [int(n) for n in recall.hit_counts(recall.find_hits(ranking, positives), 100)]
 
 
 def test_crns_stored_lists_score_exactly_as_crn_scored_them(
-    image_buildings: metrics.Ints, crn_ranking: metrics.Ints
+    image_buildings: recall.Ints, crn_ranking: recall.Ints
 ) -> None:
     counts = sf0_counts("_2014_04", image_buildings, crn_ranking)
     assert (counts[0], counts[4], counts[9]) == (668, 689, 693)
@@ -54,12 +55,12 @@ def test_crns_stored_lists_score_exactly_as_crn_scored_them(
 
 @pytest.mark.parametrize("version", ["_2011_04", ""])
 def test_the_2011_ground_truth_gives_653_at_1(
-    version: str, image_buildings: metrics.Ints, crn_ranking: metrics.Ints
+    version: str, image_buildings: recall.Ints, crn_ranking: recall.Ints
 ) -> None:
     assert sf0_counts(version, image_buildings, crn_ranking)[0] == 653
 
 
-def test_san_francisco_has_the_published_counts(image_buildings: metrics.Ints) -> None:
+def test_san_francisco_has_the_published_counts(image_buildings: recall.Ints) -> None:
     assert len(image_buildings) == 1_062_468
     assert len(np.unique(image_buildings)) == 6_471
     # 2011: 1,193 with the ten that are struck out.
@@ -82,7 +83,7 @@ def test_positives_of_place_sets_have_the_published_counts(
     name: str, database: int, queries: int, least: int, mean: float, most: int
 ) -> None:
     places = read_place_list(REAL / name)
-    found = protocol.positives_within(places.database_utm, places.query_utm, places.radius)
+    found = rows_within(places.database_utm, places.query_utm, places.radius)
     counts = [len(rows) for rows in found]
     assert (len(places.database_utm), len(counts)) == (database, queries)
     assert (min(counts), round(float(np.mean(counts)), 1), max(counts)) == (least, mean, most)
@@ -106,7 +107,7 @@ def test_names_and_positions_of_pitts30k_agree_across_their_sources() -> None:
 def test_whole_pittsburgh_has_288_queries_without_a_positive() -> None:
     places = read_place_list(REAL / "pitts" / "learning1M_pittsburgh.mat")
     assert (len(places.database), len(places.queries)) == (254_064, 24_000)
-    found = protocol.positives_within(places.database_utm, places.query_utm, places.radius)
+    found = rows_within(places.database_utm, places.query_utm, places.radius)
     assert sum(len(rows) == 0 for rows in found) == 288
 
 

@@ -19,6 +19,7 @@ from typer.testing import CliRunner
 
 from hafloc.cli import evaluate as command
 from hafloc.describe import Describer
+from hafloc.description import Description, KeyPoints
 from hafloc.errors import EvaluationError
 from hafloc.evaluate import (
     CATALOGUE,
@@ -37,8 +38,7 @@ from hafloc.evaluate import (
 )
 from hafloc.evaluate.protocol import BoxCrop
 from hafloc.evaluate.reproduce import TABLE_1, TABLE_2, best_level_weights
-from hafloc.index.folder import Silent
-from hafloc.nn import Description, KeyPoints
+from hafloc.progress import Silent
 
 
 class LookingNetwork(small_sets.ColourNetwork):

@@ -11,15 +11,8 @@ from small_index import MODEL, sample
 
 from hafloc.errors import OutputError
 from hafloc.geo import Position
-from hafloc.index import (
-    BuildPlan,
-    Entry,
-    GeoPackageIndex,
-    Skipped,
-    add_all,
-    export,
-    plan_build,
-)
+from hafloc.index import GeoPackageIndex, export
+from hafloc.ingest import BuildPlan, Entry, Skipped, add_all, plan_build
 
 
 def outcomes(n: int, start: int = 0) -> list[Entry]:

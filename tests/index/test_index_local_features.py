@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from small_index import MODEL, sample
 
+from hafloc.description import LocalFeatures
 from hafloc.errors import IndexFileError
 from hafloc.index import GeoPackageIndex, local_features
-from hafloc.nn import LocalFeatures
 
 
 def features(seed: int, count: int = 20, size: tuple[int, int] = (480, 360)) -> LocalFeatures:

@@ -6,9 +6,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from hafloc.description import LocalFeatures
 from hafloc.geo import Position
 from hafloc.index import GeoPackageIndex, ModelInfo, Record
-from hafloc.nn import LocalFeatures
 from hafloc.photos import read
 
 MODEL = ModelInfo(name="colours", hash="0123456789abcdef", options="{}", dimension=3)

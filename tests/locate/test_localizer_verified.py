@@ -9,7 +9,8 @@ from PIL import Image
 
 from hafloc.describe import Describer
 from hafloc.geo import Position
-from hafloc.index import GeoPackageIndex, build_index
+from hafloc.index import GeoPackageIndex
+from hafloc.ingest import build_index
 from hafloc.locate import Localizer
 
 PHOTOS = 6

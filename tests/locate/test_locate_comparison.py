@@ -16,7 +16,7 @@ from hafloc.errors import CheckpointError, IndexFileError, PhotoError
 from hafloc.geo import distance
 from hafloc.index import GeoPackageIndex
 from hafloc.locate import Localizer, compare_with
-from hafloc.locate.calibration import Calibration, write_calibrations
+from hafloc.locate.trust import Calibration, write_calibrations
 
 Run = Callable[..., tuple[int, str, str]]
 # More photos than are verified by default, so that some lie beyond.

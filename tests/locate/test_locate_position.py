@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hafloc.geo import LocalFrame, Position, distance
-from hafloc.locate.evidence import Evidence
 from hafloc.locate.position import FIX, REACH, SIGNS, Consensus, agree
+from hafloc.verify.evidence import Evidence
 
 CENTRE = Position(52.2, 0.1)
 

@@ -11,14 +11,14 @@ from numpy.typing import NDArray
 from PIL import Image
 from shown_answers import answer, database
 
+from hafloc.description import Description, KeyPoints
 from hafloc.geo import LocalFrame, distance
 from hafloc.locate import Comparison
-from hafloc.locate.evidence import Evidence, Geometry
-from hafloc.nn import Description, KeyPoints
 from hafloc.show import map_sketch, match_picture
 from hafloc.show.matches import MOST_LINES, chosen_pairs, facts_in_words
 from hafloc.show.sheet import ACCENT
 from hafloc.show.sketch import BEST, LAND, round_step
+from hafloc.verify.evidence import Evidence, Geometry
 
 NONE = np.zeros((0, 4), np.float32)
 GREY = (90, 90, 90)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from shown_answers import answer, database
 
-from hafloc.nn import Description, KeyPoints, LevelDescription
+from hafloc.description import Description, KeyPoints, LevelDescription
 from hafloc.show import attention, candidate_sheet, save_picture
 from hafloc.show.attention import overlay
 from hafloc.show.pictures import PANEL

@@ -8,12 +8,12 @@ from pathlib import Path
 
 import torch
 
-from hafloc.index.folder import Silent
+from hafloc.progress import Silent
 from hafloc.train import parallel, train
 from hafloc.train.loop import epoch_order, load_tuples, mine_next, take_step
 from hafloc.train.prepare import prepare
 from hafloc.train.recipe import Recipe, parse_recipe
-from hafloc.train.state import Place
+from hafloc.train.state import Cursor
 
 
 def kill_at(recipe: Recipe, out: Path, step: int) -> None:
@@ -29,7 +29,7 @@ def gradients(recipe: Recipe, out: Path) -> dict[str, torch.Tensor]:
     parallel.start()
     out.mkdir(parents=True, exist_ok=True)
     run = prepare(recipe, out, Silent())
-    place = Place()
+    place = Cursor()
     mine_next(run, place, epoch_order(run, 0))
     take_step(run, place.waiting[: recipe.optimizer.batch], load_tuples(run, place))
     found = {n: p.grad for n, p in run.network.named_parameters() if p.grad is not None}

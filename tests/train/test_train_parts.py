@@ -10,10 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hafloc.errors import TrainingError
-from hafloc.geo import Position, distance
+from hafloc.geo import Position, distance, earth_centred
 from hafloc.nn import HAF, HAFOptions, save_checkpoint
 from hafloc.train.augment import augment, homography
-from hafloc.train.data import PhotoSet, earth_centred, number_places, read_photo_set
+from hafloc.train.data import PhotoSet, number_places, read_photo_set
 from hafloc.train.recipe import Augmentation, Recipe
 from hafloc.train.sweep import fuse_and_score, simplex, sweep_fusion, sweep_training
 from hafloc.train.ternary import place

@@ -8,7 +8,7 @@ import typer
 from hafloc.cli.progress import bar
 
 if TYPE_CHECKING:
-    from hafloc.locate.calibrate import CalibrationReport
+    from hafloc.calibrate import CalibrationReport
 
 SOMETHING_SKIPPED = 1
 
@@ -40,7 +40,7 @@ def calibrate(
     ] = None,
 ) -> None:
     """Learn from photos of known position how far off answers are, and when to say "not here"."""
-    from hafloc.locate.calibrate import calibrate as run
+    from hafloc.calibrate import calibrate as run
 
     with bar() as progress:
         report = run(
@@ -60,8 +60,7 @@ def calibrate(
 
 
 def _tell(index: Path, report: "CalibrationReport", probability: float) -> None:
-    from hafloc.locate.calibration import FEW
-    from hafloc.locate.quality import area_under_roc, calibration_error
+    from hafloc.calibrate import FEW, area_under_roc, calibration_error
 
     calibration = report.calibration
     found = len(calibration.scores)

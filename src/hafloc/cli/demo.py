@@ -28,7 +28,7 @@ def demo(
     """Render a small city, index it, locate photos in it, write map and pictures."""
     from hafloc.demo import render_city
     from hafloc.describe import Describer
-    from hafloc.index import build_index
+    from hafloc.ingest import build_index
     from hafloc.locate import Localizer
     from hafloc.photos import read
     from hafloc.show import attention, candidate_sheet, save_picture, write_map

@@ -17,7 +17,7 @@ def fit(
     seed: Annotated[int, typer.Option(help="Seed of all that is random.")] = 0,
 ) -> None:
     """Make a HAF checkpoint without training: heads and whitening fitted on photos."""
-    from hafloc.train.start import fit_start
+    from hafloc.train.fit import fit_start
 
     with bar() as progress:
         checkpoint_hash, used = fit_start(photos, start_weights, out, seed=seed, progress=progress)

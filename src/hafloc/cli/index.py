@@ -8,7 +8,7 @@ import typer
 from hafloc.cli.progress import bar
 
 if TYPE_CHECKING:
-    from hafloc.index import BuildReport
+    from hafloc.ingest import BuildReport
 
 app = typer.Typer(help="Make, extend and inspect an index of photos.", no_args_is_help=True)
 
@@ -49,7 +49,7 @@ def build(
 ) -> None:
     """Index all photos of a folder; run again to complete or to add what is new."""
     from hafloc.describe import Describer
-    from hafloc.index import build_index
+    from hafloc.ingest import build_index
     from hafloc.photos import scan
 
     scan(photos)
@@ -77,7 +77,8 @@ def add(
 ) -> None:
     """Add another folder's photos to an index; unchanged photos are left alone."""
     from hafloc.describe import Describer
-    from hafloc.index import GeoPackageIndex, add_folder, model_info
+    from hafloc.index import GeoPackageIndex
+    from hafloc.ingest import add_folder, model_info
     from hafloc.photos import scan
 
     scan(photos)
@@ -111,7 +112,8 @@ def remove(
     photos: Annotated[list[Path], typer.Argument(help="Photos, or folders with all below.")],
 ) -> None:
     """Take photos out of an index; the files themselves stay."""
-    from hafloc.index import GeoPackageIndex, find_records
+    from hafloc.index import GeoPackageIndex
+    from hafloc.ingest import find_records
 
     with GeoPackageIndex.open(index, write=True) as opened:
         found = list(find_records(opened, photos))

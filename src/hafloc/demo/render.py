@@ -18,7 +18,7 @@ from hafloc.demo.city import GROUND, City
 from hafloc.demo.conditions import LAMP_COLOUR, Conditions, Floats, Light, Season, hazy, light_of
 from hafloc.demo.rays import FAR, SAMPLES, Canvas, meet, view_of
 from hafloc.demo.shade import SHADOW_STEPS, lamp_light, shade_index, shadow_heights, sunlight
-from hafloc.demo.standing import draw_objects
+from hafloc.demo.street_objects import draw_objects
 
 _LAYERS = 7  # walls one behind the other that a column looks at
 _SHOULDER = 175.0  # grey value from which bright light is held back

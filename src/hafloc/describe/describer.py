@@ -11,12 +11,13 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image as PillowImage
 
-from hafloc.describe.ahead import ahead
 from hafloc.describe.onnx_model import PREFIX, OnnxNetwork, find_from, load_onnx, name_from
+from hafloc.description import Description, LocalFeatures
 from hafloc.errors import HaflocError, PhotoError
-from hafloc.nn import HAF, Checkpoint, Description, LocalFeatures, load_checkpoint
+from hafloc.nn import HAF, Checkpoint, load_checkpoint
 from hafloc.nn.images import check_sides, to_batch
 from hafloc.photos import Photo, read
+from hafloc.prefetch import prefetch
 
 Image = NDArray[np.uint8]
 Vector = NDArray[np.float32]
@@ -132,7 +133,7 @@ class Describer:
                 return error
             return photo
 
-        for path, photo in ahead(paths, decode):
+        for path, photo in prefetch(paths, decode):
             if isinstance(photo, HaflocError):
                 yield path, photo
                 continue

@@ -26,8 +26,9 @@ from numpy.typing import NDArray
 from PIL import Image as Pillow
 from torch import Tensor, nn
 
+from hafloc.description import Description, KeyPoints
 from hafloc.errors import CheckpointError, MissingExtraError
-from hafloc.nn import Checkpoint, Description, KeyPoints
+from hafloc.nn import Checkpoint
 
 PREFIX = "onnx:"
 _LARGEST_SIDE = 8192

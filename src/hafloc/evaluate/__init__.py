@@ -1,8 +1,8 @@
 """Measures networks on benchmarks, under the protocol of each."""
 
 from hafloc.evaluate.benchmark import Benchmark, Picture, Truth
-from hafloc.evaluate.catalogue import CATALOGUE, DataSet, data_set, load
-from hafloc.evaluate.data_sets import Finding, check, prepare
+from hafloc.evaluate.data_sets.catalogue import CATALOGUE, DataSet, data_set, load
+from hafloc.evaluate.data_sets.prepare import Finding, check, prepare
 from hafloc.evaluate.engine import Result, cache_folder, difference, evaluate
 from hafloc.evaluate.gallery import write_galleries
 from hafloc.evaluate.report import (

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from hafloc.errors import EvaluationError, HaflocError
 from hafloc.evaluate.benchmark import Picture
 from hafloc.evaluate.vector_cache import VectorCache
-from hafloc.index import Progress
 from hafloc.photos import Image
+from hafloc.progress import Progress
 
 Vectors = NDArray[np.float32]
 

@@ -15,14 +15,13 @@ from numpy.typing import NDArray
 
 from hafloc import __version__
 from hafloc.errors import EvaluationError
-from hafloc.evaluate import metrics
 from hafloc.evaluate.benchmark import Benchmark
 from hafloc.evaluate.describe_pictures import Network, describe_pictures
-from hafloc.evaluate.exact_search import search
 from hafloc.evaluate.protocol import Ints, sum_scores
 from hafloc.evaluate.whitening import BenchmarkWhitening
-from hafloc.index import Progress
-from hafloc.index.folder import Silent
+from hafloc.measure import recall
+from hafloc.measure.search import search
+from hafloc.progress import Progress, Silent
 
 Floats = NDArray[np.float32]
 
@@ -52,7 +51,7 @@ class Result:
     intervals: Mapping[str, tuple[float, float]]
     each: Mapping[str, NDArray[np.float64]]
     curve: NDArray[np.float64]
-    threshold: metrics.ThresholdCurve | None
+    threshold: recall.ThresholdCurve | None
     protocol: Mapping[str, str]
     provenance: Mapping[str, Any]
     ranking: Ints
@@ -80,7 +79,7 @@ def difference(result: Result, other: Result, score: str) -> tuple[float, float,
             "measure both on the same benchmark"
         )
     each = both[0] - both[1]
-    low, high = metrics.bootstrap_interval(each[:, None])
+    low, high = recall.bootstrap_interval(each[:, None])
     return float(np.nanmean(each)), float(low[0]), float(high[0])
 
 
@@ -131,7 +130,7 @@ def evaluate(
     scores, each, curve, threshold = _score(benchmark, ranking, close)
     intervals = _intervals(each)
     main = next(iter(benchmark.truths.values()))
-    first = metrics.first_hits(metrics.find_hits(ranking, main.positives))
+    first = recall.first_hits(recall.find_hits(ranking, main.positives))
     return Result(
         benchmark=benchmark,
         model={
@@ -150,8 +149,8 @@ def evaluate(
             "network's images": f"longer side at most {network.longer_side} px",
             "vectors": _vector_words(queries.shape[1], whitening),
             **({} if threshold is None else {"threshold": _THRESHOLD_WORDS}),
-            "intervals": f"{100 * metrics.CONFIDENCE:g} %, bootstrap over queries "
-            f"({metrics.RESAMPLES:,} draws), as if queries were independent",
+            "intervals": f"{100 * recall.CONFIDENCE:g} %, bootstrap over queries "
+            f"({recall.RESAMPLES:,} draws), as if queries were independent",
         },
         provenance={
             "hafloc": __version__,
@@ -166,7 +165,7 @@ def evaluate(
             "seconds searching and scoring": round(time.monotonic() - described, 2),
         },
         ranking=shown,
-        right=metrics.find_hits(shown, main.positives),
+        right=recall.find_hits(shown, main.positives),
         # Of several crops, the root of their mean square.
         distances=np.sqrt(2 - 2 * np.clip(close / benchmark.crops, -1, 1)),
         first_right=np.where(first < ranking.shape[1], first, -1),
@@ -224,17 +223,17 @@ def _score(
     dict[str, float],
     dict[str, NDArray[np.float64]],
     NDArray[np.float64],
-    metrics.ThresholdCurve | None,
+    recall.ThresholdCurve | None,
 ]:
     if benchmark.measure == "ap":
         scores, each = _score_lists(benchmark, ranking)
         return scores, each, np.empty(0), None
-    hits = metrics.find_hits(ranking, benchmark.truths[""].positives)
-    curve = metrics.recall_curve(hits, benchmark.depth)
-    first = metrics.first_hits(hits)
+    hits = recall.find_hits(ranking, benchmark.truths[""].positives)
+    curve = recall.recall_curve(hits, benchmark.depth)
+    first = recall.first_hits(hits)
     each = {f"recall@{n}": (first < min(n, hits.shape[1])).astype(float) for n in RECALLS}
     best = close[:, 0] if close.shape[1] else np.zeros(len(close), dtype=np.float32)
-    threshold = metrics.threshold_curve(best, first == 0)
+    threshold = recall.threshold_curve(best, first == 0)
     scores = {f"recall@{n}": float(curve[n - 1]) for n in RECALLS}
     scores["threshold area"] = threshold.area
     scores["recall at 100 % precision"] = threshold.sure_recall
@@ -248,7 +247,7 @@ def _score_lists(
     for name, truth in benchmark.truths.items():
         if not any(len(rows) for rows in truth.positives):
             continue
-        score = metrics.score_retrieval(ranking, truth.positives, truth.junk)
+        score = recall.score_retrieval(ranking, truth.positives, truth.junk)
         suffix = f" {name}" if name else ""
         scores[f"mAP{suffix}"], each[f"mAP{suffix}"] = score.mean_ap, score.each
         for k, value in score.precision_at.items():
@@ -258,7 +257,7 @@ def _score_lists(
 
 
 def _intervals(each: Mapping[str, NDArray[np.float64]]) -> dict[str, tuple[float, float]]:
-    low, high = metrics.bootstrap_interval(np.column_stack(list(each.values())))
+    low, high = recall.bootstrap_interval(np.column_stack(list(each.values())))
     return {
         name: (float(below), float(above))
         for name, below, above in zip(each, low, high, strict=True)

@@ -3,15 +3,13 @@
 Rankings are `[Q, K]` database rows, best first; -1 fills the places that a step leaves empty.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from hafloc import geo
-from hafloc.evaluate.metrics import find_hits
+from hafloc.measure.recall import keep_rows
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float32]
@@ -41,19 +39,7 @@ def drop_equal_times(
     TokyoTM searches the first 10 × depth places. Source: NetVLAD, loadTokyoTM.
     """
     keep = (database_times[ranking] != query_times[:, None]) & (ranking >= 0)
-    return _compact(ranking, keep, depth)
-
-
-def drop_rows(ranking: Ints, unwanted: Sequence[Ints], depth: int) -> Ints:
-    """Without each query's own unwanted database rows, such as its own file; cut to `depth`."""
-    return _compact(ranking, ~find_hits(ranking, unwanted) & (ranking >= 0), depth)
-
-
-def _compact(ranking: Ints, keep: NDArray[np.bool_], depth: int) -> Ints:
-    # A stable sort by "dropped" moves what stays to the front in its order.
-    order = np.argsort(~keep, axis=1, kind="stable")[:, :depth]
-    kept = np.take_along_axis(keep, order, axis=1)
-    return np.where(kept, np.take_along_axis(ranking, order, axis=1), -1)
+    return keep_rows(ranking, keep, depth)
 
 
 def sum_scores(vectors: Floats, crops: int) -> Floats:
@@ -127,38 +113,3 @@ class Resize:
             return f"at most {self.limit:,} pixels, aspect kept, never enlarged"
         bound = "at most " if self.rule == "longer" else ""
         return f"{self.rule} side {bound}{self.limit} px"
-
-
-def positives_within(
-    database: NDArray[np.float64], queries: NDArray[np.float64], radius: float
-) -> tuple[Ints, ...]:
-    """Database rows within `radius` (≤) of each query, for flat coordinates `[N, 2]`, `[Q, 2]`."""
-    order = np.argsort(database[:, 0], kind="stable")
-    east = database[order, 0]
-    low = np.searchsorted(east, queries[:, 0] - radius, side="left")
-    high = np.searchsorted(east, queries[:, 0] + radius, side="right")
-    found = []
-    for place, start, end in zip(queries, low, high, strict=True):
-        near = order[start:end]
-        squared = ((database[near] - place) ** 2).sum(axis=1)
-        found.append(np.sort(near[squared <= radius**2]))
-    return tuple(found)
-
-
-def positives_around(
-    database: Sequence[geo.Position], queries: Sequence[geo.Position], radius: float
-) -> tuple[Ints, ...]:
-    """Database rows within `radius` metres (≤, geodesic) of each query, for WGS84 positions."""
-    lats = np.array([place.lat for place in database])
-    lons = np.array([place.lon for place in database])
-    order = np.argsort(lats, kind="stable")
-    # No degree of latitude is shorter than 110.5 km.
-    reach = radius / 110_500
-    found = []
-    for query in queries:
-        low = np.searchsorted(lats[order], query.lat - reach, side="left")
-        high = np.searchsorted(lats[order], query.lat + reach, side="right")
-        near = order[low:high]
-        metres = geo.distances(query, lats[near], lons[near]) if len(near) else np.empty(0)
-        found.append(np.sort(near[metres <= radius]))
-    return tuple(found)

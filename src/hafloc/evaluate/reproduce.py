@@ -17,21 +17,20 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from hafloc.description import Description
 from hafloc.errors import EvaluationError
-from hafloc.evaluate import metrics
 from hafloc.evaluate.benchmark import Benchmark
-from hafloc.evaluate.catalogue import data_set, load
+from hafloc.evaluate.data_sets.catalogue import data_set, load
 from hafloc.evaluate.describe_pictures import Network, describe_pictures
 from hafloc.evaluate.engine import Result, cache_folder, evaluate
-from hafloc.evaluate.exact_search import search
 from hafloc.evaluate.protocol import sum_scores
 from hafloc.evaluate.report import draw_recall, make_folder, write_figure
 from hafloc.evaluate.whitening import fit_whitening
 from hafloc.files import write_whole
-from hafloc.index import Progress
-from hafloc.index.folder import Silent
-from hafloc.nn import Description
+from hafloc.measure import recall
+from hafloc.measure.search import search
 from hafloc.photos import Image, read
+from hafloc.progress import Progress, Silent
 from hafloc.show.attention import overlay
 
 NOT_AVAILABLE = "not available"
@@ -202,10 +201,10 @@ def best_level_weights(
         scale = np.repeat(np.sqrt(np.asarray(weights, dtype=np.float32)), sizes)
         summed = sum_scores(parts[1] * scale, benchmark.crops)
         found, _ = search(parts[0] * scale, summed, benchmark.reach)
-        hits = metrics.find_hits(benchmark.arrange(found), benchmark.truths[""].positives)
-        recall = float(metrics.recall_curve(hits, 1)[0])
-        if recall > best_recall:
-            best, best_recall = weights, recall
+        hits = recall.find_hits(benchmark.arrange(found), benchmark.truths[""].positives)
+        first = float(recall.recall_curve(hits, 1)[0])
+        if first > best_recall:
+            best, best_recall = weights, first
         progress.advance(done)
     return best, best_recall
 

@@ -7,15 +7,17 @@ from pathlib import Path
 from typing import Self
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from hafloc.errors import EvaluationError
 from hafloc.evaluate.benchmark import Picture
+from hafloc.evaluate.data_sets.plain_arrays import read_npz
 from hafloc.evaluate.describe_pictures import Network, describe_pictures
-from hafloc.evaluate.plain_arrays import read_npz
 from hafloc.files import write_whole
-from hafloc.index import Progress
+from hafloc.nn.whitening import principal_directions
 from hafloc.photos import scan
+from hafloc.progress import Progress
 
 Floats = NDArray[np.float32]
 Doubles = NDArray[np.float64]
@@ -56,8 +58,13 @@ class BenchmarkWhitening:
 
         Raises EvaluationError where fewer directions than `dimension` can be had.
         """
-        mean = vectors.mean(axis=0, dtype=np.float64)
-        values, directions = _principal(vectors - mean)
+        count = len(vectors)
+        found = principal_directions(torch.from_numpy(vectors), count)
+        mean, variances, directions = (part.numpy() for part in found)
+        # The sample's covariance, as NetVLAD takes it; beyond its rank there is only rounding.
+        values = variances * count / max(1, count - 1)
+        real = int((values > _ROUNDING * values[0]).sum()) if values[0] > 0 else 0
+        values = values[: min(real, count - 1)]
         keep = len(values) if dimension is None else dimension
         if keep > len(values) or keep < 1:
             raise EvaluationError(
@@ -139,22 +146,3 @@ def fit_whitening(
     return BenchmarkWhitening.fit(
         vectors, dimension, model=network.hash, sample=f"{len(paths):,} photos of {places}"
     )
-
-
-def _principal(centred: Doubles) -> tuple[Doubles, Doubles]:
-    """Eigenvalues `[m]` of the covariance of M vectors `[M, n]`, falling, and directions `[m, n]`.
-
-    Works on the smaller of M×M and n×n.
-    """
-    count, size = centred.shape
-    if count < 2:
-        return np.empty(0), np.empty((0, size))
-    wide = size > count
-    table = (centred @ centred.T if wide else centred.T @ centred) / (count - 1)
-    values, directions = np.linalg.eigh(table)
-    values, directions = values[::-1], directions[:, ::-1].T
-    real = min(int((values > _ROUNDING * values[0]).sum()), count - 1) if values[0] > 0 else 0
-    values, directions = values[:real], directions[:real]
-    if wide:
-        directions = directions @ centred / np.sqrt(values * (count - 1))[:, None]
-    return values, directions

@@ -13,6 +13,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from hafloc.description import LocalFeatures
 from hafloc.errors import IndexFileError, PositionError
 from hafloc.geo import Position
 from hafloc.index import connection as sqlite
@@ -22,7 +23,6 @@ from hafloc.index.point import read_point, write_point
 from hafloc.index.records import Hits, IndexInfo, ModelInfo, Near, Record
 from hafloc.index.search import VectorSearch
 from hafloc.index.soundness import find_problems
-from hafloc.nn import LocalFeatures
 
 Box = tuple[float, float, float, float]
 

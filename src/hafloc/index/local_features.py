@@ -9,8 +9,8 @@ import struct
 
 import numpy as np
 
+from hafloc.description import LocalFeatures
 from hafloc.errors import IndexFileError
-from hafloc.nn import LocalFeatures
 
 MOST_BYTES = 24 * 1024
 _VERSION = 1

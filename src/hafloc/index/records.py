@@ -10,8 +10,8 @@ from typing import Protocol, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from hafloc.description import LocalFeatures
 from hafloc.geo import Position
-from hafloc.nn import LocalFeatures
 
 
 @dataclass(frozen=True, slots=True)

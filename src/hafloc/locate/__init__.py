@@ -1,10 +1,9 @@
 """From a query to its answer: the nearest photos of the database and the position they give."""
 
 from hafloc.index import Near
-from hafloc.locate.answer import Answer, Candidate
+from hafloc.locate.answer import Answer, Candidate, in_words
 from hafloc.locate.comparison import Comparison, compare_with
 from hafloc.locate.localizer import Localizer, Query, VectorMaker
-from hafloc.locate.words import in_words
 
 __all__ = [
     "Answer",

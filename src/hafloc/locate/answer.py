@@ -8,8 +8,8 @@ from typing import Any
 
 from hafloc.geo import Position, distance
 from hafloc.index import Record
-from hafloc.locate.calibration import Verdict
-from hafloc.locate.evidence import Evidence
+from hafloc.locate.trust import Verdict
+from hafloc.verify.evidence import Evidence
 
 # Degrees with seven decimals are exact to a centimetre.
 _DEGREE_DECIMALS = 7
@@ -186,6 +186,19 @@ class Answer:
             "probability": self.probability,
             "confidence": self.confidence and round(self.confidence, _UNIT_DECIMALS),
         }
+
+
+def in_words(answer: Answer) -> str:
+    """The position and how far it can be trusted, or that the place is not in the database."""
+    if answer.found is False:
+        return f"not in this database (confidence {answer.confidence:.2f})"
+    known = []
+    if answer.radius is not None:
+        share = 100 * (answer.probability or 0)
+        known.append(f"within {answer.radius:,.0f} m ({share:g} %)")
+    if answer.confidence is not None:
+        known.append(f"confidence {answer.confidence:.2f}")
+    return f"{answer.position}  {', '.join(known)}".rstrip()
 
 
 def _candidate(

@@ -10,10 +10,10 @@ from hafloc.errors import CheckpointError, IndexFileError, PhotoError
 from hafloc.geo import distance
 from hafloc.index import Record
 from hafloc.locate.answer import Answer, Candidate
-from hafloc.locate.calibration import PROBABILITY
-from hafloc.locate.evidence import Evidence
 from hafloc.locate.localizer import RERANK, Localizer
+from hafloc.locate.trust import PROBABILITY
 from hafloc.photos import content, read
+from hafloc.verify.evidence import Evidence
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,10 +15,12 @@ from PIL import Image as Pillow
 
 from hafloc import geo
 from hafloc.describe import Describer
+from hafloc.description import LocalFeatures
 from hafloc.errors import CheckpointError, HaflocError, IndexFileError, PhotoError, PositionError
 from hafloc.index import GeoIndex, GeoPackageIndex, ModelInfo, Near, Record
 from hafloc.locate.answer import Answer
-from hafloc.locate.calibration import (
+from hafloc.locate.query import RankedQuery, check_times
+from hafloc.locate.trust import (
     PROBABILITY,
     Calibration,
     Verdict,
@@ -27,12 +29,10 @@ from hafloc.locate.calibration import (
     read_calibrations,
     shipped_calibrations,
 )
-from hafloc.locate.evidence import Evidence
-from hafloc.locate.found import Found, check_times
-from hafloc.locate.reranking import weigh
-from hafloc.locate.sequence import draw_distances, smooth
-from hafloc.nn import LocalFeatures
+from hafloc.locate.walk import draw_distances, smooth
 from hafloc.photos import Image, Metadata, Photo, read
+from hafloc.verify.evidence import Evidence
+from hafloc.verify.rerank import weigh
 
 Query = str | Path | bytes | Pillow.Image | NDArray[np.uint8]
 
@@ -157,7 +157,7 @@ class Localizer:
         wanted = _Wanted(top, near, rerank, probability)
         self._check(wanted)
         results: dict[str, Answer | PhotoError] = {}
-        walk: list[Found] = []
+        walk: list[RankedQuery] = []
         names = []
         for name, found in self._each(queries, wanted, progress):
             names.append(name)
@@ -190,7 +190,7 @@ class Localizer:
         queries: Iterable[Query],
         wanted: "_Wanted",
         progress: Callable[[int], None] | None,
-    ) -> Iterator[tuple[str, Found | PhotoError]]:
+    ) -> Iterator[tuple[str, RankedQuery | PhotoError]]:
         for number, query in enumerate(queries, start=1):
             name = f"query {number}" if _path(query) is None else str(query)
             try:
@@ -219,10 +219,10 @@ class Localizer:
                 "add some with `hafloc index add`"
             )
 
-    def _answer(self, found: Found, wanted: "_Wanted") -> Answer:
+    def _answer(self, found: RankedQuery, wanted: "_Wanted") -> Answer:
         return found.answer(self._judge(found, wanted.probability), wanted.top)
 
-    def _find(self, name: str, query: Query, wanted: "_Wanted") -> Found:
+    def _find(self, name: str, query: Query, wanted: "_Wanted") -> RankedQuery:
         photo = self._read(name, query)
         local = None
         try:
@@ -241,16 +241,18 @@ class Localizer:
         evidence = self.weigh(records, hits.similarities[0].tolist(), local, judged)
         ordered = [records[item.id] for item in evidence]
         twin = self.twin_of(photo, ordered)
-        return Found(name, ordered, evidence, judged, twin, photo.path, photo.metadata.time)
+        return RankedQuery(name, ordered, evidence, judged, twin, photo.path, photo.metadata.time)
 
-    def _judge(self, found: Found, probability: float) -> Verdict:
+    def _judge(self, found: RankedQuery, probability: float) -> Verdict:
         return judge(found.consensus(), self._calibration_for(found), probability)
 
-    def _calibration_for(self, found: Found) -> Calibration | None:
+    def _calibration_for(self, found: RankedQuery) -> Calibration | None:
         verified = found.evidence[0].verified
         return next((item for item in self._calibrations if item.verified == verified), None)
 
-    def _smooth(self, walk: Sequence[Found], probability: float) -> list[tuple[Found, Verdict]]:
+    def _smooth(
+        self, walk: Sequence[RankedQuery], probability: float
+    ) -> list[tuple[RankedQuery, Verdict]]:
         """Photos of one walk, in the order of time, with what is said of each given the others."""
         verdicts = [self._judge(found, probability) for found in walk]
         steps = [found.step(verdict) for found, verdict in zip(walk, verdicts, strict=True)]

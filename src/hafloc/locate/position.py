@@ -6,9 +6,10 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import expit
 
 from hafloc.geo import LocalFrame, Position
-from hafloc.locate.evidence import Evidence
+from hafloc.verify.evidence import Evidence
 
 Floats = NDArray[np.float64]
 
@@ -60,7 +61,7 @@ def agree(positions: Sequence[Position], evidence: Sequence[Evidence]) -> Consen
     best = int(np.argmax(strengths))
     frame = LocalFrame(positions[best])
     places = frame.to_metres([p.lat for p in positions], [p.lon for p in positions])
-    chances = 1 / (1 + np.exp(-strengths))
+    chances = expit(strengths)
     weights = np.exp(_SHARPNESS * (strengths - strengths[best]))
     apart = np.hypot(*(places[:, None] - places[None]).transpose(2, 0, 1))
     votes = np.maximum(0.0, 1 - (apart / REACH) ** 2) * weights

@@ -2,7 +2,6 @@
 
 from hafloc.nn.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from hafloc.nn.crn import CRN
-from hafloc.nn.description import Description, KeyPoints, LevelDescription, LocalFeatures
 from hafloc.nn.haf import HAF, LEVELS, HAFOptions
 from hafloc.nn.netvlad import NetVLAD, NetVLADOptions
 from hafloc.nn.network import NETWORKS, Network, build_network
@@ -17,11 +16,7 @@ __all__ = [
     "NETWORKS",
     "VGG16",
     "Checkpoint",
-    "Description",
     "HAFOptions",
-    "KeyPoints",
-    "LevelDescription",
-    "LocalFeatures",
     "NetVLAD",
     "NetVLADOptions",
     "Network",

@@ -15,8 +15,8 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from hafloc.description import Description, KeyPoints, LevelDescription, LocalFeatures
 from hafloc.nn import key_points
-from hafloc.nn.description import Description, KeyPoints, LevelDescription, LocalFeatures
 from hafloc.nn.half_resolution import (
     Detection,
     HalfResolution,

@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from hafloc.nn import cells
+from hafloc.nn import upsampled_cells as cells
 
 Detection = Literal["soft", "max", "none"]
 

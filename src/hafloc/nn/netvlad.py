@@ -14,8 +14,8 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from hafloc.description import Description, KeyPoints
 from hafloc.nn import key_points
-from hafloc.nn.description import Description, KeyPoints
 from hafloc.nn.half_resolution import upsample
 from hafloc.nn.images import check_sides, one_by_one, size_of, to_numpy
 from hafloc.nn.k_means import k_means

@@ -9,8 +9,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from hafloc.description import Description
 from hafloc.nn.crn import CRN
-from hafloc.nn.description import Description
 from hafloc.nn.haf import HAF, HAFOptions
 from hafloc.nn.netvlad import NetVLAD, NetVLADOptions
 from hafloc.nn.superpoint import SuperPoint, SuperPointOptions

@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
+from hafloc.description import Description, KeyPoints
 from hafloc.nn import key_points
-from hafloc.nn.description import Description, KeyPoints
 from hafloc.nn.images import check_sides, one_by_one, size_of, to_numpy
 from hafloc.nn.whitening import Whitening
 

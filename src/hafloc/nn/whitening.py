@@ -63,26 +63,36 @@ def pca_whitening(
     directions without variance are left out as zeros. float64 inside; fewer vectors than n cost
     an M×M problem in place of an n×n one.
     """
+    mean, variances, directions = principal_directions(vectors, dimensions)
+    shrunk = (1 - shrinkage) * variances + shrinkage * variances.sum() / vectors.shape[1]
+    # Beyond the sample's rank there is only rounding; whitening would blow it up.
+    empty = variances <= variances[0] * 1e-10
+    scale = torch.where(empty, 0.0, shrunk.clamp(min=1e-30) ** -power)[:dimensions]
+    projection = vectors.new_zeros(dimensions, vectors.shape[1], dtype=torch.float64)
+    projection[: len(directions)] = directions * scale[:, None]
+    # Only directions matter to a unit vector: keep numbers near 1 so that float16 can store them.
+    projection /= projection.norm(dim=1).max().clamp(min=1e-30)
+    return mean.to(vectors.dtype), projection.to(vectors.dtype)
+
+
+def principal_directions(vectors: Tensor, dimensions: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Mean `[n]`, all variances, falling, and the d leading unit directions `[d, n]`, in float64.
+
+    Of M vectors `[M, n]`; variances are means over M. Works on the smaller of M×M and n×n, so
+    there are min(M, n) variances and at most as many directions.
+    """
     mean = vectors.mean(0, dtype=torch.float64)
     centred = torch.sub(vectors, mean)
     few = len(vectors) < vectors.shape[1]
     squares = (centred @ centred.T if few else centred.T @ centred) / len(vectors)
     variances, axes = torch.linalg.eigh(squares)
     variances, axes = variances.flip(0).clamp(min=0), axes.flip(1)
-    shrunk = (1 - shrinkage) * variances + shrinkage * variances.sum() / vectors.shape[1]
-    # Beyond the sample's rank there is only rounding; whitening would blow it up.
-    empty = variances <= variances[0] * 1e-10
-    scale = torch.where(empty, 0.0, shrunk.clamp(min=1e-30) ** -power)[:dimensions]
     directions = axes[:, :dimensions].T
     if few:
         # An axis u of the vectors' Gram matrix stands for the direction Xᵀu, of length √(M λ).
         lengths = (len(vectors) * variances[:dimensions].clamp(min=1e-30)).sqrt()
         directions = (directions @ centred) / lengths[:, None]
-    projection = vectors.new_zeros(dimensions, vectors.shape[1], dtype=torch.float64)
-    projection[: len(directions)] = directions * scale[:, None]
-    # Only directions matter to a unit vector: keep numbers near 1 so that float16 can store them.
-    projection /= projection.norm(dim=1).max().clamp(min=1e-30)
-    return mean.to(vectors.dtype), projection.to(vectors.dtype)
+    return mean, variances, directions
 
 
 def pair_whitening(

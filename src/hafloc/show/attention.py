@@ -7,7 +7,7 @@ from matplotlib import colormaps
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFilter
 
-from hafloc.nn import Description
+from hafloc.description import Description
 from hafloc.photos import Image as Pixels
 from hafloc.show.sheet import FAINT, GAP, INK, PAPER, fitted, letters, panel_size
 

@@ -14,9 +14,9 @@ from hafloc.errors import OutputError
 from hafloc.files import write_whole
 from hafloc.index import Record
 from hafloc.locate import Answer, Candidate, in_words
-from hafloc.locate.evidence import Evidence
 from hafloc.show.matches import chosen_pairs
 from hafloc.show.thumbnails import Thumbnails
+from hafloc.verify.evidence import Evidence
 
 # Sharp while there are few photos, small enough to send by mail when there are many.
 _SIDES = ((120, 480), (400, 320), (1_500, 220))

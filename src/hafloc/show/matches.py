@@ -10,15 +10,15 @@ from matplotlib import colormaps
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
+from hafloc.description import Description
 from hafloc.geo import Position
 from hafloc.locate import Comparison, in_words
-from hafloc.locate.evidence import Evidence
-from hafloc.nn import Description
 from hafloc.photos import Image as Pixels
 from hafloc.photos import read
 from hafloc.show.attention import overlay
 from hafloc.show.sheet import FAINT, GAP, INK, PAPER, fitted, letters, shortened
 from hafloc.show.sketch import map_sketch
+from hafloc.verify.evidence import Evidence
 
 # Perceptually uniform, and told apart by colour-blind eyes.
 COLOUR_MAP = "viridis"

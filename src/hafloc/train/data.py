@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image as Pillow
-from pyproj import Transformer
 
 from hafloc.errors import PhotoError
+from hafloc.geo import earth_centred
 from hafloc.photos import Image, Metadata, read, read_positions_csv
 
 
@@ -75,12 +75,6 @@ def _files(folder: Path, names: Sequence[str]) -> list[Path]:
 def _degrees(rows: Sequence[Metadata]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     positions = [row.position for row in rows if row.position is not None]
     return np.array([p.lat for p in positions]), np.array([p.lon for p in positions])
-
-
-def earth_centred(lats: NDArray[np.float64], lons: NDArray[np.float64]) -> NDArray[np.float64]:
-    """WGS84 degrees `[N]` at height 0 to earth-centred metres `[N, 3]`."""
-    transformer = Transformer.from_crs("EPSG:4979", "EPSG:4978", always_xy=True)
-    return np.stack(transformer.transform(lons, lats, np.zeros_like(lats)), 1)
 
 
 def image_size(path: Path, longer_side: int) -> tuple[int, int]:

@@ -13,13 +13,13 @@ from safetensors import safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
 
-from hafloc.describe.ahead import ahead
 from hafloc.errors import OutputError, TrainingError
 from hafloc.files import write_whole
-from hafloc.index.folder import Progress
 from hafloc.nn.images import SMALLEST_SIDE, to_batch
 from hafloc.nn.vgg import LAYERS, VGG16
 from hafloc.photos import content
+from hafloc.prefetch import prefetch
+from hafloc.progress import Progress
 from hafloc.train import parallel
 from hafloc.train.augment import augment
 from hafloc.train.data import decode, image_size
@@ -108,7 +108,7 @@ def cache_features(
     trunk = trunk_of(trainee)
     progress.start("caching frozen features", len(work))
     for done, ((name, _), image) in enumerate(
-        ahead(work, lambda item: decode(item[1], longer_side)), 1
+        prefetch(work, lambda item: decode(item[1], longer_side)), 1
     ):
         found = run_frozen(trunk, to_batch(image, device), trainee.kept)
         _write(home / f"{name}.safetensors", found, (image.shape[0], image.shape[1]))

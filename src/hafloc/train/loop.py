@@ -20,10 +20,10 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from hafloc.describe.ahead import ahead
 from hafloc.errors import OutputError, TrainingError
-from hafloc.index.folder import Progress, Silent
 from hafloc.nn import Whitening, load_checkpoint, save_checkpoint
+from hafloc.prefetch import prefetch
+from hafloc.progress import Progress, Silent
 from hafloc.train import parallel
 from hafloc.train.log import Log, Step
 from hafloc.train.losses import local_loss, vector_loss
@@ -31,7 +31,7 @@ from hafloc.train.mining import Ints, Tuple
 from hafloc.train.prepare import Prepared, prepare
 from hafloc.train.recipe import Recipe
 from hafloc.train.state import NAME as STATE
-from hafloc.train.state import Place, check_recipe, load_state, save_state
+from hafloc.train.state import Cursor, check_recipe, load_state, save_state
 from hafloc.train.trainee import Inputs
 from hafloc.train.validate import Recall, recall
 from hafloc.train.vectors import Rows, finish_photos, pool_photos
@@ -71,40 +71,40 @@ def train(
     _check_out(out, resume)
     check_recipe(out, recipe)
     run = prepare(recipe, out, progress or Silent())
-    place = load_state(out, run.trainee.network, run.optimizer, run.miner)
-    if run.from_weights and not run.trainee.whitens and place.step == 0 and parallel.is_first():
+    cursor = load_state(out, run.trainee.network, run.optimizer, run.miner)
+    if run.from_weights and not run.trainee.whitens and cursor.step == 0 and parallel.is_first():
         _save_model(run, out / START, torch.float32, None)  # to compare with, or to average with
-    log = Log(out, place.step, tensorboard=recipe.run.tensorboard)
-    while place.epoch < recipe.optimizer.epochs:
-        rate = set_rate(run, place.epoch)
-        order = epoch_order(run, place.epoch)
-        while place.waiting or place.mined < len(order):
-            if not place.waiting:
-                mine_next(run, place, order)
+    log = Log(out, cursor.step, tensorboard=recipe.run.tensorboard)
+    while cursor.epoch < recipe.optimizer.epochs:
+        rate = set_rate(run, cursor.epoch)
+        order = epoch_order(run, cursor.epoch)
+        while cursor.waiting or cursor.mined < len(order):
+            if not cursor.waiting:
+                mine_next(run, cursor, order)
                 log.pause()
-            run.progress.start(f"epoch {place.epoch + 1}: learning", len(place.waiting))
-            total = len(place.waiting)
-            with_inputs = load_tuples(run, place)
-            while place.waiting:
-                batch = place.waiting[: recipe.optimizer.batch]
+            run.progress.start(f"epoch {cursor.epoch + 1}: learning", len(cursor.waiting))
+            total = len(cursor.waiting)
+            with_inputs = load_tuples(run, cursor)
+            while cursor.waiting:
+                batch = cursor.waiting[: recipe.optimizer.batch]
                 step = take_step(run, batch, with_inputs)
-                place.waiting = place.waiting[len(batch) :]
-                place.step += 1
+                cursor.waiting = cursor.waiting[len(batch) :]
+                cursor.step += 1
                 if parallel.is_first():
-                    tell(log.step(place.step, place.epoch, rate, step))
-                    run.progress.advance(total - len(place.waiting))
-                if place.step % recipe.run.checkpoint_every == 0:
-                    save(run, place)
-                after_step(place.step)
+                    tell(log.step(cursor.step, cursor.epoch, rate, step))
+                    run.progress.advance(total - len(cursor.waiting))
+                if cursor.step % recipe.run.checkpoint_every == 0:
+                    save(run, cursor)
+                after_step(cursor.step)
         found = validate(run)
         if parallel.is_first():
-            log.epoch(place.step, place.epoch, found)
-        if found.by_position[1] > place.best_recall:
-            place.best_recall, place.best_epoch = found.by_position[1], place.epoch
+            log.epoch(cursor.step, cursor.epoch, found)
+        if found.by_position[1] > cursor.best_recall:
+            cursor.best_recall, cursor.best_epoch = found.by_position[1], cursor.epoch
             save_best(run, found)
-        place.epoch, place.mined = place.epoch + 1, 0
-        save(run, place)
-    return finish(run, place)
+        cursor.epoch, cursor.mined = cursor.epoch + 1, 0
+        save(run, cursor)
+    return finish(run, cursor)
 
 
 def set_rate(run: Prepared, epoch: int) -> float:
@@ -127,37 +127,37 @@ def epoch_order(run: Prepared, epoch: int) -> Ints:
     return shuffled[: run.recipe.data.queries_per_epoch or None]
 
 
-def mine_next(run: Prepared, place: Place, order: Ints) -> None:
+def mine_next(run: Prepared, cursor: Cursor, order: Ints) -> None:
     """Fresh vectors of all training photos, and from them the tuples of the next queries."""
-    first = place.mined
-    queries = order[first : first + run.recipe.mining.refresh * _halvings(run.recipe, place.epoch)]
+    first = cursor.mined
+    queries = order[first : first + run.recipe.mining.refresh * _halvings(run.recipe, cursor.epoch)]
     if not run.recipe.loss.on_tuples:
-        place.waiting += [Tuple(int(query), int(query), ()) for query in queries]
-        place.mined = first + len(queries)
+        cursor.waiting += [Tuple(int(query), int(query), ()) for query in queries]
+        cursor.mined = first + len(queries)
         return
     pooled = pool_photos(
         run.trainee,
         run.training,
         range(len(run.photos)),
         run.out / "mining.npy",
-        step=f"epoch {place.epoch + 1}: vectors for mining",
+        step=f"epoch {cursor.epoch + 1}: vectors for mining",
         progress=run.progress,
         half=run.half,
     )
-    unfitted = run.from_weights and place.epoch == 0 and first == 0
+    unfitted = run.from_weights and cursor.epoch == 0 and first == 0
     if run.trainee.whitens and (run.recipe.whitening.refit or unfitted):
         fit_whitening(run, pooled)
     vectors = finish_photos(run.trainee, pooled)
     database = vectors[: run.database_size]
-    run.progress.start(f"epoch {place.epoch + 1}: mining", len(queries))
+    run.progress.start(f"epoch {cursor.epoch + 1}: mining", len(queries))
     for done, query in enumerate(queries, 1):
-        generator = np.random.default_rng([run.recipe.run.seed, place.epoch, first + done])
+        generator = np.random.default_rng([run.recipe.run.seed, cursor.epoch, first + done])
         vector = vectors[run.photo_of_query(int(query))]
         found = run.miner.tuple_of(int(query), vector, database, generator)
         if found is not None:
-            place.waiting.append(found)
+            cursor.waiting.append(found)
         run.progress.advance(done)
-    place.mined = first + len(queries)
+    cursor.mined = first + len(queries)
 
 
 def fit_whitening(run: Prepared, pooled: Rows) -> None:
@@ -170,18 +170,18 @@ def fit_whitening(run: Prepared, pooled: Rows) -> None:
     run.trainee.fit(sample.to(device), run.pairs_among(rows).to(device))
 
 
-def load_tuples(run: Prepared, place: Place) -> Iterator[list[Inputs]]:
+def load_tuples(run: Prepared, cursor: Cursor) -> Iterator[list[Inputs]]:
     """What the network reads of this process's share of the waiting tuples, in order."""
     batch = run.recipe.optimizer.batch
-    batches = [place.waiting[i : i + batch] for i in range(0, len(place.waiting), batch)]
+    batches = [cursor.waiting[i : i + batch] for i in range(0, len(cursor.waiting), batch)]
     mine = [t for part in batches for t in parallel.share(part)]
-    epoch, seed = place.epoch, run.recipe.run.seed
+    epoch, seed = cursor.epoch, run.recipe.run.seed
 
     def load(found: Tuple) -> list[Inputs]:
         numbers = run.photos_of(found)
         return [run.training.load(n, (seed, epoch, found.query, n)) for n in numbers]
 
-    for _, inputs in ahead(mine, load, TUPLES_AHEAD):
+    for _, inputs in prefetch(mine, load, TUPLES_AHEAD):
         yield inputs
 
 
@@ -255,11 +255,11 @@ def validate(run: Prepared) -> Recall:
     return recall(vectors, run.validation_photos, run.validation_queries)
 
 
-def save(run: Prepared, place: Place) -> None:
+def save(run: Prepared, cursor: Cursor) -> None:
     """The state to resume from; only the first process writes."""
     if parallel.is_first():
         network = run.trainee.network
-        save_state(run.out, run.recipe, run.start, place, network, run.optimizer, run.miner)
+        save_state(run.out, run.recipe, run.start, cursor, network, run.optimizer, run.miner)
     parallel.wait_for_all()
 
 
@@ -269,7 +269,7 @@ def save_best(run: Prepared, found: Recall) -> None:
         _save_model(run, run.out / BEST, torch.float32, found.by_position)
 
 
-def finish(run: Prepared, place: Place) -> Result:
+def finish(run: Prepared, cursor: Cursor) -> Result:
     """Write the checkpoint of the best epoch, whitened anew on the training photos where asked."""
     best = load_checkpoint(run.out / BEST)
     settle(run.trainee.network)
@@ -294,7 +294,7 @@ def finish(run: Prepared, place: Place) -> Result:
         for name in ("mining.npy", "validation.npy"):
             (run.out / name).unlink(missing_ok=True)
     parallel.wait_for_all()
-    return Result(run.out / MODEL, place.best_epoch, place.best_recall)
+    return Result(run.out / MODEL, cursor.best_epoch, cursor.best_recall)
 
 
 def _save_model(

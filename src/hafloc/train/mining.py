@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from scipy.spatial import KDTree
 
 from hafloc.errors import TrainingError
+from hafloc.geo import heading_difference
 from hafloc.train.data import PhotoSet, number_places
 
 Ints = NDArray[np.int32]
@@ -127,7 +128,7 @@ def _look_alike(a: NDArray[np.float64], b: NDArray[np.float64], within: float) -
     """Whether headings differ by at most `within` degrees; unknown ones may be anything."""
     if not within:
         return np.ones(len(a), bool)
-    turn = np.abs((a - b + 180) % 360 - 180)
+    turn = heading_difference(a, b)
     return np.isnan(turn) | (turn <= within)
 
 

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from hafloc.errors import OutputError, TrainingError
-from hafloc.index.folder import Progress
 from hafloc.nn import Network, Whitening
+from hafloc.progress import Progress
 from hafloc.train import parallel
 from hafloc.train.anchors import Anchors, keep
 from hafloc.train.data import PhotoSet, join, read_photo_set

@@ -20,7 +20,7 @@ NAME = "state.pt"
 
 
 @dataclass
-class Place:
+class Cursor:
     """Where in the run we are.
 
     `epoch`; `mined` queries of it are mined, of which `waiting` tuples are still to be learned;
@@ -41,7 +41,7 @@ def save_state(
     folder: Path,
     recipe: Recipe,
     start: str,
-    place: Place,
+    cursor: Cursor,
     network: torch.nn.Module,
     optimizer: torch.optim.Optimizer,
     miner: Miner,
@@ -54,7 +54,7 @@ def save_state(
     state = {
         "recipe": recipe.plain(),
         "start": start,
-        "place": asdict(place),
+        "place": asdict(cursor),
         "network": _learned(network),
         "optimizer": optimizer.state_dict(),
         "memory": torch.from_numpy(miner.memory),
@@ -68,14 +68,14 @@ def load_state(
     network: torch.nn.Module,
     optimizer: torch.optim.Optimizer,
     miner: Miner,
-) -> Place:
+) -> Cursor:
     """Put back what `save_state` wrote; a folder without a state starts anew.
 
     Raises TrainingError for a damaged state, or one of other photos.
     """
     path = folder / NAME
     if not path.exists():
-        return Place()
+        return Cursor()
     state = _read(path)
     memory: NDArray[np.int32] = state["memory"].numpy()
     if memory.shape != miner.memory.shape:
@@ -86,9 +86,9 @@ def load_state(
     network.load_state_dict(state["network"], strict=False)
     optimizer.load_state_dict(state["optimizer"])
     miner.memory[:] = memory
-    place = Place(**state["place"])
-    place.waiting = [_tuple(entry) for entry in state["place"]["waiting"]]
-    return place
+    cursor = Cursor(**state["place"])
+    cursor.waiting = [_tuple(entry) for entry in state["place"]["waiting"]]
+    return cursor
 
 
 def _learned(network: torch.nn.Module) -> dict[str, torch.Tensor]:

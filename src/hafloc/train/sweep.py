@@ -11,18 +11,18 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from hafloc.describe.ahead import ahead
 from hafloc.errors import TrainingError
 from hafloc.files import write_whole
-from hafloc.index.folder import Progress, Silent
 from hafloc.nn import HAF, LEVELS, load_checkpoint
+from hafloc.prefetch import prefetch
+from hafloc.progress import Progress, Silent
 from hafloc.train import parallel
 from hafloc.train.data import PhotoSet, read_photo_set
 from hafloc.train.features import Pixels
 from hafloc.train.loop import train
 from hafloc.train.recipe import Recipe
 from hafloc.train.ternary import draw_ternary
-from hafloc.train.validate import CUTS, at_cuts, choose_queries, chunks, judge, ranking
+from hafloc.train.validate import CUTS, choose_queries, recall
 
 STEPS = 10
 Weights = tuple[float, float, float]
@@ -61,12 +61,11 @@ def sweep_fusion(
     device: str = "auto",
     progress: Progress | None = None,
 ) -> Sweep:
-    """Evaluate all points on the photos of `folder` in one pass, and write the tables to `out`.
+    """Evaluate all points on the photos of `folder`, described once, and write tables to `out`.
 
-    Similarity is linear in λ: the levels' own similarities are computed once. `queries` at most
-    are drawn; 0 takes all. The vector is the full one: a compact projection, which is fitted for
-    one λ, is left out. Raises CheckpointError, TrainingError for a network without levels,
-    PhotoError, PositionError, OutputError.
+    `queries` at most are drawn; 0 takes all. The vector is the full one: a compact projection,
+    which is fitted for one λ, is left out. Raises CheckpointError, TrainingError for a network
+    without levels, PhotoError, PositionError, OutputError.
     """
     network = load_checkpoint(model).network
     if not isinstance(network, HAF):
@@ -88,7 +87,7 @@ def _level_vectors(net: HAF, photos: PhotoSet, progress: Progress) -> list[Rows]
     }
     progress.start("describing", len(photos))
     with torch.inference_mode():
-        for done, (number, inputs) in enumerate(ahead(range(len(photos)), source.load), 1):
+        for done, (number, inputs) in enumerate(prefetch(range(len(photos)), source.load), 1):
             image = inputs.tensors["image"].to(net.device)
             for name, vector in net.level_vectors(image).items():
                 pooled[name][number] = vector[0].float().cpu().numpy()
@@ -100,18 +99,16 @@ def _level_vectors(net: HAF, photos: PhotoSet, progress: Progress) -> list[Rows]
 
 
 def fuse_and_score(levels: Sequence[Rows], photos: PhotoSet, queries: NDArray[np.int32]) -> Sweep:
-    """Recall of every point from the levels' unit vectors `[N, d_l]`, in one pass over queries."""
+    """Recall of every point from the levels' unit vectors `[N, d_l]`."""
     points = simplex()
-    hits: list[list[NDArray[np.bool_]]] = [[] for _ in points]
-    for part in chunks(queries):
-        similar = [vectors[part] @ vectors.T for vectors in levels]
-        right, _, allowed = judge(photos, part)
-        for number, point in enumerate(points):
-            fused = sum((w * s for w, s in zip(point, similar, strict=True)), np.float32(0))
-            first = ranking(np.asarray(fused), allowed)
-            hits[number].append(np.take_along_axis(right, first, 1))
-    recalls = np.array([at_cuts(np.concatenate(rows)) for rows in hits])
-    return Sweep(points, recalls)
+    recalls = []
+    for point in points:
+        # With √λ on both sides a product of fused vectors is Σ λ times the levels' own.
+        fused = np.concatenate(
+            [np.float32(w**0.5) * rows for w, rows in zip(point, levels, strict=True)], axis=1
+        )
+        recalls.append(recall(fused, photos, queries).by_position)
+    return Sweep(points, np.array(recalls))
 
 
 def sweep_training(

@@ -17,8 +17,8 @@ from hafloc.nn.netvlad import NetVLAD
 from hafloc.nn.superpoint import PixelMaps, SuperPoint
 from hafloc.nn.vgg import LAYERS, LEVEL_OF_TAP, TAPS, VGG16, Taps
 from hafloc.train.haf_maps import HafMaps
+from hafloc.train.initialise import fit_heads, fit_whitening, sample_places
 from hafloc.train.losses import LocalMaps
-from hafloc.train.start import fit_heads, fit_whitening, sample_places
 from hafloc.train.trunk import NOTHING, kept_layers, run_frozen
 
 IMAGE = "image"

@@ -1,18 +1,22 @@
 """Recall on a validation set: leave-one-place-out, 25 metres."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from hafloc.geo import heading_difference
+from hafloc.measure.neighbours import rows_within
+from hafloc.measure.recall import drop_rows, find_hits, recall_curve
+from hafloc.measure.search import search
 from hafloc.train.data import PhotoSet
 from hafloc.train.mining import Ints, Vectors
 
 CUTS = (1, 5, 10)
 TOLERANCE = 25.0  # metres, the field's usual bound
 SAME_WAY = 45.0  # degrees between two headings that look the same way
-CHUNK = 100
+
+Rows = tuple[NDArray[np.int64], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,47 +45,40 @@ def choose_queries(photos: PhotoSet, count: int, seed: int) -> Ints:
 
 def recall(vectors: Vectors, photos: PhotoSet, queries: Ints) -> Recall:
     """Recall of image vectors `[N, D]`; a query never finds a photo of its own place."""
-    hits, looks, possible = [], [], []
-    for part in chunks(queries):
-        similarity = vectors[part] @ vectors.T
-        right, alike, allowed = judge(photos, part)
-        first = ranking(similarity, allowed)
-        hits.append(np.take_along_axis(right, first, 1))
-        looks.append(np.take_along_axis(alike, first, 1))
-        possible.append(right.any(1))
+    own = _own_places(photos, queries)
+    right = _right_photos(photos, queries, own)
+    # Own places are searched too and then dropped, so that the first ten are still full.
+    depth = max(CUTS) + max((len(rows) for rows in own), default=0)
+    ranking, _ = search(vectors, vectors[queries], depth)
+    ranking = drop_rows(ranking, own, max(CUTS))
     by_heading = None
     if not np.isnan(photos.headings).all():
-        by_heading = at_cuts(np.concatenate(looks))
-    found = np.concatenate(possible)
-    return Recall(at_cuts(np.concatenate(hits)), by_heading, len(found), int((~found).sum()))
+        by_heading = _at_cuts(ranking, _looking_alike(photos, queries, right))
+    hopeless = sum(not len(rows) for rows in right)
+    return Recall(_at_cuts(ranking, right), by_heading, len(queries), hopeless)
 
 
-def chunks(queries: Ints) -> Iterator[Ints]:
-    for first in range(0, len(queries), CHUNK):
-        yield queries[first : first + CHUNK]
+def _own_places(photos: PhotoSet, queries: Ints) -> Rows:
+    order = np.argsort(photos.places, kind="stable")
+    sorted_places = photos.places[order]
+    wanted = photos.places[queries]
+    first = np.searchsorted(sorted_places, wanted, side="left")
+    last = np.searchsorted(sorted_places, wanted, side="right")
+    return tuple(order[a:b] for a, b in zip(first, last, strict=True))
 
 
-def judge(
-    photos: PhotoSet, queries: Ints
-) -> tuple[NDArray[np.bool_], NDArray[np.bool_], NDArray[np.bool_]]:
-    """Which photos are right for each query, right and looking its way, and allowed: `[Q, N]`."""
-    metres = np.linalg.norm(photos.xyz[queries][:, None] - photos.xyz[None], axis=-1)
-    allowed = photos.places[queries][:, None] != photos.places[None]
-    right = (metres <= TOLERANCE) & allowed
-    turn = photos.headings[queries][:, None] - photos.headings[None]
-    alike = right & (np.abs((turn + 180) % 360 - 180) <= SAME_WAY)
-    return right, alike, allowed
+def _right_photos(photos: PhotoSet, queries: Ints, own: Rows) -> Rows:
+    close = rows_within(photos.xyz, photos.xyz[queries], TOLERANCE)
+    return tuple(np.setdiff1d(rows, mine) for rows, mine in zip(close, own, strict=True))
 
 
-def ranking(similarity: NDArray[np.floating], allowed: NDArray[np.bool_]) -> NDArray[np.int64]:
-    """The numbers of the most similar allowed photos, best first: `[Q, 10]`."""
-    ranked = np.where(allowed, similarity, -np.inf)
-    count = min(max(CUTS), ranked.shape[1])
-    first = np.argpartition(-ranked, count - 1, axis=1)[:, :count]
-    order = np.argsort(-np.take_along_axis(ranked, first, 1), axis=1, kind="stable")
-    return np.take_along_axis(first, order, 1)
+def _looking_alike(photos: PhotoSet, queries: Ints, right: Rows) -> Rows:
+    return tuple(
+        rows[heading_difference(photos.headings[rows], photos.headings[query]) <= SAME_WAY]
+        for query, rows in zip(queries, right, strict=True)
+    )
 
 
-def at_cuts(hits: NDArray[np.bool_]) -> tuple[float, ...]:
-    """Recall at 1, 5, 10 from hits in ranked order `[Q, 10]`."""
-    return tuple(float(hits[:, :cut].any(1).mean()) for cut in CUTS)
+def _at_cuts(ranking: NDArray[np.int64], right: Rows) -> tuple[float, ...]:
+    curve = recall_curve(find_hits(ranking, right), max(CUTS))
+    return tuple(float(curve[cut - 1]) for cut in CUTS)

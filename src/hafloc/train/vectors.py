@@ -8,9 +8,9 @@ import torch
 from numpy.lib.format import open_memmap
 from numpy.typing import NDArray
 
-from hafloc.describe.ahead import ahead
 from hafloc.errors import OutputError
-from hafloc.index.folder import Progress
+from hafloc.prefetch import prefetch
+from hafloc.progress import Progress
 from hafloc.train import parallel
 from hafloc.train.features import Source
 from hafloc.train.trainee import Trainee
@@ -40,7 +40,7 @@ def pool_photos(
     rows = _open_shared(path, (len(numbers), trainee.pooled_size))
     progress.start(step, len(work))
     with torch.no_grad(), torch.autocast(device.type, torch.bfloat16, enabled=half):
-        loaded = ahead(work, lambda item: source.load(item[1]))
+        loaded = prefetch(work, lambda item: source.load(item[1]))
         for done, ((row, _), inputs) in enumerate(loaded, 1):
             rows[row] = trainee.pooled(inputs.to(device)).float().cpu().numpy()
             progress.advance(done)

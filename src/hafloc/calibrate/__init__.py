@@ -1,0 +1,32 @@
+"""Learn from photos of known position how far off the answers of a database are."""
+
+from hafloc.calibrate.calibrate import SAMPLE, CalibrationReport, calibrate
+from hafloc.calibrate.fit import ELSEWHERE, FEW, FEWEST, Trial, fit
+from hafloc.calibrate.quality import (
+    HeldOut,
+    area_under_roc,
+    calibration_error,
+    cross_validate,
+    try_out,
+)
+from hafloc.calibrate.trials import Known, Trials, own_photos, photos_of
+
+__all__ = [
+    "ELSEWHERE",
+    "FEW",
+    "FEWEST",
+    "SAMPLE",
+    "CalibrationReport",
+    "HeldOut",
+    "Known",
+    "Trial",
+    "Trials",
+    "area_under_roc",
+    "calibrate",
+    "calibration_error",
+    "cross_validate",
+    "fit",
+    "own_photos",
+    "photos_of",
+    "try_out",
+]

@@ -1,0 +1,125 @@
+"""Learn radius and confidence from trials.
+
+A trial is a query of known position, located twice: in the database as it is, and in the
+database without any photo within ELSEWHERE of the query, where the only right answer is "not
+here".
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import minimize
+from scipy.special import expit
+
+from hafloc.errors import PositionError
+from hafloc.locate.position import REACH, SIGNS, Consensus
+from hafloc.locate.trust import PROBABILITY, THRESHOLD, Calibration
+
+Floats = NDArray[np.float64]
+
+# Metres around a query within which no photo is left when its place is taken away.
+ELSEWHERE = 100.0
+# With fewer found queries no finite radius holds with 90 %: ⌈(n + 1) · 0.9⌉ must not exceed n.
+FEWEST = 9
+# Below this the radius is that of one of the worst three queries: a wide guess.
+FEW = 30
+# Of the squared weights of standardised signs, beside the sum of log-likelihoods.
+_PENALTY = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """What became of one query of known position.
+
+    `error` is the distance in metres of the consensus `here`, with the database as it is, from
+    the truth, and `first` that of the strongest candidate; `elsewhere` is the consensus without
+    the query's place, None where nothing would remain.
+    """
+
+    error: float
+    first: float
+    here: Consensus
+    elsewhere: Consensus | None
+
+
+def fit(trials: Sequence[Trial], *, verified: bool) -> Calibration:
+    """Learn a calibration from trials.
+
+    Confidence is a logistic regression on the signs. An answer within REACH of the truth is
+    right, one beyond ELSEWHERE wrong, one between is left out; every answer without the query's
+    place is wrong. Raises PositionError where fewer than FEWEST answers are right, wrong, or
+    found.
+    """
+    signs, labels = _examples(trials)
+    for count, what, cure in (
+        (int(labels.sum()), "are located right", "give more queries of places in the database"),
+        (
+            sum(trial.elsewhere is not None for trial in trials),
+            f"leave any photo of the database beyond {ELSEWHERE:g} m",
+            "add photos of other places to the database",
+        ),
+    ):
+        _require(count, len(trials), what, cure)
+    weights, bias = fit_logistic(signs, labels)
+    unscored = Calibration(verified, tuple(weights.tolist()), bias, (), len(trials))
+    scores = sorted(
+        trial.error / trial.here.scale
+        for trial in trials
+        if unscored.confidence(trial.here) >= THRESHOLD
+    )
+    _require(len(scores), len(trials), "are found with confidence", "give more queries")
+    return Calibration(verified, unscored.weights, bias, tuple(scores), len(trials))
+
+
+def _require(count: int, queries: int, what: str, cure: str) -> None:
+    if count < FEWEST:
+        raise PositionError(
+            f"cannot calibrate: only {count:,} of {queries:,} queries {what}, and a radius that "
+            f"holds with {PROBABILITY:.0%} needs at least {FEWEST}; {cure}"
+        )
+
+
+def _examples(trials: Sequence[Trial]) -> tuple[Floats, Floats]:
+    """Signs `[N, F]` and whether the answer is right `[N]`, 0 or 1."""
+    signs, labels = [], []
+    for trial in trials:
+        if trial.error <= REACH or trial.error > ELSEWHERE:
+            signs.append(trial.here.signs)
+            labels.append(float(trial.error <= REACH))
+        if trial.elsewhere is not None:
+            signs.append(trial.elsewhere.signs)
+            labels.append(0.0)
+    return np.array(signs).reshape(-1, len(SIGNS)), np.array(labels)
+
+
+def fit_logistic(signs: Floats, labels: Floats) -> tuple[Floats, float]:
+    """Weights `[F]`, none negative, and bias of P(label = 1) from signs `[N, F]`, labels `[N]`.
+
+    Logistic regression on standardised signs, their weights bounded below by 0 and held small by
+    a quadratic penalty: a convex problem with one minimum. A sign that never changes weighs 0.
+    """
+    mean, deviation = signs.mean(axis=0), signs.std(axis=0)
+    used = deviation > 0
+    scale = np.where(used, deviation, 1.0)
+    rows = np.column_stack([np.ones(len(signs)), np.where(used, (signs - mean) / scale, 0.0)])
+    penalty = np.full(rows.shape[1], _PENALTY)
+    # Just enough that labels of one kind alone give a finite bias.
+    penalty[0] = 1e-3
+
+    def loss(at: Floats) -> tuple[float, Floats]:
+        odds = rows @ at
+        value = (np.logaddexp(0, odds) - labels * odds).sum() + penalty @ at**2 / 2
+        return float(value), rows.T @ (expit(odds) - labels) + penalty * at
+
+    found = minimize(
+        loss,
+        np.zeros(rows.shape[1]),
+        jac=True,
+        method="L-BFGS-B",
+        bounds=[(None, None)] + [(0, None)] * signs.shape[1],
+        options={"ftol": 1e-15, "gtol": 1e-8, "maxiter": 1_000},
+    )
+    bias, weights = found.x[0], found.x[1:] / scale
+    return weights, float(bias - weights @ mean)

@@ -1,1 +1,0 @@
-"""The benchmarks: how each reads its lists, one kind of data set a file."""

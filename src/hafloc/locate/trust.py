@@ -1,0 +1,160 @@
+"""How far an answer can be trusted: its radius and confidence by what trials taught."""
+
+import json
+import math
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, fields
+from importlib.resources import files
+from typing import Any
+
+import numpy as np
+from scipy.special import expit
+
+from hafloc.errors import PositionError
+from hafloc.geo import Position
+from hafloc.locate.position import SIGNS, Consensus
+
+# Below this confidence an answer says "not in this database".
+THRESHOLD = 0.5
+PROBABILITY = 0.9
+
+# Grows whenever signs, scale or the strength of evidence change their meaning.
+_FORMAT = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Calibration:
+    """What trials taught of one checkpoint's answers.
+
+    `verified` says whether candidates were verified by geometry. `weights` (one for each of
+    SIGNS, none negative: more evidence never lowers confidence) and `bias` give the log-odds of
+    the confidence; `scores` are error / scale of the found trials, ascending; `queries` counts
+    all trials.
+    """
+
+    verified: bool
+    weights: tuple[float, ...]
+    bias: float
+    scores: tuple[float, ...]
+    queries: int
+
+    def confidence(self, consensus: Consensus) -> float:
+        """How likely the consensus is the query's place, in (0, 1).
+
+        Calibrated for queries of which every second one's place is not in the database.
+        """
+        odds = self.bias + float(np.dot(self.weights, consensus.signs))
+        return float(expit(odds))
+
+    def radius(self, consensus: Consensus, probability: float = PROBABILITY) -> float | None:
+        """Metres around the position that hold the truth with `probability`; None if unknown.
+
+        Split conformal prediction (Vovk, Gammerman & Shafer 2005; Lei et al. 2018): scale times
+        the ⌈(n + 1) · probability⌉-th smallest of the n scores. What is guaranteed: over the
+        draw of trials and query together, the truth lies within the radius at least that often
+        among queries that are found (confidence ≥ THRESHOLD), if these are exchangeable with
+        the trials that were found: same kind of photos, same database, same mixture. It holds on
+        average over queries, not for each kind of them. The weights of the confidence, which
+        decides what is found, come from the same trials; the guarantee treats them as given.
+        None where n is too small for `probability`.
+        """
+        check_probability(probability)
+        # Rounded: 0.9 · 10 must not come out above 9.
+        rank = math.ceil(round((len(self.scores) + 1) * probability, 9))
+        if rank > len(self.scores):
+            return None
+        return consensus.scale * self.scores[rank - 1]
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What is said of one query: the answer's position, and how far it can be trusted.
+
+    `radius` (metres) holds the truth with `probability`; both None where unknown or where the
+    place is not `found`. `confidence` and `found` are None without a calibration.
+    """
+
+    position: Position
+    radius: float | None = None
+    probability: float | None = None
+    confidence: float | None = None
+    found: bool | None = None
+
+
+def judge(
+    consensus: Consensus,
+    calibration: Calibration | None,
+    probability: float = PROBABILITY,
+    *,
+    confidence: float | None = None,
+) -> Verdict:
+    """The verdict on a consensus, with a `confidence` from elsewhere where one is given.
+
+    Raises PositionError where `probability` is none.
+    """
+    check_probability(probability)
+    if calibration is None:
+        return Verdict(consensus.position)
+    if confidence is None:
+        confidence = calibration.confidence(consensus)
+    found = confidence >= THRESHOLD
+    # The radius is calibrated on found answers; of others it says nothing.
+    radius = calibration.radius(consensus, probability) if found else None
+    return Verdict(
+        consensus.position, radius, None if radius is None else probability, confidence, found
+    )
+
+
+def check_probability(probability: float) -> None:
+    """Raises PositionError unless it lies strictly between 0 and 1."""
+    if not 0 < probability < 1:
+        raise PositionError(
+            f"a probability of {probability:g} cannot be promised; give one such as 0.9"
+        )
+
+
+def write_calibrations(checkpoint: str, calibrations: Sequence[Calibration]) -> str:
+    """JSON text of the calibrations that belong to the checkpoint with this hash."""
+    content = {
+        "format": _FORMAT,
+        "checkpoint": checkpoint,
+        "signs": SIGNS,
+        "calibrations": [asdict(calibration) for calibration in calibrations],
+    }
+    return json.dumps(content, indent=1)
+
+
+def read_calibrations(text: str, checkpoint: str) -> tuple[Calibration, ...]:
+    """What `write_calibrations` wrote; nothing where it is of another checkpoint or format.
+
+    Raises ValueError where the text is damaged.
+    """
+    content = json.loads(text)
+    if not isinstance(content, dict):
+        raise ValueError("a calibration is a JSON object")
+    if content.get("format") != _FORMAT or content.get("checkpoint") != checkpoint:
+        return ()
+    try:
+        return tuple(_calibration(item) for item in content["calibrations"])
+    except (KeyError, TypeError) as error:
+        raise ValueError(f"the calibration lacks or garbles {error}") from error
+
+
+def shipped_calibrations(checkpoint: str) -> tuple[Calibration, ...]:
+    """Those that come with hafloc for the checkpoint with this hash; () for any other."""
+    for file in (files("hafloc.nn") / "checkpoints").iterdir():
+        if file.name.endswith(".calibration.json"):
+            found = read_calibrations(file.read_text(encoding="utf-8"), checkpoint)
+            if found:
+                return found
+    return ()
+
+
+def _calibration(item: dict[str, Any]) -> Calibration:
+    values = {field.name: item[field.name] for field in fields(Calibration)}
+    weights = tuple(float(value) for value in values["weights"])
+    scores = tuple(sorted(float(value) for value in values["scores"]))
+    bias = float(values["bias"])
+    if len(weights) != len(SIGNS) or not np.isfinite([*weights, *scores, bias]).all():
+        raise ValueError(f"the calibration needs {len(SIGNS)} finite weights")
+    return Calibration(bool(values["verified"]), weights, bias, scores, int(values["queries"]))

@@ -1,0 +1,32 @@
+"""Prepare the next items in threads while the caller works on this one."""
+
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import TypeVar
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+# Decoded photos that wait for the network: enough to bridge a slow file, little memory.
+AHEAD = 4
+
+
+def prefetch(
+    items: Iterable[Item], load: Callable[[Item], Result], limit: int = AHEAD
+) -> Iterator[tuple[Item, Result]]:
+    """Each item with what `load` makes of it, in order; `limit` are loaded beforehand."""
+    waiting: deque[tuple[Item, Future[Result]]] = deque()
+    pool = ThreadPoolExecutor(max_workers=2, thread_name_prefix="prefetch")
+    try:
+        for item in items:
+            waiting.append((item, pool.submit(load, item)))
+            if len(waiting) > limit:
+                first, future = waiting.popleft()
+                yield first, future.result()
+        while waiting:
+            first, future = waiting.popleft()
+            yield first, future.result()
+    finally:
+        # On Ctrl-C, too, nothing may keep the process waiting.
+        pool.shutdown(wait=False, cancel_futures=True)

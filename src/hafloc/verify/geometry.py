@@ -1,0 +1,192 @@
+"""Does one geometry explain the matches of two photos? Homography and fundamental matrix.
+
+Both are fitted by MAGSAC++ (Baráth et al., CVPR 2020) as OpenCV has it. Which explains more is a
+question of chance: a fundamental matrix asks a point only to lie near a line, so it always finds
+more inliers. Each fit is therefore weighed by the number of equally good ones that random
+matches would give, its NFA (Moisan & Stival, IJCV 2004); the better explained one has the smaller.
+"""
+
+import math
+from contextlib import suppress
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from hafloc.description import LocalFeatures
+from hafloc.verify.evidence import Geometry
+from hafloc.verify.matching import Matches
+
+Floats = NDArray[np.float64]
+Flags = NDArray[np.bool_]
+
+# Shares of the longer side: 8 and 4 of 480 pixels.
+HOMOGRAPHY_TOLERANCE = 1 / 60
+FUNDAMENTAL_TOLERANCE = 1 / 120
+_CONFIDENCE = 0.999
+_ITERATIONS = 1_000
+# Matches that fix the model, and inliers below which it says nothing.
+_SAMPLE = {"homography": 4, "fundamental": 7}
+_FEWEST = {"homography": 6, "fundamental": 10}
+_LARGEST_SCALE = 6.0  # between two photos of one façade, along an axis
+_NARROWEST = 0.01  # of the longer side: inliers that all lie within it fix no model
+_UPRIGHT = 0.6  # of triangles that keep their sense of rotation
+_TRIANGLES = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Verified:
+    """What geometry says of one candidate.
+
+    `matches` and `mutual` count as `matching.Matches` does; `pairs` `[inliers, 4]` are x, y in the
+    query and x, y in the candidate, in described pixels; `significance` is -log10 of the NFA (0
+    without a geometry); `spread` in [0, 1] how much of both photos the inliers take.
+    """
+
+    matches: int
+    mutual: int
+    geometry: Geometry
+    pairs: NDArray[np.float32]
+    significance: float
+    spread: float
+
+    @property
+    def inliers(self) -> int:
+        return len(self.pairs)
+
+
+NOTHING = Verified(0, 0, "", np.empty((0, 4), np.float32), 0.0, 0.0)
+
+
+def verify(query: LocalFeatures, candidate: LocalFeatures, matches: Matches) -> Verified:
+    """The better explained geometry of two photos' matches; the same on every run."""
+    here = query.xy[matches.query].astype(np.float64)
+    there = candidate.xy[matches.candidate].astype(np.float64)
+    best: tuple[Geometry, Flags] = "", np.zeros(len(here), bool)
+    significance = 0.0
+    sides = max(query.size), max(candidate.size)
+    fits = (_fit_homography(here, there, sides[1]), _fit_fundamental(here, there, sides[1]))
+    for geometry, inliers in fits:
+        found = _significance(geometry, inliers, candidate.size)
+        if found > significance and _is_sound(here[inliers], there[inliers], sides):
+            best, significance = (geometry, inliers), found
+    geometry, inliers = best
+    pairs = np.concatenate([here[inliers], there[inliers]], 1).astype(np.float32)
+    spread = min(_spread(here[inliers], query.size), _spread(there[inliers], candidate.size))
+    return Verified(len(matches), matches.mutual, geometry, pairs, significance, spread)
+
+
+def _fit_homography(here: Floats, there: Floats, side: int) -> tuple[Geometry, Flags]:
+    inliers = np.zeros(len(here), bool)
+    if len(here) < _FEWEST["homography"]:
+        return "homography", inliers
+    with _failing_to_fit():
+        matrix, mask = cv2.findHomography(
+            here,
+            there,
+            cv2.USAC_MAGSAC,
+            HOMOGRAPHY_TOLERANCE * side,
+            maxIters=_ITERATIONS,
+            confidence=_CONFIDENCE,
+        )
+        if matrix is not None and mask is not None:
+            inliers = mask.ravel().astype(bool)
+            inliers &= _scales_plausibly(np.asarray(matrix, np.float64), here)
+    return "homography", inliers
+
+
+def _fit_fundamental(here: Floats, there: Floats, side: int) -> tuple[Geometry, Flags]:
+    inliers = np.zeros(len(here), bool)
+    if len(here) < _FEWEST["fundamental"]:
+        return "fundamental", inliers
+    with _failing_to_fit():
+        _, mask = cv2.findFundamentalMat(
+            here,
+            there,
+            cv2.USAC_MAGSAC,
+            FUNDAMENTAL_TOLERANCE * side,
+            _CONFIDENCE,
+            _ITERATIONS,
+        )
+        if mask is not None:
+            inliers = mask.ravel().astype(bool)
+    return "fundamental", inliers
+
+
+def _failing_to_fit() -> suppress:
+    """OpenCV 5.0 fails an assertion of its own where no sample of rare matches gives a model."""
+    return suppress(cv2.error)
+
+
+def _scales_plausibly(matrix: Floats, places: Floats) -> Flags:
+    """Where a homography keeps the sense of rotation and no axis's scale leaves all reason."""
+    x, y = places.T
+    down = matrix[2, 0] * x + matrix[2, 1] * y + matrix[2, 2]
+    down = np.where(np.abs(down) < 1e-12, np.nan, down)
+    to_x = (matrix[0, 0] * x + matrix[0, 1] * y + matrix[0, 2]) / down
+    to_y = (matrix[1, 0] * x + matrix[1, 1] * y + matrix[1, 2]) / down
+    # The derivative at each place; its singular values are the scales along two axes.
+    a, b = ((matrix[0, i] - to_x * matrix[2, i]) / down for i in (0, 1))
+    c, d = ((matrix[1, i] - to_y * matrix[2, i]) / down for i in (0, 1))
+    area = a * d - b * c
+    squares = (a * a + b * b + c * c + d * d) / 2
+    apart = np.sqrt(np.maximum(squares * squares - area * area, 0))
+    largest, smallest = np.sqrt(squares + apart), np.sqrt(np.maximum(squares - apart, 0))
+    with np.errstate(invalid="ignore"):
+        return np.asarray(
+            (area > 0) & (largest < _LARGEST_SCALE) & (smallest > 1 / _LARGEST_SCALE), dtype=bool
+        )
+
+
+def _is_sound(here: Floats, there: Floats, sides: tuple[int, int]) -> bool:
+    """Whether inliers spread in both photos, and turn the same way in both.
+
+    A fundamental matrix alone is blind to a mirror: mirrored points lie on the same level lines.
+    """
+    for places, side in ((here, sides[0]), (there, sides[1])):
+        narrow = math.sqrt(max(np.linalg.eigvalsh(np.cov(places.T))[0], 0))
+        if narrow < _NARROWEST * side:
+            return False
+    corners = np.random.default_rng(0).integers(0, len(here), (3, _TRIANGLES))
+    turns = _turns(here[corners]) * _turns(there[corners])
+    return bool((turns > 0).sum() >= _UPRIGHT * max((turns != 0).sum(), 1))
+
+
+def _turns(corners: Floats) -> NDArray[np.float64]:
+    """The sense of rotation of triangles `[3, N, 2]`: its sign, `[N]`."""
+    (ax, ay), (bx, by) = (corners[1] - corners[0]).T, (corners[2] - corners[0]).T
+    return np.asarray(np.sign(ax * by - ay * bx), dtype=np.float64)
+
+
+def _significance(geometry: Geometry, inliers: Flags, size: tuple[int, int]) -> float:
+    """-log10 of the number of fits as good that random matches would give; 0 where none is."""
+    matches, found = len(inliers), int(inliers.sum())
+    if found < _FEWEST[geometry]:
+        return 0.0
+    width, height = size
+    side = max(size)
+    if geometry == "homography":
+        chance = math.pi * (HOMOGRAPHY_TOLERANCE * side) ** 2 / (width * height)
+    else:
+        chance = 2 * FUNDAMENTAL_TOLERANCE * side * math.hypot(width, height) / (width * height)
+    sample = _SAMPLE[geometry]
+    tests = (
+        math.log10(max(matches - sample, 1))
+        + _log10_choose(matches, found)
+        + _log10_choose(found, sample)
+    )
+    return max(0.0, -(tests + (found - sample) * math.log10(min(chance, 1.0))))
+
+
+def _log10_choose(n: int, k: int) -> float:
+    return (math.lgamma(n + 1) - math.lgamma(k + 1) - math.lgamma(n - k + 1)) / math.log(10)
+
+
+def _spread(places: Floats, size: tuple[int, int]) -> float:
+    """How much of an image points take: 1 when they vary as if spread evenly over all of it."""
+    if len(places) < 3:
+        return 0.0
+    # A uniform spread over a side s has the variance s² / 12.
+    area = 12 * math.sqrt(max(np.linalg.det(np.cov(places.T)), 0.0))
+    return min(1.0, area / (size[0] * size[1]))

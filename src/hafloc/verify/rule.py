@@ -1,0 +1,109 @@
+"""The learned rule: from similarity and geometry to the log-odds that a candidate is right.
+
+Two logistic models, fitted by `benchmarks/verification.py` on photos with known partners and kept
+in `rule.json`: one for candidates whose key points were compared, one for those that only their
+similarity speaks for.
+"""
+
+import json
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hafloc.verify.geometry import Verified
+
+Floats = NDArray[np.float64]
+
+FORMAT = 1
+CUES = (
+    "similarity",
+    "lead",  # similarity less the best of the other candidates
+    "significance",  # ln(1 + significance) of the geometry
+    "prominence",  # that less the best of the other candidates
+    "matches",  # ln(1 + matches)
+    "majority",  # that less the best of the other candidates
+    "inliers",  # ln(1 + inliers)
+    "share",  # of the matches that are inliers
+    "spread",  # how much of the photos the inliers take
+)
+PLAIN_CUES = CUES[:2]
+
+
+@dataclass(frozen=True, slots=True)
+class Weights:
+    """A logistic model: log-odds = bias + cues · weights."""
+
+    bias: float
+    weights: tuple[float, ...]
+
+    def log_odds(self, cues: Floats) -> Floats:
+        """`[K, S]` to `[K]`."""
+        # Row by row: a matrix product may round equal rows differently, and ties would turn.
+        return np.asarray(self.bias + (cues * np.array(self.weights)).sum(axis=1))
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """`verified` reads CUES, `plain` PLAIN_CUES alone."""
+
+    verified: Weights
+    plain: Weights
+
+    def strengths(
+        self, similarities: Sequence[float], verified: Sequence[Verified | None]
+    ) -> Floats:
+        """Log-odds `[K]` of a query's K candidates; None marks those that were not compared."""
+        cues = read_cues(similarities, verified)
+        compared = np.array([item is not None for item in verified], dtype=bool)
+        plain = self.plain.log_odds(cues[:, : len(PLAIN_CUES)])
+        return np.where(compared, self.verified.log_odds(cues), plain)
+
+
+def read_cues(similarities: Sequence[float], verified: Sequence[Verified | None]) -> Floats:
+    """The cues of a query's K candidates, `[K, len(CUES)]`."""
+    similarity = np.array(similarities, dtype=np.float64)
+    significance = np.log1p([0.0 if item is None else item.significance for item in verified])
+    rest = [
+        (math.log1p(item.inliers), item.inliers / max(item.matches, 1), item.spread)
+        if item is not None
+        else (0.0, 0.0, 0.0)
+        for item in verified
+    ]
+    matches = np.log1p([0 if item is None else item.matches for item in verified])
+    columns = [similarity, _lead(similarity), significance, _lead(significance)]
+    columns += [matches, _lead(matches)]
+    return np.column_stack([*columns, np.array(rest, dtype=np.float64).reshape(-1, 3)])
+
+
+def _lead(values: Floats) -> Floats:
+    """Each value less the largest of the others; 0 where there are none."""
+    if len(values) < 2:
+        return np.zeros(len(values))
+    first = int(np.argmax(values))
+    second = np.delete(values, first).max()
+    others = np.full(len(values), values[first])
+    others[first] = second
+    return np.asarray(values - others, dtype=np.float64)
+
+
+@cache
+def shipped_rule() -> Rule:
+    """The rule that comes with hafloc."""
+    return read_rule((files("hafloc.verify") / "rule.json").read_text(encoding="utf-8"))
+
+
+def read_rule(text: str) -> Rule:
+    """A rule from JSON as `benchmarks/verification.py` writes it."""
+    content = json.loads(text)
+    if content["format"] != FORMAT:
+        raise ValueError(f"the rule has format {content['format']}, not {FORMAT}; fit it anew")
+    models = [
+        Weights(content[name]["bias"], tuple(content[name]["weights"][sign] for sign in cues))
+        for name, cues in (("verified", CUES), ("plain", PLAIN_CUES))
+    ]
+    return Rule(*models)
