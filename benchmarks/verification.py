@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from scipy.optimize import minimize
 
 from hafloc.files import write_whole
-from hafloc.index import GeoPackageIndex
+from hafloc.index import GeoIndex
 from hafloc.locate.matching import match_rows
 from hafloc.locate.reranking import compare
 from hafloc.locate.rule import FORMAT, PLAIN_SIGNS, SIGNS, Rule, Weights, read_signs
@@ -88,7 +88,7 @@ class Stopwatch:
 
 
 def compare_stored(
-    index: GeoPackageIndex, query: LocalFeatures, ids: Sequence[int]
+    index: GeoIndex, query: LocalFeatures, ids: Sequence[int]
 ) -> tuple[Verified, ...]:
     """Geometry of stored candidates: reading, matching, fitting."""
     found = compare(query, index.local_features(ids))

@@ -103,7 +103,7 @@ def test_photos_are_added_in_batches_and_the_skipped_ones_listed(index: GeoPacka
 
     assert (report.added, report.skipped) == (7, (bad,))
     assert heard == [3, 6, 8]
-    assert index.info().photos == 13
+    assert index.count() == 13
 
 
 def test_what_was_committed_before_an_interruption_stays(index: GeoPackageIndex) -> None:
@@ -114,7 +114,7 @@ def test_what_was_committed_before_an_interruption_stays(index: GeoPackageIndex)
     with pytest.raises(KeyboardInterrupt):
         add_all(index, NOTHING_KNOWN, interrupted(), batch=2)
 
-    assert index.info().photos == 6 + 4
+    assert index.count() == 6 + 4
     assert index.verify() == []
 
 

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from hafloc.geo import Position
-from hafloc.index import GeoPackageIndex, ModelInfo, Record
+from hafloc.index import ModelInfo, Record, create_index
 from hafloc.nn import LocalFeatures
 from hafloc.photos import read
 
@@ -47,7 +47,7 @@ def paint(path: Path, colour: tuple[int, int, int], size: tuple[int, int] = (80,
 def build(folder: Path) -> Path:
     """`colours.gpkg` in `folder`, its photos beside it."""
     path = folder / "colours.gpkg"
-    with GeoPackageIndex.create(path, MODEL, "float32") as index:
+    with create_index(path, MODEL, "float32") as index:
         for name, colour in COLOURS.items():
             photo = read(paint(folder / name, colour))
             record = Record(

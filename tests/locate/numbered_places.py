@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from hafloc.geo import LocalFrame, Position
-from hafloc.index import GeoPackageIndex, ModelInfo, Record
+from hafloc.index import ModelInfo, Record, create_index
 from hafloc.nn import LocalFeatures
 from hafloc.photos import read
 
@@ -70,6 +70,6 @@ def build(folder: Path, places: int, photos: int = 2) -> Path:
             photo = read(file)
             records.append(Record(file.name, photo.content, where(place, number), 40, 40, "csv"))
             vectors.append(ByNumber().vector(photo.image))
-    with GeoPackageIndex.create(path, MODEL, "float32") as index:
+    with create_index(path, MODEL, "float32") as index:
         index.add(records, np.stack(vectors))
     return path

@@ -1,31 +1,41 @@
-"""A database of photos with known positions, in one GeoPackage file, searched by descriptor."""
+"""A database of photos with known positions, searched by descriptor; see `GeoIndex`."""
 
+from hafloc.index.backends import create_index, index_exists, open_index, paths_of
+from hafloc.index.below import ids_below
 from hafloc.index.build import BuildPlan, BuildReport, Entry, Skipped, add_all, plan_build
 from hafloc.index.export import export
-from hafloc.index.folder import Progress, add_folder, build_index, find_records, model_info
+from hafloc.index.folder import Progress, add_folder, build_index, model_info
 from hafloc.index.geopackage import GeoPackageIndex
-from hafloc.index.records import GeoIndex, Hits, IndexInfo, ModelInfo, Near, Record
+from hafloc.index.paths import PhotoPaths
+from hafloc.index.records import Box, GeoIndex, Held, Hits, IndexInfo, ModelInfo, Near, Record
 from hafloc.index.vectors import VECTOR_TYPES
 
 __all__ = [
     "VECTOR_TYPES",
+    "Box",
     "BuildPlan",
     "BuildReport",
     "Entry",
     "GeoIndex",
     "GeoPackageIndex",
+    "Held",
     "Hits",
     "IndexInfo",
     "ModelInfo",
     "Near",
+    "PhotoPaths",
     "Progress",
     "Record",
     "Skipped",
     "add_all",
     "add_folder",
     "build_index",
+    "create_index",
     "export",
-    "find_records",
+    "ids_below",
+    "index_exists",
     "model_info",
+    "open_index",
+    "paths_of",
     "plan_build",
 ]

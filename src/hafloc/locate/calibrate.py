@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from hafloc.errors import HaflocError, PositionError
 from hafloc.geo import Position, distance, distances
-from hafloc.index import GeoPackageIndex, Progress, Record, Skipped
+from hafloc.index import Progress, Record, Skipped, open_index
 from hafloc.locate.calibration import (
     ELSEWHERE,
     PROBABILITY,
@@ -69,7 +69,7 @@ class Trials:
 
     def __init__(self, localizer: Localizer) -> None:
         self._localizer = localizer
-        self._photos = localizer.index.photos()
+        self._photos = list(localizer.index.iterate())
         self._lats = np.array([record.position.lat for record in self._photos])
         self._lons = np.array([record.position.lon for record in self._photos])
         self.plain: list[Trial] = []
@@ -143,7 +143,7 @@ def calibrate(
     """
     check_probability(probability)
     # Better now than after the work: can the index be written to?
-    GeoPackageIndex.open(path, write=True).close()
+    open_index(path, write=True).close()
     copies = 0
     skipped: list[Skipped] = []
     with Localizer.open(path, model) as localizer:
@@ -160,9 +160,9 @@ def calibrate(
                 skipped.append(query)
             else:
                 copies += 1
-        checkpoint = localizer.index.info().model.hash
+        checkpoint = localizer.index.model.hash
     calibrations = _fit(trials, skipped)
-    with GeoPackageIndex.open(path, write=True) as index:
+    with open_index(path, write=True) as index:
         index.store_calibration(write_calibrations(checkpoint, calibrations))
     best = calibrations[-1]
     tried = trials.verified if best.verified else trials.plain
@@ -187,10 +187,7 @@ def _fit(trials: Trials, skipped: Sequence[Skipped]) -> list[Calibration]:
 
 def own_photos(localizer: Localizer, sample: int, progress: Progress) -> Iterator[Known]:
     """`sample` photos of the database as queries, or all where it holds no more."""
-    records = localizer.index.photos()
-    if len(records) > sample:
-        chosen = np.random.default_rng(_SEED).choice(len(records), sample, replace=False)
-        records = [records[int(i)] for i in np.sort(chosen)]
+    records = localizer.index.sample(sample, _SEED)
     progress.start("locating its own photos", len(records))
     for done, record in enumerate(records, 1):
         assert record.id is not None, "it comes from the index"
