@@ -47,8 +47,7 @@ from hafloc.cli.progress import bar
 from hafloc.describe import Describer
 from hafloc.files import write_whole
 from hafloc.geo import distances
-from hafloc.index import GeoPackageIndex, Record
-from hafloc.ingest import build_index
+from hafloc.index import Record, build_index
 from hafloc.locate import Localizer
 from hafloc.locate.trust import PROBABILITY, Calibration, shipped_calibrations, write_calibrations
 
@@ -175,13 +174,12 @@ def main() -> None:
             )
         with Localizer.open(arguments.index, arguments.model) as localizer:
             index = localizer.index
-            assert isinstance(index, GeoPackageIndex)
-            records = index.photos()
+            records = list(index.iterate())
             known = known_places(arguments.folder, records)
             trials = Trials(localizer)
             for query in own_photos(localizer, len(records), progress):
                 trials.add(query)
-            checkpoint = index.info().model.hash
+            checkpoint = index.model.hash
     kinds = {"similarity": (trials.plain, False), "verified": (trials.verified, True)}
     if arguments.calibration is not None:
         fitted = [fit(tried, verified=verified) for tried, verified in kinds.values() if tried]

@@ -39,8 +39,7 @@ from safetensors.numpy import load_file
 from hafloc.describe import Describer
 from hafloc.description import LocalFeatures
 from hafloc.geo import distances
-from hafloc.index import GeoPackageIndex, Record
-from hafloc.ingest import model_info
+from hafloc.index import GeoIndex, Record, create_index, model_info
 from hafloc.nn import HAF, LEVELS, load_checkpoint
 from hafloc.nn.haf import local_responses
 from hafloc.nn.images import to_batch
@@ -197,7 +196,7 @@ def whitened_baselines(vectors: dict[str, Floats]) -> Iterator[tuple[str, Floats
 @contextmanager
 def stored(
     folder: Folder, describer: Describer, seen: Seen, kept: Path | None
-) -> Iterator[GeoPackageIndex]:
+) -> Iterator[GeoIndex]:
     """The photos in a GeoPackage as the product keeps them; photo n of the folder has id n + 1.
 
     It stays at `kept` where that is given.
@@ -208,14 +207,14 @@ def stored(
     ]
     with tempfile.TemporaryDirectory() as scratch:
         path = kept or Path(scratch) / "photos.gpkg"
-        index = GeoPackageIndex.create(path, model_info(describer))
+        index = create_index(path, model_info(describer))
         with index:
             ids = index.add(records, seen.vectors["hafloc"], seen.local or None)
             assert ids == list(range(1, len(ids) + 1))
             yield index
 
 
-def rank_by_index(index: GeoPackageIndex, vectors: Floats) -> Numbers:
+def rank_by_index(index: GeoIndex, vectors: Floats) -> Numbers:
     """Photo numbers `[Q, all]` as the product's search ranks them."""
     return index.search(vectors, len(vectors)).ids - 1
 
@@ -224,7 +223,7 @@ class Verification:
     """The first photos of each query's ranking, compared by key points."""
 
     def __init__(
-        self, folder: Folder, index: GeoPackageIndex, ranking: Numbers, seen: Seen, k: int
+        self, folder: Folder, index: GeoIndex, ranking: Numbers, seen: Seen, k: int
     ) -> None:
         self._folder, self._index, self._ranking, self._seen = folder, index, ranking, seen
         self.clear, self.near = folder.kinds()

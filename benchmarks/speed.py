@@ -25,8 +25,7 @@ from PIL import Image
 
 from hafloc.describe import Describer
 from hafloc.geo import Position
-from hafloc.index import GeoPackageIndex, Record
-from hafloc.ingest import build_index, model_info
+from hafloc.index import Record, build_index, create_index, model_info, open_index
 from hafloc.nn import HAF, VGG16, load_checkpoint
 from hafloc.nn.vgg import LAYERS
 
@@ -165,7 +164,7 @@ def search_time(describer: Describer) -> dict[str, float]:
     for vector_type in ("float16", "int8"):
         with tempfile.TemporaryDirectory() as scratch:
             path = Path(scratch) / "big.gpkg"
-            with GeoPackageIndex.create(path, model_info(describer), vector_type) as index:
+            with create_index(path, model_info(describer), vector_type) as index:
                 for start in range(0, DATABASE, 5_000):
                     vectors = rng.standard_normal((5_000, describer.dimension), np.float32)
                     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
@@ -174,7 +173,7 @@ def search_time(describer: Describer) -> dict[str, float]:
                         for i in range(start, start + 5_000)
                     ]
                     index.add(records, vectors)
-            with GeoPackageIndex.open(path) as index:
+            with open_index(path) as index:
                 loading = seconds(lambda: index.search(vectors[:1], 10))  # noqa: B023
                 times = [
                     seconds(lambda: index.search(vectors[i : i + 1], 10))  # noqa: B023

@@ -25,12 +25,19 @@ from scipy.optimize import minimize
 
 from hafloc.description import LocalFeatures
 from hafloc.files import write_whole
-from hafloc.index import GeoPackageIndex
+from hafloc.index import GeoIndex
 from hafloc.photos import Image
 from hafloc.verify.geometry import Verified, verify
 from hafloc.verify.matching import match_rows
 from hafloc.verify.rerank import compare
-from hafloc.verify.rule import CUES, FORMAT, PLAIN_CUES, Rule, Weights, read_cues
+from hafloc.verify.rule import (
+    CUES,
+    FORMAT,
+    PLAIN_CUES,
+    Rule,
+    Weights,
+    read_cues,
+)
 
 Floats = NDArray[np.float64]
 Flags = NDArray[np.bool_]
@@ -88,7 +95,7 @@ class Stopwatch:
 
 
 def compare_stored(
-    index: GeoPackageIndex, query: LocalFeatures, ids: Sequence[int]
+    index: GeoIndex, query: LocalFeatures, ids: Sequence[int]
 ) -> tuple[Verified, ...]:
     """Geometry of stored candidates: reading, matching, fitting."""
     found = compare(query, index.local_features(ids))

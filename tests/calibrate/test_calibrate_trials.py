@@ -11,7 +11,7 @@ from numbered_places import MODEL, ByNumber, build, draw, where
 from hafloc import calibrate
 from hafloc.errors import IndexFileError, PositionError
 from hafloc.geo import distance
-from hafloc.index import GeoPackageIndex
+from hafloc.index import open_index
 from hafloc.locate.localizer import Localizer
 
 
@@ -26,7 +26,7 @@ def numbers(monkeypatch: pytest.MonkeyPatch) -> None:
     """Indexes are opened with the describer of numbers."""
 
     def open_(path: Path, model: object = None) -> Localizer:
-        return Localizer(GeoPackageIndex.open(path, model=MODEL), ByNumber())
+        return Localizer(open_index(path, model=MODEL), ByNumber())
 
     monkeypatch.setattr(Localizer, "open", open_)
 
@@ -70,8 +70,8 @@ def test_a_sample_of_the_database_will_do(tmp_path: Path) -> None:
 
 def test_photos_at_a_query_s_own_position_never_answer_it(tmp_path: Path) -> None:
     path = build(tmp_path, places=1, photos=1)
-    with GeoPackageIndex.open(path, write=True) as index:
-        (record,) = index.photos()
+    with open_index(path, write=True) as index:
+        (record,) = list(index.iterate())
         twin = draw(tmp_path, 0, 1)
         index.add([replace(record, path=twin.name, id=None)], index.vectors([record.id or 0]))
     with Localizer.open(path) as street:
@@ -123,7 +123,7 @@ def test_too_few_photos_are_refused_and_nothing_is_stored(
     path = build(tmp_path, places=places)
     with pytest.raises(PositionError, match=reason):
         run(path)
-    with GeoPackageIndex.open(path) as index:
+    with open_index(path) as index:
         assert index.calibration() is None
 
 
@@ -153,7 +153,7 @@ def test_the_own_calibration_of_an_index_counts_before_any_other(tmp_path: Path)
 
 def test_a_damaged_calibration_is_told_with_the_cure(tmp_path: Path) -> None:
     path = build(tmp_path, places=2)
-    with GeoPackageIndex.open(path, write=True) as index:
+    with open_index(path, write=True) as index:
         index.store_calibration("{")
     with pytest.raises(IndexFileError, match=r"cannot use the calibration of .*hafloc calibrate"):
         Localizer.open(path)

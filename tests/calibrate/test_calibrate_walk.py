@@ -10,7 +10,7 @@ from numbered_places import MODEL, ByNumber, build, draw, where
 from hafloc import calibrate
 from hafloc.errors import PhotoError
 from hafloc.geo import distance
-from hafloc.index import GeoPackageIndex
+from hafloc.index import open_index
 from hafloc.locate import Answer, Localizer
 
 START = datetime(2024, 5, 31, 12, 0)
@@ -33,7 +33,7 @@ def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def open_(path: Path, model: object = None) -> Localizer:
-    return Localizer(GeoPackageIndex.open(path, model=MODEL), ByNumber())
+    return Localizer(open_index(path, model=MODEL), ByNumber())
 
 
 @pytest.fixture

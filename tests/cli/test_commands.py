@@ -11,7 +11,7 @@ import pytest
 from hafloc.cli import main
 from hafloc.demo import DemoCity, render_city
 from hafloc.geo import Position
-from hafloc.index import GeoPackageIndex
+from hafloc.index import open_index
 
 Run = Callable[..., tuple[int, str, str]]
 
@@ -25,7 +25,7 @@ def city(tmp_path_factory: pytest.TempPathFactory) -> DemoCity:
 @pytest.fixture(scope="session")
 def index(city: DemoCity, tiny_checkpoint: Path) -> Path:
     from hafloc.describe import Describer
-    from hafloc.ingest import build_index
+    from hafloc.index import build_index
 
     path = city.folder / "city.gpkg"
     build_index(path, Describer.open(tiny_checkpoint), city.folder / "database")
@@ -75,10 +75,10 @@ def test_a_position_that_the_table_corrects_is_taken_over(
     build = ("index", "build", target, city.folder / "database", "--positions", table)
     assert run(*build)[1] == f"{target}: 0 added, 12 unchanged, 1 with a corrected position\n"
     assert run(*build)[1] == f"{target}: 0 added, 12 unchanged\n"
-    with GeoPackageIndex.open(target) as opened:
-        records = {Path(record.path).name: record for record in opened.photos()}
-    with GeoPackageIndex.open(index) as opened:
-        before = {Path(record.path).name: record for record in opened.photos()}
+    with open_index(target) as opened:
+        records = {Path(record.path).name: record for record in opened.iterate()}
+    with open_index(index) as opened:
+        before = {Path(record.path).name: record for record in opened.iterate()}
     changed = records.pop("view_0003.jpg")
     assert (changed.position, changed.heading) == (Position(-48.5, -123.25), 90)
     assert changed.source == "csv"

@@ -11,8 +11,7 @@ from PIL import Image as Pillow
 
 from hafloc.describe import Describer
 from hafloc.errors import CheckpointError
-from hafloc.index import GeoPackageIndex
-from hafloc.ingest import build_index
+from hafloc.index import build_index, open_index
 from hafloc.locate import Localizer
 
 SETTINGS = """
@@ -105,7 +104,7 @@ def locate(index: Path) -> float:
 
 
 def recorded_name(index: Path) -> str:
-    with GeoPackageIndex.open(index) as opened:
+    with open_index(index) as opened:
         return opened.info().model.name
 
 

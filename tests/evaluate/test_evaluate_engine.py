@@ -17,7 +17,7 @@ from hafloc.evaluate.data_sets.catalogue import load
 from hafloc.evaluate.describe_pictures import describe_pictures
 from hafloc.evaluate.whitening import BenchmarkWhitening, fit_whitening
 from hafloc.geo import Position
-from hafloc.index import GeoPackageIndex, ModelInfo, Record
+from hafloc.index import ModelInfo, Record, create_index
 from hafloc.measure import search as exact_search
 from hafloc.photos import content, read
 from hafloc.progress import Silent
@@ -220,7 +220,7 @@ def test_an_index_answers_with_its_own_vectors_and_only_for_its_own_network(
     ]
     vectors = np.stack([network.vector(read(path).image) for path in paths])
     model = ModelInfo(network.name, network.hash, network.options, network.dimension)
-    with GeoPackageIndex.create(tmp_path / "city.gpkg", model) as index:
+    with create_index(tmp_path / "city.gpkg", model) as index:
         index.add(records, vectors)
     benchmark = load("index", tmp_path / "city.gpkg", {"queries": str(root / "queries")})
     result = engine.evaluate(benchmark, network, cache=tmp_path / "cache")

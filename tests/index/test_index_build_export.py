@@ -11,8 +11,7 @@ from small_index import MODEL, sample
 
 from hafloc.errors import OutputError
 from hafloc.geo import Position
-from hafloc.index import GeoPackageIndex, export
-from hafloc.ingest import BuildPlan, Entry, Skipped, add_all, plan_build
+from hafloc.index import BuildPlan, Entry, GeoPackageIndex, Skipped, add_all, export, plan_build
 
 
 def outcomes(n: int, start: int = 0) -> list[Entry]:
@@ -96,7 +95,7 @@ def test_photos_are_added_in_batches_and_the_skipped_ones_listed(index: GeoPacka
 
     assert (report.added, report.skipped) == (7, (bad,))
     assert heard == [3, 6, 8]
-    assert index.info().photos == 13
+    assert index.count() == 13
 
 
 def test_what_was_committed_before_an_interruption_stays(index: GeoPackageIndex) -> None:
@@ -107,7 +106,7 @@ def test_what_was_committed_before_an_interruption_stays(index: GeoPackageIndex)
     with pytest.raises(KeyboardInterrupt):
         add_all(index, NOTHING_KNOWN, interrupted(), batch=2)
 
-    assert index.info().photos == 6 + 4
+    assert index.count() == 6 + 4
     assert index.verify() == []
 
 

@@ -18,7 +18,7 @@ def test_a_calibration_is_kept_and_the_newest_counts(tmp_path: Path) -> None:
         index.store_calibration("second")
     with GeoPackageIndex.open(path) as index:
         assert index.calibration() == "second"
-        assert index.info().photos == 3
+        assert index.count() == 3
         assert index.verify() == []
 
 

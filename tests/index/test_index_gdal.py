@@ -29,7 +29,8 @@ def test_gdal_sees_one_layer_of_points_with_extent_and_fields(city: Path) -> Non
     assert (info["crs"], info["features"], info["fid_column"]) == ("EPSG:4326", 100, "id")
     assert info["total_bounds"] == (min(lons), min(lats), max(lons), max(lats))
     assert info["fields"].tolist() == [
-        *("path", "content", "heading", "time", "altitude", "width", "height", "source")
+        *("path", "content", "heading", "time", "altitude", "width", "height", "source"),
+        *("magnetic", "accuracy", "gps_status", "bytes", "modified", "stated"),
     ]
 
 
@@ -49,7 +50,7 @@ def test_gdal_filters_by_a_box_as_the_index_does(city: Path) -> None:
     _, ids, _, _ = pyogrio.raw.read(city, bbox=box, return_fids=True)
 
     with GeoPackageIndex.open(city) as index:
-        assert sorted(ids.tolist()) == [record.id for record in index.photos(box)]
+        assert sorted(ids.tolist()) == [record.id for record in index.iterate(box)]
     assert 0 < len(ids) < 100
 
 
@@ -68,7 +69,7 @@ def test_a_point_added_with_gdal_is_indexed_in_space_and_named_by_verify(city: P
     )
 
     with GeoPackageIndex.open(city) as index:
-        assert [record.path for record in index.photos((6, 49, 8, 51))] == ["new.jpg"]
+        assert [record.path for record in index.iterate((6, 49, 8, 51))] == ["new.jpg"]
         assert index.verify() == [
             "1 photo without a vector: 101; add the file again or remove the photo"
         ]

@@ -28,7 +28,7 @@ def test_records_come_back_as_they_were_added(tmp_path: Path) -> None:
 
     with GeoPackageIndex.open(tmp_path / "city.gpkg") as index:
         assert index.get([second, first]) == [replace(full, id=second), replace(local, id=first)]
-        assert index.photos() == index.get([first, second])
+        assert list(index.iterate()) == index.get([first, second])
 
 
 @pytest.mark.parametrize("vector_type", ["float16", "float32", "int8"])
@@ -94,7 +94,7 @@ def test_removing_a_photo_takes_all_that_hangs_on_it(tmp_path: Path) -> None:
 
         assert index.remove([*ids[:4], 999]) == 4
 
-        assert [record.id for record in index.photos()] == ids[4:]
+        assert [record.id for record in index.iterate()] == ids[4:]
         place = records[4].position
         assert index.info().bounds == (place.lon, place.lat, place.lon, place.lat)
         assert index.verify() == []
@@ -111,7 +111,7 @@ def test_a_failing_batch_leaves_no_trace(tmp_path: Path) -> None:
         with pytest.raises(IndexFileError, match=r"cannot write to .*NOT NULL"):
             index.add([*records[:2], nameless], vectors)
 
-        assert index.photos() == []
+        assert list(index.iterate()) == []
         assert index.info().bounds is None
         assert len(index.add(records, vectors)) == 3
 
@@ -136,7 +136,7 @@ def test_an_update_rewrites_the_record_and_keeps_the_vector(tmp_path: Path) -> N
         index.update([moved])
 
         assert index.get(ids[:1]) == [moved]
-        assert index.photos((19, 9, 21, 11)) == [moved]
+        assert list(index.iterate((19, 9, 21, 11))) == [moved]
         assert index.search(vectors[[0]], k=1).ids[0, 0] == ids[0]
         assert index.verify() == []
         with pytest.raises(IndexFileError, match="no photo 77"):
@@ -149,7 +149,7 @@ def test_photos_in_a_box_are_those_inside_it_and_on_its_edge(tmp_path: Path) -> 
     with GeoPackageIndex.create(tmp_path / "city.gpkg", MODEL) as index:
         index.add(records, vectors)
 
-        found = {record.path for record in index.photos(box)}
+        found = {record.path for record in index.iterate(box)}
 
     def inside(place: Position) -> bool:
         return box[0] <= place.lon <= box[2] and box[1] <= place.lat <= box[3]
@@ -164,7 +164,7 @@ def test_a_box_may_cross_the_180th_meridian(tmp_path: Path) -> None:
     with GeoPackageIndex.create(tmp_path / "city.gpkg", MODEL) as index:
         ids = index.add(placed, vectors)
 
-        assert [record.id for record in index.photos((179, -1, -179, 1))] == ids[:2]
+        assert [record.id for record in index.iterate((179, -1, -179, 1))] == ids[:2]
 
 
 def test_info_tells_what_a_person_asks(tmp_path: Path) -> None:
@@ -176,18 +176,23 @@ def test_info_tells_what_a_person_asks(tmp_path: Path) -> None:
 
     lats = [record.position.lat for record in records]
     lons = [record.position.lon for record in records]
-    assert (info.photos, info.model, info.vector_type, info.format_version) == (4, MODEL, "int8", 2)
+    assert (info.photos, info.model, info.vector_type, info.details["format"]) == (
+        4,
+        MODEL,
+        "int8",
+        3,
+    )
     assert info.bounds == (min(lons), min(lats), max(lons), max(lats))
-    assert info.bytes == (tmp_path / "city.gpkg").stat().st_size
+    assert info.details["size"] == (tmp_path / "city.gpkg").stat().st_size
 
 
 def test_paths_are_written_relative_to_the_index(tmp_path: Path) -> None:
     photo = tmp_path / "album" / "a b.jpg"
     with GeoPackageIndex.create(tmp_path / "city.gpkg", MODEL) as index:
-        assert index.stored_path(photo) == "album/a b.jpg"
-        assert index.stored_path(tmp_path.parent / "x.jpg") == "../x.jpg"
-        assert index.file_of("album/a b.jpg") == photo
-        assert index.file_of(str(photo)) == photo
+        assert index.paths.name_of(photo) == "album/a b.jpg"
+        assert index.paths.name_of(tmp_path.parent / "x.jpg") == "../x.jpg"
+        assert index.paths.file_of("album/a b.jpg") == photo
+        assert index.paths.file_of(str(photo)) == photo
 
 
 CHANGES = {
@@ -231,7 +236,7 @@ def test_a_photo_that_lost_its_position_in_a_gis_is_left_out(tmp_path: Path) -> 
         ids = index.add(records, vectors)
         index._connection.execute("UPDATE photos SET geom = NULL WHERE id = ?", ids[:1])
 
-        assert [record.id for record in index.photos()] == ids[1:]
+        assert [record.id for record in index.iterate()] == ids[1:]
         assert sorted(index.search(vectors[[0]], k=5).ids[0].tolist()) == ids[1:]
 
 

@@ -13,6 +13,7 @@ from small_index import MODEL, sample
 from hafloc.description import LocalFeatures
 from hafloc.errors import IndexFileError
 from hafloc.index import GeoPackageIndex, local_features
+from hafloc.index.rows import FIELDS
 
 
 def features(seed: int, count: int = 20, size: tuple[int, int] = (480, 360)) -> LocalFeatures:
@@ -119,6 +120,8 @@ def old_file(tmp_path: Path) -> Path:
         "DELETE FROM gpkg_contents WHERE table_name = 'local_features';"
         "DELETE FROM gpkg_extensions WHERE table_name = 'local_features';"
         "UPDATE hafloc SET value = '1' WHERE key = 'format_version';"
+        "DROP INDEX descriptors_by_photo;"
+        + "".join(f"ALTER TABLE photos DROP COLUMN {name};" for name in FIELDS[-6:])
     )
     database.close()
     return path
@@ -127,7 +130,7 @@ def old_file(tmp_path: Path) -> Path:
 def test_a_file_of_format_1_is_read_as_it_is(old_file: Path) -> None:
     before = old_file.read_bytes()
     with GeoPackageIndex.open(old_file) as index:
-        assert index.info().format_version == 1
+        assert index.info().details["format"] == 1
         assert index.info().verifiable == 0
         assert index.search(sample(4)[1], k=1).ids[:, 0].tolist() == [1, 2, 3, 4]
         assert index.local_features([3, 1]) == [None, None]
@@ -140,7 +143,7 @@ def test_a_file_of_format_1_takes_features_once_it_is_written_to(old_file: Path)
     with GeoPackageIndex.open(old_file, write=True) as index:
         ids = index.add(records, vectors, [features(0), features(1)])
     with GeoPackageIndex.open(old_file) as index:
-        assert (index.info().format_version, index.info().photos) == (2, 6)
+        assert (index.info().details["format"], index.count()) == (3, 6)
         assert same(index.local_features(ids)[1], features(1))
         assert index.local_features([1]) == [None]
         assert index.verify() == []

@@ -8,7 +8,7 @@ from PIL import Image
 
 from hafloc.description import LocalFeatures
 from hafloc.geo import Position
-from hafloc.index import GeoPackageIndex, ModelInfo, Record
+from hafloc.index import ModelInfo, Record, create_index
 from hafloc.photos import read
 
 MODEL = ModelInfo(name="colours", hash="0123456789abcdef", options="{}", dimension=3)
@@ -47,7 +47,7 @@ def paint(path: Path, colour: tuple[int, int, int], size: tuple[int, int] = (80,
 def build(folder: Path) -> Path:
     """`colours.gpkg` in `folder`, its photos beside it."""
     path = folder / "colours.gpkg"
-    with GeoPackageIndex.create(path, MODEL, "float32") as index:
+    with create_index(path, MODEL, "float32") as index:
         for name, colour in COLOURS.items():
             photo = read(paint(folder / name, colour))
             record = Record(

@@ -12,7 +12,7 @@ from PIL import Image
 
 from hafloc.errors import CheckpointError, IndexFileError, PhotoError, PositionError
 from hafloc.geo import Position
-from hafloc.index import GeoPackageIndex
+from hafloc.index import create_index, open_index
 from hafloc.locate import Answer, Localizer, Near, localizer
 
 REDDISH = (240, 40, 20)
@@ -20,7 +20,7 @@ REDDISH = (240, 40, 20)
 
 @pytest.fixture
 def city(tmp_path: Path) -> Iterator[Localizer]:
-    index = GeoPackageIndex.open(build(tmp_path))
+    index = open_index(build(tmp_path))
     with Localizer(index, MeanColour()) as opened:
         yield opened
 
@@ -116,7 +116,7 @@ def test_a_radius_that_is_none_is_refused(city: Localizer, radius: float) -> Non
 
 
 def test_an_empty_index_is_refused_before_any_photo_is_read(tmp_path: Path) -> None:
-    empty = GeoPackageIndex.create(tmp_path / "empty.gpkg", MODEL)
+    empty = create_index(tmp_path / "empty.gpkg", MODEL)
     with (
         Localizer(empty, MeanColour()) as city,
         pytest.raises(IndexFileError, match=r"empty\.gpkg: it holds no photos; add some"),

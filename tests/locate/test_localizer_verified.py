@@ -9,8 +9,7 @@ from PIL import Image
 
 from hafloc.describe import Describer
 from hafloc.geo import Position
-from hafloc.index import GeoPackageIndex
-from hafloc.ingest import build_index
+from hafloc.index import build_index, open_index
 from hafloc.locate import Localizer
 
 PHOTOS = 6
@@ -44,7 +43,7 @@ def build(folder: Path, describer: Describer, *, photos: int = PHOTOS, local: bo
 
 @pytest.fixture
 def walls(tmp_path: Path, describer: Describer) -> Iterator[Localizer]:
-    index = GeoPackageIndex.open(build(tmp_path, describer))
+    index = open_index(build(tmp_path, describer))
     with Localizer(index, describer) as opened:
         yield opened
 
@@ -78,7 +77,7 @@ def test_without_stored_key_points_they_come_from_the_files(
     (tmp_path / "photos" / "0.png").unlink()
     wall(99).save(tmp_path / "photos" / "1.png")
     (tmp_path / "photos" / "2.png").write_bytes(b"no photo")
-    with GeoPackageIndex.open(path) as index:
+    with open_index(path) as index:
         assert index.info().verifiable == 0
         # When a photo is located
         answer = Localizer(index, describer).locate(view(4, 8, 8))
@@ -141,7 +140,7 @@ def test_a_photo_of_the_database_is_confirmed_whole(walls: Localizer, tmp_path: 
 
 @pytest.mark.parametrize("photos", [1, 2])
 def test_small_databases_are_enough(tmp_path: Path, describer: Describer, photos: int) -> None:
-    with GeoPackageIndex.open(build(tmp_path, describer, photos=photos)) as index:
+    with open_index(build(tmp_path, describer, photos=photos)) as index:
         answer = Localizer(index, describer).locate(view(0, 6, 6))
     assert answer.candidates[0].path == "photos/0.png"
     assert answer.position == Position(52.0, 0.1)

@@ -10,7 +10,7 @@ import pytest
 from numbered_places import MODEL, ByNumber, build, draw, where
 
 from hafloc.cli import main
-from hafloc.index import GeoPackageIndex
+from hafloc.index import open_index
 from hafloc.locate import Localizer
 
 Run = Callable[..., tuple[int, str, str]]
@@ -19,7 +19,7 @@ Run = Callable[..., tuple[int, str, str]]
 @pytest.fixture
 def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
     def open_(path: Path, model: object = None) -> Localizer:
-        return Localizer(GeoPackageIndex.open(path, model=MODEL), ByNumber())
+        return Localizer(open_index(path, model=MODEL), ByNumber())
 
     def run(*words: object) -> tuple[int, str, str]:
         monkeypatch.setattr(sys, "argv", ["hafloc", *map(str, words)])

@@ -14,7 +14,7 @@ from PIL import Image
 from hafloc.cli import main
 from hafloc.errors import CheckpointError, IndexFileError, PhotoError
 from hafloc.geo import distance
-from hafloc.index import GeoPackageIndex
+from hafloc.index import open_index
 from hafloc.locate import Localizer, compare_with
 from hafloc.locate.trust import Calibration, write_calibrations
 
@@ -30,14 +30,14 @@ def seen(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def street(seen: Path) -> Iterator[Localizer]:
-    with Localizer(GeoPackageIndex.open(seen, model=MODEL), BySight()) as opened:
+    with Localizer(open_index(seen, model=MODEL), BySight()) as opened:
         yield opened
 
 
 @pytest.fixture
 def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
     def open_(path: Path, model: object = None) -> Localizer:
-        return Localizer(GeoPackageIndex.open(path, model=MODEL), BySight())
+        return Localizer(open_index(path, model=MODEL), BySight())
 
     def run(*words: object) -> tuple[int, str, str]:
         monkeypatch.setattr(sys, "argv", ["hafloc", *map(str, words)])
@@ -78,7 +78,7 @@ def test_a_photo_beyond_the_verified_ones_is_compared_all_the_same(
 ) -> None:
     query = draw(tmp_path, 7, 4)
     near = {candidate.path for candidate in compare_with(street, query).answer.candidates}
-    far = next(r for r in street.index.photos() if r.path not in near)
+    far = next(r for r in street.index.iterate() if r.path not in near)
     found = compare_with(street, query, far.path)
     assert found.candidate.path == far.path
     assert 50 < found.candidate.rank <= 2 * PLACES
@@ -110,7 +110,7 @@ def test_gone_and_changed_files_are_named(street: Localizer, tmp_path: Path) -> 
 
 def test_a_gone_file_without_stored_key_points_is_named(tmp_path: Path) -> None:
     path = build_seen(tmp_path, 3, local=False)
-    with Localizer(GeoPackageIndex.open(path, model=MODEL), BySight()) as street:
+    with Localizer(open_index(path, model=MODEL), BySight()) as street:
         query = draw(tmp_path, 2, 4)
         assert compare_with(street, query).evidence.inliers > 0.9 * POINTS
         (tmp_path / "000_1.png").unlink()
@@ -120,7 +120,7 @@ def test_a_gone_file_without_stored_key_points_is_named(tmp_path: Path) -> None:
 
 def test_a_network_without_key_points_is_named(seen: Path, tmp_path: Path) -> None:
     with (
-        Localizer(GeoPackageIndex.open(seen, model=MODEL), ByNumber()) as blind,
+        Localizer(open_index(seen, model=MODEL), ByNumber()) as blind,
         pytest.raises(CheckpointError, match="the network numbers has none; use an index made"),
     ):
         compare_with(blind, draw(tmp_path, 7, 4))
@@ -205,7 +205,7 @@ def test_the_map_page_holds_the_matches_and_what_is_not_here(
     run: Run, seen: Path, tmp_path: Path
 ) -> None:
     # Given a calibration by which an answer with little evidence is not in the database
-    with GeoPackageIndex.open(seen, write=True, model=MODEL) as index:
+    with open_index(seen, write=True, model=MODEL) as index:
         scores = tuple(number / 10 for number in range(1, 31))
         calibration = Calibration(True, (1.0, 0.0, 0.0, 0.0), 0.0, scores, 30)
         index.store_calibration(write_calibrations(MODEL.hash, [calibration]))

@@ -9,7 +9,7 @@ from PIL import Image
 
 from hafloc.description import LocalFeatures
 from hafloc.geo import LocalFrame, Position
-from hafloc.index import GeoPackageIndex, ModelInfo, Record
+from hafloc.index import ModelInfo, Record, create_index
 from hafloc.photos import read
 
 MODEL = ModelInfo(name="numbers", hash="fedcba9876543210", options="{}", dimension=32)
@@ -70,6 +70,6 @@ def build(folder: Path, places: int, photos: int = 2) -> Path:
             photo = read(file)
             records.append(Record(file.name, photo.content, where(place, number), 40, 40, "csv"))
             vectors.append(ByNumber().vector(photo.image))
-    with GeoPackageIndex.create(path, MODEL, "float32") as index:
+    with create_index(path, MODEL, "float32") as index:
         index.add(records, np.stack(vectors))
     return path

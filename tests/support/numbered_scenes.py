@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from scenes import directions, features, spread
 
 from hafloc.description import Description, KeyPoints, LocalFeatures
-from hafloc.index import GeoPackageIndex, Record
+from hafloc.index import Record, create_index
 from hafloc.photos import read
 
 POINTS = 60
@@ -41,7 +41,7 @@ def build_seen(folder: Path, places: int, *, local: bool = True) -> Path:
     """`seen.gpkg` in `folder`, with two photos of each place beside it."""
     path = folder / "seen.gpkg"
     describer = BySight()
-    with GeoPackageIndex.create(path, MODEL, "float32") as index:
+    with create_index(path, MODEL, "float32") as index:
         for place in range(places):
             for number in range(2):
                 file = draw(folder, place, number)

@@ -8,8 +8,7 @@ from hafloc.calibrate.fit import fit
 from hafloc.calibrate.quality import HeldOut, cross_validate
 from hafloc.calibrate.trials import Known, Trials, own_photos, photos_of
 from hafloc.errors import PositionError
-from hafloc.index import GeoPackageIndex
-from hafloc.ingest import Skipped
+from hafloc.index import Skipped, open_index
 from hafloc.locate.localizer import Localizer
 from hafloc.locate.trust import PROBABILITY, Calibration, check_probability, write_calibrations
 from hafloc.progress import Progress
@@ -54,7 +53,7 @@ def calibrate(
     """
     check_probability(probability)
     # Better now than after the work: can the index be written to?
-    GeoPackageIndex.open(path, write=True).close()
+    open_index(path, write=True).close()
     copies = 0
     skipped: list[Skipped] = []
     with Localizer.open(path, model) as localizer:
@@ -71,9 +70,9 @@ def calibrate(
                 skipped.append(query)
             else:
                 copies += 1
-        checkpoint = localizer.index.info().model.hash
+        checkpoint = localizer.index.model.hash
     calibrations = _fit(trials, skipped)
-    with GeoPackageIndex.open(path, write=True) as index:
+    with open_index(path, write=True) as index:
         index.store_calibration(write_calibrations(checkpoint, calibrations))
     best = calibrations[-1]
     tried = trials.verified if best.verified else trials.plain

@@ -11,8 +11,7 @@ from hafloc.calibrate.fit import ELSEWHERE, Trial
 from hafloc.description import LocalFeatures
 from hafloc.errors import HaflocError, PositionError
 from hafloc.geo import Position, distance, distances
-from hafloc.index import Record
-from hafloc.ingest import Skipped
+from hafloc.index import Record, Skipped
 from hafloc.locate.localizer import RERANK, Localizer
 from hafloc.locate.position import Consensus, agree
 from hafloc.photos import Positions, read, scan
@@ -44,7 +43,7 @@ class Trials:
 
     def __init__(self, localizer: Localizer) -> None:
         self._localizer = localizer
-        self._photos = localizer.index.photos()
+        self._photos = list(localizer.index.iterate())
         self._lats = np.array([record.position.lat for record in self._photos])
         self._lons = np.array([record.position.lon for record in self._photos])
         self.plain: list[Trial] = []
@@ -100,10 +99,7 @@ class _Candidates:
 
 def own_photos(localizer: Localizer, sample: int, progress: Progress) -> Iterator[Known]:
     """`sample` photos of the database as queries, or all where it holds no more."""
-    records = localizer.index.photos()
-    if len(records) > sample:
-        chosen = np.random.default_rng(_SEED).choice(len(records), sample, replace=False)
-        records = [records[int(i)] for i in np.sort(chosen)]
+    records = localizer.index.sample(sample, _SEED)
     progress.start("locating its own photos", len(records))
     for done, record in enumerate(records, 1):
         assert record.id is not None, "it comes from the index"

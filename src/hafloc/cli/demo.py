@@ -28,7 +28,7 @@ def demo(
     """Render a small city, index it, locate photos in it, write map and pictures."""
     from hafloc.demo import render_city
     from hafloc.describe import Describer
-    from hafloc.ingest import build_index
+    from hafloc.index import build_index
     from hafloc.locate import Localizer
     from hafloc.photos import read
     from hafloc.show import attention, candidate_sheet, save_picture, write_map
@@ -54,7 +54,7 @@ def demo(
             for done, photo in enumerate(city.queries, 1):
                 answers.append(localizer.locate(photo.path, top=TOP))
                 progress.advance(done)
-            write_map(folder / "map.html", answers, localizer.index.photos(), folder)
+            write_map(folder / "map.html", answers, list(localizer.index.iterate()), folder)
     first = city.queries[0].path
     image = describer.fit(read(first, longer_side=describer.longer_side).image)
     save_picture(folder / "attention.png", attention(image, describer.describe(image)))

@@ -8,7 +8,7 @@ import typer
 from hafloc.cli.progress import bar
 
 if TYPE_CHECKING:
-    from hafloc.ingest import BuildReport
+    from hafloc.index import BuildReport
 
 app = typer.Typer(help="Make, extend and inspect an index of photos.", no_args_is_help=True)
 
@@ -49,7 +49,7 @@ def build(
 ) -> None:
     """Index all photos of a folder; run again to complete or to add what is new."""
     from hafloc.describe import Describer
-    from hafloc.ingest import build_index
+    from hafloc.index import build_index
     from hafloc.photos import scan
 
     scan(photos)
@@ -77,13 +77,12 @@ def add(
 ) -> None:
     """Add another folder's photos to an index; unchanged photos are left alone."""
     from hafloc.describe import Describer
-    from hafloc.index import GeoPackageIndex
-    from hafloc.ingest import add_folder, model_info
+    from hafloc.index import add_folder, model_info, open_index
     from hafloc.photos import scan
 
     scan(photos)
     describer = Describer.open(model)
-    opened = GeoPackageIndex.open(index, write=True, model=model_info(describer, index))
+    opened = open_index(index, write=True, model=model_info(describer, index))
     with opened, bar() as progress:
         report = add_folder(
             opened, describer, photos, csv=positions, local=not no_local, progress=progress
@@ -112,12 +111,10 @@ def remove(
     photos: Annotated[list[Path], typer.Argument(help="Photos, or folders with all below.")],
 ) -> None:
     """Take photos out of an index; the files themselves stay."""
-    from hafloc.index import GeoPackageIndex
-    from hafloc.ingest import find_records
+    from hafloc.index import ids_below, open_index, paths_of
 
-    with GeoPackageIndex.open(index, write=True) as opened:
-        found = list(find_records(opened, photos))
-        removed = opened.remove([record.id for record in found if record.id is not None])
+    with open_index(index, write=True) as opened:
+        removed = opened.remove(ids_below(opened, paths_of(index), photos))
     typer.echo(f"{index}: {removed:,} removed")
     if not removed:
         typer.echo("none of these photos is in the index; see hafloc index export", err=True)
@@ -127,9 +124,9 @@ def remove(
 @app.command()
 def info(index: IndexPath) -> None:
     """Say what an index holds: photos, extent, model, size."""
-    from hafloc.index import GeoPackageIndex
+    from hafloc.index import open_index
 
-    with GeoPackageIndex.open(index) as opened:
+    with open_index(index) as opened:
         facts = opened.info()
     typer.echo(f"photos      {facts.photos:,}")
     if facts.bounds is not None:
@@ -138,18 +135,18 @@ def info(index: IndexPath) -> None:
     typer.echo(f"model       {facts.model.name} ({facts.model.hash})")
     typer.echo(f"vectors     {facts.model.dimension:,} × {facts.vector_type}")
     typer.echo(f"verifiable  {facts.verifiable:,}")
-    typer.echo(f"size        {facts.bytes:,} bytes")
-    typer.echo(f"format      {facts.format_version}")
+    for name, value in facts.details.items():
+        typer.echo(f"{name:<12}{value:,}" if isinstance(value, int) else f"{name:<12}{value}")
 
 
 @app.command()
 def verify(index: IndexPath) -> None:
     """Check an index for damage; exit status 1 when something is wrong."""
-    from hafloc.index import GeoPackageIndex
+    from hafloc.index import open_index
 
-    with GeoPackageIndex.open(index) as opened:
+    with open_index(index) as opened:
         problems = opened.verify()
-        photos = opened.info().photos
+        photos = opened.count()
     for problem in problems:
         typer.echo(f"problem: {problem}", err=True)
     if problems:
@@ -163,9 +160,9 @@ def export(
     out: Annotated[Path, typer.Argument(help="Ending .geojson, .csv, or .npz (vectors).")],
 ) -> None:
     """Write the photos of an index as GeoJSON or CSV, or their vectors as .npz."""
-    from hafloc.index import GeoPackageIndex
     from hafloc.index import export as write
+    from hafloc.index import open_index
 
-    with GeoPackageIndex.open(index) as opened:
+    with open_index(index) as opened:
         count = write(opened, out)
     typer.echo(f"{out}: {count:,} photos")

@@ -163,5 +163,5 @@ def _collection(answers: "list[Answer]") -> dict[str, object]:
 def _write_page(page: Path, answers: "list[Answer]", localizer: "Localizer", index: Path) -> None:
     from hafloc.show import write_map
 
-    write_map(page, answers, localizer.index.photos(), index.absolute().parent)
+    write_map(page, answers, list(localizer.index.iterate()), index.absolute().parent)
     typer.echo(f"{page}: map of {len(answers):,} answers", err=True)

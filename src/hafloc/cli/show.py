@@ -66,7 +66,7 @@ def matches(
     check_png(out)
     with Localizer.open(index, model) as localizer:
         comparison = compare_with(localizer, query, candidate, probability=probability)
-        places = [record.position for record in localizer.index.photos()]
+        places = [record.position for record in localizer.index.iterate()]
         # What Localizer.open makes.
         describer = cast("Describer", localizer.describer)
         picture = match_picture(comparison, describer, places)

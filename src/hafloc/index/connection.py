@@ -13,6 +13,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from hafloc.errors import IndexBusyError, IndexFileError
+from hafloc.index.paths import linked_file
 from hafloc.index.point import read_point
 from hafloc.index.schema import (
     APPLICATION_ID,
@@ -211,6 +212,59 @@ def close_reader(connection: sqlite3.Connection, path: Path) -> None:
         connection.execute("PRAGMA query_only=OFF")
         _leave_one_file(connection)
     connection.close()
+
+
+def drop(connection: sqlite3.Connection, path: Path) -> bool:
+    """Close a writer, and delete its file if it holds no photo; whether it did.
+
+    What another has begun to read or to fill is left alone.
+    """
+    file = linked_file(path)
+    with translated(path, "finish"):
+        try:
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
+            _leave_one_file(connection)
+            # From here no other gets in, and there is no side file that its successor's could be
+            # taken for.
+            connection.execute("PRAGMA locking_mode=EXCLUSIVE")
+            connection.execute("BEGIN EXCLUSIVE")
+            journal = connection.execute("PRAGMA journal_mode").fetchone()[0]
+            if journal == "wal" or _holds_photos(connection):
+                return False
+            if os.name != "nt":
+                file.unlink()
+        except sqlite3.OperationalError as error:
+            if _code(error) not in _BUSY:
+                raise
+            return False
+        finally:
+            connection.close()
+    if os.name == "nt":  # where nobody deletes a file that anyone has open
+        try:
+            file.unlink()
+        except OSError:
+            return False
+    return True
+
+
+def _holds_photos(connection: sqlite3.Connection) -> bool:
+    return bool(connection.execute("SELECT EXISTS (SELECT 1 FROM photos)").fetchone()[0])
+
+
+def exists(path: str | os.PathLike[str]) -> bool:
+    """Whether there is anything at `path`. Raises IndexFileError where that cannot be told."""
+    try:
+        Path(path).stat()
+    except FileNotFoundError:
+        return False
+    except (OSError, ValueError) as error:
+        raise IndexFileError(f"cannot open {path}: {_reason(error)}; check the path") from error
+    return True
+
+
+def _reason(error: OSError | ValueError) -> str:
+    return error.strerror or str(error) if isinstance(error, OSError) else str(error)
 
 
 def _leave_one_file(connection: sqlite3.Connection) -> None:

@@ -11,11 +11,10 @@ import numpy as np
 
 from hafloc.errors import OutputError
 from hafloc.files import write_whole
-from hafloc.index.geopackage import GeoPackageIndex
-from hafloc.index.records import Record
+from hafloc.index.records import GeoIndex, Record
 
 
-def export(index: GeoPackageIndex, path: str | os.PathLike[str]) -> int:
+def export(index: GeoIndex, path: str | os.PathLike[str]) -> int:
     """Write all photos to `path`, whole or not at all; how many there were.
 
     `.geojson` and `.csv` hold the photos, `.npz` the unit vectors: `ids` [N], `paths` [N],
@@ -29,12 +28,12 @@ def export(index: GeoPackageIndex, path: str | os.PathLike[str]) -> int:
             f"cannot export to {target}: the format of {target.suffix or 'no ending'} is not "
             f"known; choose one of {', '.join(_WRITERS)}"
         )
-    records = index.photos()
+    records = list(index.iterate())
     write_whole(target, writer(index, records))
     return len(records)
 
 
-def _geojson(index: GeoPackageIndex, records: list[Record]) -> bytes:
+def _geojson(index: GeoIndex, records: list[Record]) -> bytes:
     features = [
         {
             "type": "Feature",
@@ -51,7 +50,7 @@ def _geojson(index: GeoPackageIndex, records: list[Record]) -> bytes:
     return json.dumps(collection, ensure_ascii=False, indent=1).encode()
 
 
-def _csv(index: GeoPackageIndex, records: list[Record]) -> bytes:
+def _csv(index: GeoIndex, records: list[Record]) -> bytes:
     # The first columns are those that `hafloc index build` reads positions from.
     text = io.StringIO(newline="")
     rows = csv.writer(text, lineterminator="\n")
@@ -64,7 +63,7 @@ def _csv(index: GeoPackageIndex, records: list[Record]) -> bytes:
     return text.getvalue().encode()
 
 
-def _npz(index: GeoPackageIndex, records: list[Record]) -> bytes:
+def _npz(index: GeoIndex, records: list[Record]) -> bytes:
     ids = [record.id for record in records if record.id is not None]
     content = io.BytesIO()
     np.savez(
@@ -80,7 +79,7 @@ def _npz(index: GeoPackageIndex, records: list[Record]) -> bytes:
 
 
 _PROPERTIES = ("path", "heading", "time", "altitude", "width", "height", "source", "content")
-_WRITERS: dict[str, Callable[[GeoPackageIndex, list[Record]], bytes]] = {
+_WRITERS: dict[str, Callable[[GeoIndex, list[Record]], bytes]] = {
     ".geojson": _geojson,
     ".csv": _csv,
     ".npz": _npz,

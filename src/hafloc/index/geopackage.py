@@ -3,9 +3,8 @@
 import json
 import os
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from datetime import datetime
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -13,21 +12,21 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from hafloc import geo
 from hafloc.description import LocalFeatures
-from hafloc.errors import IndexFileError, PositionError
+from hafloc.errors import IndexFileError
 from hafloc.geo import Position
 from hafloc.index import connection as sqlite
 from hafloc.index import local_features as compact
+from hafloc.index import rows as photos
+from hafloc.index import spatial
 from hafloc.index import vectors as stored
-from hafloc.index.point import read_point, write_point
-from hafloc.index.records import Hits, IndexInfo, ModelInfo, Near, Record
+from hafloc.index.paths import PhotoPaths, index_root
+from hafloc.index.point import read_point
+from hafloc.index.records import Box, Held, Hits, IndexInfo, ModelInfo, Near, Record
 from hafloc.index.search import VectorSearch
 from hafloc.index.soundness import find_problems
 
-Box = tuple[float, float, float, float]
-
-_COLUMNS = "id, geom, path, content, heading, time, altitude, width, height, source"
-_FIELDS = ("geom", "path", "content", "heading", "time", "altitude", "width", "height", "source")
 _FETCH = 4_096  # rows fetched at a time
 _CALIBRATION = "calibration"
 
@@ -52,9 +51,25 @@ class GeoPackageIndex:
             options=settings["model_options"],
             dimension=int(settings["dimension"]),
         )
+        self._columns = photos.columns(self._format_version)
         # Files of format 1 have no such table, and readers leave them as they are.
         self._holds_local_features = self._format_version >= 2
         self._search: tuple[int, VectorSearch] | None = None
+
+    @property
+    def model(self) -> ModelInfo:
+        """The network that made the vectors."""
+        return self._model
+
+    @property
+    def location(self) -> str:
+        """The path of the file, as it was given."""
+        return str(self._path)
+
+    @property
+    def paths(self) -> PhotoPaths:
+        """How the index names the files of its photos: relative to its own folder."""
+        return PhotoPaths(index_root(self._path))
 
     @classmethod
     def create(
@@ -119,16 +134,16 @@ class GeoPackageIndex:
         blobs = stored.encode(vectors, self._vector_type)
         local = [None] * len(records) if local is None else local
         features = [None if found is None else compact.encode(found) for found in local]
-        names = ", ".join(_FIELDS)
-        renewed = ", ".join(f"{name} = excluded.{name}" for name in _FIELDS)
+        names = ", ".join(photos.FIELDS)
+        renewed = ", ".join(f"{name} = excluded.{name}" for name in photos.FIELDS)
         statement = (
-            f"INSERT INTO photos ({names}) VALUES ({', '.join('?' * len(_FIELDS))}) "
+            f"INSERT INTO photos ({names}) VALUES ({', '.join('?' * len(photos.FIELDS))}) "
             f"ON CONFLICT (path) DO UPDATE SET {renewed} RETURNING id"
         )
         ids = []
         with self._transaction() as run:
             for record, blob, found in zip(records, blobs, features, strict=True):
-                ((id_,),) = run(statement, _row(record)).fetchall()
+                ((id_,),) = run(statement, photos.row(record)).fetchall()
                 run("INSERT OR REPLACE INTO descriptors VALUES (?, ?)", (id_, blob))
                 # A photo that takes another's place must not keep that one's features.
                 run("DELETE FROM local_features WHERE photo_id = ?", (id_,))
@@ -144,11 +159,12 @@ class GeoPackageIndex:
 
         Raises IndexFileError where an id is not there.
         """
-        assignments = ", ".join(f"{name} = ?" for name in _FIELDS)
+        assignments = ", ".join(f"{name} = ?" for name in photos.FIELDS)
         with self._transaction() as run:
             for record in records:
                 changed = run(
-                    f"UPDATE photos SET {assignments} WHERE id = ?", (*_row(record), record.id)
+                    f"UPDATE photos SET {assignments} WHERE id = ?",
+                    (*photos.row(record), record.id),
                 )
                 if changed.rowcount == 0:
                     raise self._missing(record.id)
@@ -177,44 +193,86 @@ class GeoPackageIndex:
 
         Raises IndexFileError where one is not there.
         """
-        query = f"SELECT {_COLUMNS} FROM photos WHERE id IN (SELECT value FROM json_each(?))"
+        query = f"SELECT {self._columns} FROM photos WHERE id IN (SELECT value FROM json_each(?))"
         found = {record.id: record for record in self._records(query, (_json(ids),))}
         try:
             return [found[int(id_)] for id_ in ids]
         except KeyError as error:
             raise self._missing(error.args[0]) from None
 
-    def contents(self) -> dict[tuple[str, str], int]:
-        """The id of each (content, path) that the index holds complete with its vector."""
-        rows = self._rows(
-            "SELECT content, path, id FROM photos JOIN descriptors ON photo_id = id ORDER BY id"
-        )
-        return {(content, path): id_ for content, path, id_ in rows}
+    def count(self) -> int:
+        """How many photos with a position there are."""
+        return int(self._rows("SELECT count(*) FROM rtree_photos_geom_rowid")[0][0])
 
-    def photos(self, bbox: Box | None = None) -> list[Record]:
+    def find_content(self, contents: Sequence[str]) -> list[Record]:
+        """The records with one of these contents, by id."""
+        return self._records_where("content", contents)
+
+    def find_paths(self, paths: Sequence[str]) -> list[Record]:
+        """The records with one of these paths, by id."""
+        return self._records_where("path", paths)
+
+    def nearest(self, position: Position, k: int) -> list[Record]:
+        """The k records nearest to `position` by geodesic distance, equals by lower id."""
+        if k < 1:
+            raise ValueError(f"k is {k}, not at least 1")
+        return self._present(spatial.nearest(self._rows, position, k))
+
+    def within(self, near: Near) -> Iterator[Record]:
+        """The records at most `near.radius` metres from its centre, by id."""
+        for batch in self._batches(spatial.ids_in(self._rows, spatial.around(near))):
+            lats = [record.position.lat for record in batch]
+            lons = [record.position.lon for record in batch]
+            inside = geo.distances(near.centre, lats, lons) <= near.radius
+            yield from (batch[i] for i in np.flatnonzero(inside))
+
+    def sample(self, n: int, seed: int | np.random.Generator) -> list[Record]:
+        """n records drawn without replacement, or all where there are no more, by id."""
+        ids = np.array(
+            [id_ for (id_,) in self._rows("SELECT rowid FROM rtree_photos_geom_rowid")],
+            dtype=np.int64,
+        )
+        if len(ids) > n:
+            chosen = np.random.default_rng(seed).choice(len(ids), n, replace=False)
+            ids = np.sort(ids)[np.sort(chosen)]
+        return self._present(np.sort(ids))
+
+    def iterate(self, bbox: Box | None = None) -> Iterator[Record]:
         """All records, or those within (west, south, east, north) degrees, by id.
 
         A box with west > east crosses the 180th meridian.
         """
         if bbox is None:
-            return list(self._records(f"SELECT {_COLUMNS} FROM photos ORDER BY id"))
-        west, south, east, north = bbox
-        if west > east:
-            halves = (
-                self.photos((west, south, 180.0, north)),
-                self.photos((-180.0, south, east, north)),
-            )
-            return sorted(halves[0] + halves[1], key=lambda record: record.id or 0)
-        # The R-tree rounds outward to float32, hence the exact test after it.
+            query = f"SELECT {self._columns} FROM photos WHERE id > ? ORDER BY id LIMIT {_FETCH}"
+            for rows in self._pages(query):
+                yield from self._read(rows)
+            return
+        boxes = spatial.halves(bbox)
+        for batch in self._batches(spatial.ids_in(self._rows, boxes)):
+            yield from (record for record in batch if _is_inside(record.position, boxes))
+
+    def photos(self, bbox: Box | None = None) -> list[Record]:
+        """What `iterate` goes through, at once: for databases that fit into memory."""
+        return list(self.iterate(bbox))
+
+    def held(self) -> Iterator[Held]:
+        """What a scan is compared with, for each photo that has its vector and position, by id."""
+        since_3 = self._format_version >= 3
+        facts = "bytes, modified, stated" if since_3 else "NULL, NULL, NULL"
+        # Without the index of numbers, pages of vectors would be read to see that they are there.
+        table = "descriptors" + (" INDEXED BY descriptors_by_photo" if since_3 else "")
         query = (
-            f"SELECT {_COLUMNS} FROM photos JOIN rtree_photos_geom USING (id) "
-            "WHERE maxx >= ? AND minx <= ? AND maxy >= ? AND miny <= ? ORDER BY id"
+            f"SELECT id, path, content, {facts}, geom FROM photos WHERE id > ? AND geom NOT NULL "
+            f"AND EXISTS (SELECT 1 FROM {table} WHERE photo_id = id) ORDER BY id LIMIT {_FETCH}"
         )
-        return [
-            record
-            for record in self._records(query, (west, east, south, north))
-            if west <= record.position.lon <= east and south <= record.position.lat <= north
-        ]
+        for rows in self._pages(query):
+            yield from (Held(*row[:-1]) for row in rows if read_point(row[-1]) is not None)
+
+    def names(self) -> Iterator[tuple[int, str]]:
+        """The id and path of every photo, also of those that `verify` finds incomplete, by id."""
+        query = f"SELECT id, path FROM photos WHERE id > ? ORDER BY id LIMIT {_FETCH}"
+        for rows in self._pages(query):
+            yield from rows
 
     def vectors(self, ids: Sequence[int]) -> NDArray[np.float32]:
         """The unit vectors of `ids` in that order, as they are searched: `[N, D]`."""
@@ -265,7 +323,7 @@ class GeoPackageIndex:
 
     def info(self) -> IndexInfo:
         """The facts of this index for a person."""
-        (count,) = self._rows("SELECT count(*) FROM photos")[0]
+        count = self.count()
         verifiable = 0
         if self._holds_local_features:
             (verifiable,) = self._rows("SELECT count(*) FROM local_features")[0]
@@ -273,14 +331,13 @@ class GeoPackageIndex:
             "SELECT min_x, min_y, max_x, max_y FROM gpkg_contents WHERE table_name = 'photos'"
         )[0]
         return IndexInfo(
-            path=str(self._path),
+            location=self.location,
             photos=count,
             verifiable=verifiable,
             model=self._model,
             bounds=None if None in bounds or not count else bounds,
-            bytes=self._path.stat().st_size,
             vector_type=self._vector_type,
-            format_version=self._format_version,
+            details={"size": self._path.stat().st_size, "format": self._format_version},
         )
 
     def verify(self) -> list[str]:
@@ -288,17 +345,10 @@ class GeoPackageIndex:
         with sqlite.translated(self._path, "verify"):
             return find_problems(self._connection, self._vector_type, self._model.dimension)
 
-    def stored_path(self, file: str | os.PathLike[str]) -> str:
-        """How a photo's file is written down: relative to the index's folder where it can be."""
-        folder, target = self._path.absolute().parent, Path(file).absolute()
-        try:
-            return Path(os.path.relpath(target, folder)).as_posix()
-        except ValueError:  # another drive
-            return target.as_posix()
-
-    def file_of(self, path: str) -> Path:
-        """Where the photo lies that is written down as `path`."""
-        return Path(os.path.normpath(self._path.absolute().parent / path))
+    def drop(self) -> bool:
+        """Close, and delete the file if it holds no photo; whether it did."""
+        self._search = None
+        return sqlite.drop(self._connection, self._path)
 
     def close(self) -> None:
         """Leave one single file; the index is of no use afterwards."""
@@ -355,35 +405,38 @@ class GeoPackageIndex:
         with sqlite.translated(self._path, "read"):
             return self._connection.execute(query, values).fetchall()
 
+    def _pages(self, query: str) -> Iterator[list[Any]]:
+        """The rows of `query`, whose parameter is the id after which to go on."""
+        last = -(2**63)
+        while rows := self._rows(query, (last,)):
+            last = rows[-1][0]
+            yield rows
+
+    def _batches(self, ids: NDArray[np.int64]) -> Iterator[list[Record]]:
+        for start in range(0, len(ids), _FETCH):
+            yield self._present(ids[start : start + _FETCH])
+
+    def _present(self, ids: NDArray[np.int64]) -> list[Record]:
+        """The records of `ids`, in that order, without those removed in the meantime."""
+        query = f"SELECT {self._columns} FROM photos WHERE id IN (SELECT value FROM json_each(?))"
+        found = {record.id: record for record in self._records(query, (_json(ids),))}
+        return [found[id_] for id_ in ids.tolist() if id_ in found]
+
+    def _records_where(self, column: str, values: Sequence[str]) -> list[Record]:
+        query = (
+            f"SELECT {self._columns} FROM photos WHERE {column} IN "
+            "(SELECT value FROM json_each(?)) ORDER BY id"
+        )
+        return list(self._records(query, (json.dumps(list(values)),)))
+
     def _records(self, query: str, values: Sequence[Any] = ()) -> Iterator[Record]:
-        for row in self._rows(query, values):
-            record = self._record(row)
+        return self._read(self._rows(query, values))
+
+    def _read(self, rows: Sequence[Any]) -> Iterator[Record]:
+        for row in rows:
+            record = photos.record(row, self.location)
             if record is not None:
                 yield record
-
-    def _record(self, row: Sequence[Any]) -> Record | None:
-        id_, geometry, path, content, heading, time, altitude, width, height, source = row
-        try:
-            point = None if geometry is None else read_point(geometry)
-            if point is None:  # a GIS took its position away: no photo of this index any more
-                return None
-            return Record(
-                path=path,
-                content=content,
-                position=Position(lat=point[1], lon=point[0]),
-                width=width,
-                height=height,
-                source=source,
-                heading=heading,
-                altitude=altitude,
-                time=None if time is None else datetime.fromisoformat(time),
-                id=id_,
-            )
-        except (ValueError, PositionError) as error:
-            raise IndexFileError(
-                f"cannot read photo {id_} ({path}) of {self._path}: {error}; correct it or remove "
-                "it with `hafloc index remove`"
-            ) from error
 
     def _missing(self, id_: int | None) -> IndexFileError:
         return IndexFileError(
@@ -440,19 +493,12 @@ def _check_model(path: Path, ours: ModelInfo, wanted: ModelInfo | None) -> None:
         )
 
 
-def _row(record: Record) -> tuple[Any, ...]:
-    return (
-        write_point(record.position.lon, record.position.lat),
-        record.path,
-        record.content,
-        record.heading,
-        None if record.time is None else record.time.isoformat(),
-        record.altitude,
-        record.width,
-        record.height,
-        record.source,
+def _is_inside(place: Position, boxes: Sequence[Box]) -> bool:
+    return any(
+        west <= place.lon <= east and south <= place.lat <= north
+        for west, south, east, north in boxes
     )
 
 
-def _json(ids: Sequence[int]) -> str:
+def _json(ids: Iterable[int]) -> str:
     return json.dumps([int(id_) for id_ in ids])

@@ -1,9 +1,8 @@
 """What an index holds and answers, apart from how it is stored."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
-from pathlib import Path
 from types import TracebackType
 from typing import Protocol, Self
 
@@ -30,8 +29,15 @@ class ModelInfo:
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """One photo of the database. `path` is relative to the index file's folder where it can be;
-    `id` is None until the index has stored it."""
+    """One photo of the database.
+
+    `path` is its name as `PhotoPaths` writes it; `content` identifies the file's bytes. `heading`
+    is degrees clockwise from north, magnetic north where `magnetic`; `accuracy` metres, as the
+    position's source gives it; `gps_status` the receiver's own "A" (valid) or "V" (warned).
+    `bytes` and `modified` (nanoseconds since 1970) are those of the file when it was read, and
+    `stated` a fingerprint of what its table row and name said then. `id` is None until the index
+    has stored the record.
+    """
 
     path: str
     content: str
@@ -43,6 +49,24 @@ class Record:
     altitude: float | None = None
     time: datetime | None = None
     id: int | None = None
+    magnetic: bool = False
+    accuracy: float | None = None
+    gps_status: str | None = None
+    bytes: int | None = None
+    modified: int | None = None
+    stated: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """What a scan is compared with: the part of a record that says which file it was made from."""
+
+    id: int
+    path: str
+    content: str
+    bytes: int | None
+    modified: int | None
+    stated: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,25 +88,43 @@ class Hits:
     similarities: NDArray[np.float32]
 
 
+Box = tuple[float, float, float, float]  # west, south, east, north in degrees
+
+
 @dataclass(frozen=True, slots=True)
 class IndexInfo:
-    """The facts of an index for a person: its model, number of photos, extent and size.
+    """The facts of an index for a person: where it is, its model, number of photos and extent.
 
-    `verifiable` photos have their local features stored.
+    `verifiable` photos have their local features stored; `vector_type` is how vectors are stored.
+    `details` are facts of the backend, such as the size and format of a file.
     """
 
-    path: str
+    location: str
     photos: int
     verifiable: int
     model: ModelInfo
-    bounds: tuple[float, float, float, float] | None  # west, south, east, north
-    bytes: int
+    bounds: Box | None
     vector_type: str
-    format_version: int
+    details: Mapping[str, str | int] = field(default_factory=dict)
 
 
 class GeoIndex(Protocol):
-    """A database of photos with positions that can be searched by descriptor."""
+    """A database of photos with positions that can be searched by descriptor.
+
+    An index open for writing belongs to one thread; one open for reading may be used by any number
+    of threads at once. All methods raise IndexFileError with cause and cure where the database
+    fails, or was closed.
+    """
+
+    @property
+    def model(self) -> ModelInfo:
+        """The network that made the vectors."""
+        ...
+
+    @property
+    def location(self) -> str:
+        """What `open_index` was given, for messages and for whoever opens the index again."""
+        ...
 
     def add(
         self,
@@ -90,7 +132,7 @@ class GeoIndex(Protocol):
         vectors: NDArray[np.float32],
         local: Sequence[LocalFeatures | None] | None = None,
     ) -> list[int]:
-        """Store a batch in one transaction: N records with unit vectors `[N, D]`; their ids.
+        """Store a batch, all or nothing: N records with unit vectors `[N, D]`; their ids.
 
         A record whose path is there already takes the old one's place and keeps its id. `local`
         holds the photos' local features, where they are to be stored.
@@ -98,19 +140,29 @@ class GeoIndex(Protocol):
         ...
 
     def update(self, records: Sequence[Record]) -> None:
-        """Rewrite records by their `id` in one transaction; their vectors stay."""
+        """Rewrite records by their `id`, all or nothing; their vectors stay.
+
+        Raises IndexFileError where an id is not there.
+        """
         ...
 
     def remove(self, ids: Sequence[int]) -> int:
         """Delete photos with all that hangs on them; how many there were."""
         ...
 
+    def drop(self) -> bool:
+        """Close, and delete the database if it holds no photo; whether it did."""
+        ...
+
     def search(self, vectors: NDArray[np.float32], k: int, near: Near | None = None) -> Hits:
-        """The k most similar photos of each of Q unit vectors `[Q, D]`."""
+        """The k most similar photos of each of Q unit vectors `[Q, D]`, equals by lower id.
+
+        Reflects every change that was finished before the call.
+        """
         ...
 
     def get(self, ids: Sequence[int]) -> list[Record]:
-        """The records of `ids`, in that order."""
+        """The records of `ids`, in that order. Raises IndexFileError where one is not there."""
         ...
 
     def vectors(self, ids: Sequence[int]) -> NDArray[np.float32]:
@@ -121,19 +173,47 @@ class GeoIndex(Protocol):
         """The local features of `ids`, in that order; None for photos without."""
         ...
 
-    def contents(self) -> dict[tuple[str, str], int]:
-        """The id of each (content, path) that the index holds complete with its vector."""
+    def count(self) -> int:
+        """How many photos there are. Cheap."""
         ...
 
-    def photos(self, bbox: tuple[float, float, float, float] | None = None) -> list[Record]:
-        """All records, or those within (west, south, east, north) degrees, by id.
+    def find_content(self, contents: Sequence[str]) -> list[Record]:
+        """The records with one of these contents, by id."""
+        ...
 
-        A box with west > east crosses the 180th meridian.
+    def find_paths(self, paths: Sequence[str]) -> list[Record]:
+        """The records with one of these paths, by id."""
+        ...
+
+    def nearest(self, position: Position, k: int) -> list[Record]:
+        """The k records nearest to `position` by geodesic distance, equals by lower id."""
+        ...
+
+    def within(self, near: Near) -> Iterator[Record]:
+        """The records at most `near.radius` metres from its centre, by id."""
+        ...
+
+    def sample(self, n: int, seed: int | np.random.Generator) -> list[Record]:
+        """n records drawn without replacement, or all where there are no more, by id.
+
+        One seed draws the same from the same photos.
         """
         ...
 
-    def file_of(self, path: str) -> Path:
-        """Where the photo lies that a record calls `path`."""
+    def iterate(self, bbox: Box | None = None) -> Iterator[Record]:
+        """All records, or those within (west, south, east, north) degrees, by id.
+
+        A box with west > east crosses the 180th meridian. What is added or removed meanwhile may
+        or may not be among them; none comes twice.
+        """
+        ...
+
+    def held(self) -> Iterator[Held]:
+        """What a scan is compared with, for each photo that has its vector and position, by id."""
+        ...
+
+    def names(self) -> Iterator[tuple[int, str]]:
+        """The id and path of every photo, also of those that `verify` finds incomplete, by id."""
         ...
 
     def calibration(self) -> str | None:

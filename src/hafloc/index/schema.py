@@ -141,9 +141,24 @@ INSERT INTO gpkg_extensions VALUES ('local_features', NULL, 'hafloc_index',
     'key points of the photos layer, to verify candidates', 'write-only');
 """
 
+# The two indices hold numbers only: what is complete is told without pages of vectors and key
+# points. Names made on POSIX had their backslashes unescaped so far.
+_SOURCES = r"""
+ALTER TABLE photos ADD COLUMN magnetic BOOLEAN NOT NULL DEFAULT 0;
+ALTER TABLE photos ADD COLUMN accuracy DOUBLE;
+ALTER TABLE photos ADD COLUMN gps_status TEXT;
+ALTER TABLE photos ADD COLUMN bytes INTEGER;
+ALTER TABLE photos ADD COLUMN modified INTEGER;
+ALTER TABLE photos ADD COLUMN stated TEXT;
+CREATE INDEX descriptors_by_photo ON descriptors (photo_id);
+CREATE INDEX local_features_by_photo ON local_features (photo_id);
+UPDATE photos SET path = replace(path, '\', '\\') WHERE instr(path, '\') > 0;
+"""
+
 MIGRATIONS: tuple[str, ...] = (
     _GEOPACKAGE + _PHOTOS + _SPATIAL_INDEX + _OURS,
     _LOCAL_FEATURES,
+    _SOURCES,
 )
 # Readers do without what later migrations add; writers bring a file up to date.
 OLDEST_READABLE = 1

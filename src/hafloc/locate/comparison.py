@@ -51,11 +51,11 @@ def compare_with(
         candidate, evidence = _beyond(localizer, answer, query, record)
     else:
         candidate, evidence = answer.candidates[place], answer.evidence[place]
-    file = localizer.index.file_of(record.path)
+    file = localizer.paths.file_of(record.path)
     _check_file(localizer, record, file)
     if not evidence.verified:
         raise CheckpointError(
-            f"cannot match key points: the network {localizer.index.info().model.name} has none; "
+            f"cannot match key points: the network {localizer.index.model.name} has none; "
             "use an index made with one that has, such as haf"
         )
     return Comparison(answer, candidate, evidence, file)
@@ -71,8 +71,8 @@ def _record(localizer: Localizer, answer: Answer, wanted: str | None) -> Record:
             )
         return localizer.index.get([answer.candidates[rank - 1].id])[0]
     target = Path(os.path.normpath(Path(wanted).absolute()))
-    for record in localizer.index.photos():
-        if wanted == record.path or localizer.index.file_of(record.path) == target:
+    for record in localizer.index.iterate():
+        if wanted == record.path or localizer.paths.file_of(record.path) == target:
             return record
     raise IndexFileError(
         f"the index has no photo {wanted}; `hafloc index export` lists those it has"
@@ -86,7 +86,7 @@ def _beyond(
     its similarity."""
     image = read(query, longer_side=localizer.describer.longer_side).image
     vector, local = localizer.describer.vector_and_local(image)
-    hits = localizer.index.search(vector[np.newaxis], localizer.index.info().photos)
+    hits = localizer.index.search(vector[np.newaxis], localizer.index.count())
     rank = int(np.flatnonzero(hits.ids[0] == record.id)[0])
     similarity = float(hits.similarities[0, rank])
     (evidence,) = localizer.weigh({record.id or 0: record}, [similarity], local)

@@ -17,7 +17,7 @@ from hafloc import geo
 from hafloc.describe import Describer
 from hafloc.description import LocalFeatures
 from hafloc.errors import CheckpointError, HaflocError, IndexFileError, PhotoError, PositionError
-from hafloc.index import GeoIndex, GeoPackageIndex, ModelInfo, Near, Record
+from hafloc.index import GeoIndex, ModelInfo, Near, Record, open_index, paths_of
 from hafloc.locate.answer import Answer
 from hafloc.locate.query import RankedQuery, check_times
 from hafloc.locate.trust import (
@@ -66,6 +66,7 @@ class Localizer:
 
     def __init__(self, index: GeoIndex, describer: VectorMaker) -> None:
         self.index = index
+        self.paths = paths_of(index.location)
         self.describer = describer
         self._calibrations = _calibrations_of(index)
         self._from_file = lru_cache(maxsize=_REMEMBERED)(self._describe_file)
@@ -89,7 +90,7 @@ class Localizer:
             else Describer.open(model, device=device)
         )
         info = ModelInfo(describer.name, describer.hash, describer.options, describer.dimension)
-        return cls(GeoPackageIndex.open(path, model=info), describer)
+        return cls(open_index(path, model=info), describer)
 
     def locate(
         self,
@@ -212,10 +213,9 @@ class Localizer:
                 f"the search radius {near.radius:g} is not a positive number of metres; "
                 "give one such as 500"
             )
-        info = self.index.info()
-        if not info.photos:
+        if not self.index.count():
             raise IndexFileError(
-                f"cannot locate with {info.path}: it holds no photos; "
+                f"cannot locate with {self.index.location}: it holds no photos; "
                 "add some with `hafloc index add`"
             )
 
@@ -256,7 +256,7 @@ class Localizer:
         """Photos of one walk, in the order of time, with what is said of each given the others."""
         verdicts = [self._judge(found, probability) for found in walk]
         steps = [found.step(verdict) for found, verdict in zip(walk, verdicts, strict=True)]
-        photos = self.index.photos() if steps else []
+        photos = list(self.index.iterate()) if steps else []
         chances = smooth(steps, draw_distances([record.position for record in photos]))
         smoothed = []
         for found, verdict, step, own in zip(walk, verdicts, steps, chances, strict=True):
@@ -308,7 +308,7 @@ class Localizer:
     def _describe_file(self, record: Record) -> LocalFeatures | None:
         """Local features from a candidate's file; None where it is gone, changed or unreadable."""
         try:
-            photo = read(self.index.file_of(record.path), longer_side=self.describer.longer_side)
+            photo = read(self.paths.file_of(record.path), longer_side=self.describer.longer_side)
             if photo.content != record.content:
                 return None
             return self.describer.vector_and_local(photo.image)[1]
@@ -333,19 +333,16 @@ class Localizer:
             if record.content == photo.content:
                 return record
         # Kept out of the list by `near`, or by `top` near-identical photos.
-        for (content, _), id_ in self.index.contents().items():
-            if content == photo.content:
-                return self.index.get([id_])[0]
-        return None
+        return next(iter(self.index.find_content([photo.content])), None)
 
     def _nothing_near(self, near: Near | None) -> HaflocError:
-        places = [record.position for record in self.index.photos()]
-        if near is None or not places:
+        nearest = None if near is None else self.index.nearest(near.centre, 1)
+        if near is None or not nearest:
             return IndexFileError("the index was emptied while it was searched; add its photos")
-        metres = geo.distances(near.centre, [p.lat for p in places], [p.lon for p in places])
+        metres = geo.distance(near.centre, nearest[0].position)
         return PositionError(
             f"no photo of the database lies within {near.radius:,.0f} m of {near.centre}: "
-            f"the nearest is {metres.min():,.0f} m away; enlarge the radius or check the centre"
+            f"the nearest is {metres:,.0f} m away; enlarge the radius or check the centre"
         )
 
 
@@ -361,16 +358,15 @@ class _Wanted:
 
 def _calibrations_of(index: GeoIndex) -> tuple[Calibration, ...]:
     """The index's own calibrations, or those shipped with its checkpoint; () where none fit."""
-    info = index.info()
     text = index.calibration()
     try:
-        own = () if text is None else read_calibrations(text, info.model.hash)
+        own = () if text is None else read_calibrations(text, index.model.hash)
     except ValueError as error:
         raise IndexFileError(
-            f"cannot use the calibration of {info.path}: {error}; make it anew with "
+            f"cannot use the calibration of {index.location}: {error}; make it anew with "
             "`hafloc calibrate`"
         ) from error
-    return own or shipped_calibrations(info.model.hash)
+    return own or shipped_calibrations(index.model.hash)
 
 
 def _path(query: Query) -> Path | None:
@@ -378,8 +374,8 @@ def _path(query: Query) -> Path | None:
 
 
 def _recorded_describer(path: Path, device: str) -> Describer:
-    with GeoPackageIndex.open(path) as index:
-        model = index.info().model
+    with open_index(path) as index:
+        model = index.model
     try:
         return Describer.open(model.name, device=device, beside=path.absolute().parent)
     except CheckpointError as error:

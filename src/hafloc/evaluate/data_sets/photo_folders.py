@@ -14,7 +14,7 @@ from hafloc.errors import EvaluationError, PhotoError
 from hafloc.evaluate.benchmark import Benchmark, Picture, Search, Truth
 from hafloc.evaluate.protocol import Ints
 from hafloc.geo import Position
-from hafloc.index import GeoPackageIndex
+from hafloc.index import open_index, paths_of
 from hafloc.measure.neighbours import rows_around
 from hafloc.measure.recall import drop_rows
 from hafloc.photos import Metadata, Photo, Positions, content, read, scan
@@ -95,10 +95,10 @@ def load_index(root: Path, options: Mapping[str, str]) -> Benchmark:
         raise EvaluationError("the index set needs photos to look for; add --set queries=FOLDER")
     table = Path(options["positions"]) if options.get("positions") else None
     queries = _with_positions(Path(options["queries"]), table)
-    with GeoPackageIndex.open(root) as index:
-        records = index.photos()
-        model = index.info().model
-        files = tuple(index.file_of(record.path) for record in records)
+    with open_index(root) as index:
+        records = list(index.iterate())
+        model = index.model
+        files = tuple(paths_of(root).file_of(record.path) for record in records)
     if not records:
         raise EvaluationError(f"{root} holds no photos; index some first")
     database = _Photos(
@@ -147,7 +147,7 @@ def _index_search(path: Path, ids: Sequence[int]) -> Search:
     sorted_ids = np.asarray(ids, dtype=np.int64)[order]
 
     def search(vectors: NDArray[np.float32], k: int) -> tuple[Ints, NDArray[np.float32]]:
-        with GeoPackageIndex.open(path) as index:
+        with open_index(path) as index:
             hits = index.search(vectors, k)
         return order[np.searchsorted(sorted_ids, hits.ids)].astype(np.int64), hits.similarities
 

@@ -63,7 +63,7 @@ def plan_build(
     more, and else a copy, to be described like any other.
     """
     scanned = list(files)
-    known = index.contents()
+    known = {(held.content, held.path): held.id for held in index.held()}
     taken = {path for path, _ in scanned}
     left: dict[str, list[int]] = {}
     for (content, path), id_ in known.items():

@@ -1,27 +1,30 @@
 """Bring a folder of photos into an index: find, compare, describe, store."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from hafloc.describe import Described, Describer
-from hafloc.errors import PhotoError, PositionError
-from hafloc.index.geopackage import GeoPackageIndex
-from hafloc.index.records import ModelInfo, Record
-from hafloc.ingest.plan import BuildReport, Entry, Skipped, add_all, plan_build
+from hafloc.errors import HaflocError, PhotoError, PositionError
+from hafloc.index.backends import create_index, index_exists, open_index, paths_of
+from hafloc.index.plan import BuildReport, Entry, Skipped, add_all, plan_build
+from hafloc.index.records import GeoIndex, ModelInfo, Record
 from hafloc.photos import Metadata, Photo, Positions, content, scan
 from hafloc.progress import Progress, Silent
 
+if TYPE_CHECKING:  # an index is read and searched without the network's library
+    from hafloc.describe import Describer
 
-def model_info(describer: Describer, index: Path | None = None) -> ModelInfo:
+
+def model_info(describer: "Describer", index: Path | None = None) -> ModelInfo:
     """The identity of a describer's vectors, as the `index` at that path records it."""
     name = describer.name if index is None else describer.name_from(index.absolute().parent)
     return ModelInfo(name, describer.hash, describer.options, describer.dimension)
 
 
 def add_folder(
-    index: GeoPackageIndex,
-    describer: Describer,
+    index: GeoIndex,
+    describer: "Describer",
     folder: Path,
     *,
     csv: Path | None = None,
@@ -39,11 +42,12 @@ def add_folder(
     at all, IndexFileError where the index cannot be written; what was stored before stays.
     """
     progress = progress or Silent()
-    files = {index.stored_path(file): file for file in scan(folder)}
+    paths = paths_of(index.location)
+    files = {paths.name_of(file): file for file in scan(folder)}
     positions = Positions.for_folder(folder, csv)
     progress.start("reading", len(files))
     listing, unreadable = _listing(files, progress)
-    plan = plan_build(index, listing, lambda path: index.file_of(path).exists())
+    plan = plan_build(index, listing, lambda name: paths.file_of(name).exists())
     corrected = _corrected(index, positions, {n: f.relative_to(folder) for n, f in files.items()})
     if corrected:
         index.update(corrected)
@@ -58,13 +62,13 @@ def add_folder(
         local=local,
     )
     outcomes = (
-        Entry(
-            _record(index.stored_path(file), found.photo, where(file, found.photo)),
+        Skipped(str(file), str(found))
+        if isinstance(found, HaflocError)
+        else Entry(
+            _record(paths.name_of(file), found.photo, where(file, found.photo)),
             found.vector,
             found.local,
         )
-        if isinstance(found, Described)
-        else Skipped(str(file), str(found))
         for file, found in described
     )
     report = add_all(index, plan, outcomes, batch=batch, progress=progress.advance)
@@ -73,7 +77,7 @@ def add_folder(
 
 def build_index(
     path: Path,
-    describer: Describer,
+    describer: "Describer",
     folder: Path,
     *,
     csv: Path | None = None,
@@ -89,33 +93,21 @@ def build_index(
     """
     scan(folder)
     model = model_info(describer, path)
-    if path.exists():
-        index = GeoPackageIndex.open(path, write=True, model=model)
+    if index_exists(path):
+        index = open_index(path, write=True, model=model)
     else:
-        index = GeoPackageIndex.create(path, model, vector_type)
-    is_empty = False
+        index = create_index(path, model, vector_type)
     try:
-        with index:
-            try:
-                report = add_folder(
-                    index, describer, folder, csv=csv, local=local, progress=progress
-                )
-            finally:
-                is_empty = index.info().photos == 0
+        report = add_folder(index, describer, folder, csv=csv, local=local, progress=progress)
     finally:
+        is_empty = index.count() == 0
         if is_empty:
-            path.unlink()
+            index.drop()
+        else:
+            index.close()
     if is_empty:
         raise PositionError(_nothing_stored(folder, report.skipped))
     return report
-
-
-def find_records(index: GeoPackageIndex, targets: Iterable[Path]) -> Iterator[Record]:
-    """The records whose photos are among `targets`: files, or folders with all below them."""
-    wanted = [index.stored_path(target) for target in targets]
-    for record in index.photos():
-        if any(record.path == name or record.path.startswith(f"{name}/") for name in wanted):
-            yield record
 
 
 def _listing(
@@ -131,12 +123,10 @@ def _listing(
     return listing, unreadable
 
 
-def _corrected(
-    index: GeoPackageIndex, positions: Positions, names: dict[str, Path]
-) -> list[Record]:
+def _corrected(index: GeoIndex, positions: Positions, names: dict[str, Path]) -> list[Record]:
     """The records of photos, by stored path, for which the CSV says another position now."""
     found = []
-    for record in index.photos() if positions.table else ():
+    for record in index.iterate() if positions.table else ():
         row = positions.row(names[record.path].as_posix()) if record.path in names else None
         if row is None or row.position in (None, record.position):
             continue

@@ -1,0 +1,91 @@
+"""Which kind of database a location names: here a new backend is entered, and nowhere else."""
+
+import os
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from hafloc.errors import IndexFileError
+from hafloc.index import connection
+from hafloc.index.geopackage import GeoPackageIndex
+from hafloc.index.paths import PhotoPaths, index_root
+from hafloc.index.records import GeoIndex, ModelInfo
+
+Location = str | os.PathLike[str]
+
+
+class _Open(Protocol):
+    def __call__(self, location: str, /, *, write: bool, model: ModelInfo | None) -> GeoIndex: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Backend:
+    """How one kind of database is opened and made; `form` says how its locations look.
+
+    `root` is the folder that the paths of its photos are relative to.
+    """
+
+    form: str
+    open: _Open
+    create: Callable[[str, ModelInfo, str], GeoIndex]
+    exists: Callable[[str], bool]
+    root: Callable[[str], Path]
+
+
+# By scheme; a location without one is the path of a file.
+BACKENDS: dict[str, Backend] = {
+    "": Backend(
+        "the path of a .gpkg file",
+        GeoPackageIndex.open,
+        GeoPackageIndex.create,
+        connection.exists,
+        index_root,
+    ),
+}
+# Two letters at least: C:// is a drive of Windows.
+_SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+)://")
+
+
+def open_index(
+    location: Location, *, write: bool = False, model: ModelInfo | None = None
+) -> GeoIndex:
+    """An existing index, for reading or as its one writer.
+
+    `location` is the path of a GeoPackage, or `scheme://…` of another backend. Raises
+    IndexBusyError while another writes, IndexFileError where the index is missing, none at all,
+    damaged, of a newer format, made with another checkpoint than `model`, or where no backend
+    knows the location.
+    """
+    return _backend(location).open(os.fspath(location), write=write, model=model)
+
+
+def create_index(location: Location, model: ModelInfo, vector_type: str = "float16") -> GeoIndex:
+    """A new empty index, open for writing; `vector_type` is float16, float32 or int8.
+
+    Raises IndexFileError where one exists or none can be made, IndexBusyError where another
+    program makes it at the same time.
+    """
+    return _backend(location).create(os.fspath(location), model, vector_type)
+
+
+def index_exists(location: Location) -> bool:
+    """Whether there is something at `location`. Raises IndexFileError where it cannot be told."""
+    return _backend(location).exists(os.fspath(location))
+
+
+def paths_of(location: Location) -> PhotoPaths:
+    """How the index at `location` names the files of its photos."""
+    return PhotoPaths(_backend(location).root(os.fspath(location)))
+
+
+def _backend(location: Location) -> Backend:
+    found = _SCHEME.match(location) if isinstance(location, str) else None
+    scheme = found[1].lower() if found else ""
+    if scheme not in BACKENDS:
+        known = ", ".join(backend.form for backend in BACKENDS.values())
+        raise IndexFileError(
+            f"cannot open {location}: there is no backend for {scheme}://; give {known}"
+        )
+    return BACKENDS[scheme]

@@ -1,0 +1,81 @@
+"""Records as rows of the table of photos, and back."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from hafloc.errors import IndexFileError, PositionError
+from hafloc.geo import Position
+from hafloc.index.point import read_point, write_point
+from hafloc.index.records import Record
+
+FIELDS = (
+    *("geom", "path", "content", "heading", "time", "altitude", "width", "height", "source"),
+    *("magnetic", "accuracy", "gps_status", "bytes", "modified", "stated"),
+)
+# What a file of an earlier format than 3 has no columns for.
+_SINCE_3 = {"magnetic": "0", **dict.fromkeys(FIELDS[-5:], "NULL")}
+
+
+def columns(format_version: int) -> str:
+    """What to select for `record`, from a file of that format."""
+    if format_version >= 3:
+        return ", ".join(("id", *FIELDS))
+    return ", ".join(("id", *(_SINCE_3.get(name, name) for name in FIELDS)))
+
+
+def row(record: Record) -> tuple[Any, ...]:
+    """The values of `FIELDS`."""
+    return (
+        write_point(record.position.lon, record.position.lat),
+        record.path,
+        record.content,
+        record.heading,
+        None if record.time is None else record.time.isoformat(),
+        record.altitude,
+        record.width,
+        record.height,
+        record.source,
+        record.magnetic,
+        record.accuracy,
+        record.gps_status,
+        record.bytes,
+        record.modified,
+        record.stated,
+    )
+
+
+def record(found: Sequence[Any], file: str) -> Record | None:
+    """The record of a row of `columns`; None where a GIS has taken its position away.
+
+    Raises IndexFileError, which names `file`, where it holds what no record can.
+    """
+    id_, geometry, path, content, heading, time, altitude, width, height, source, *rest = found
+    magnetic, accuracy, gps_status, size, modified, stated = rest
+    try:
+        point = None if geometry is None else read_point(geometry)
+        if point is None:
+            return None
+        return Record(
+            path=path,
+            content=content,
+            position=Position(lat=point[1], lon=point[0]),
+            width=width,
+            height=height,
+            source=source,
+            heading=heading,
+            altitude=altitude,
+            time=None if time is None else datetime.fromisoformat(time),
+            id=id_,
+            magnetic=bool(magnetic),
+            accuracy=accuracy,
+            gps_status=gps_status,
+            bytes=size,
+            modified=modified,
+            stated=stated,
+        )
+    except (ValueError, PositionError) as error:
+        raise IndexFileError(
+            f"cannot read photo {id_} ({path}) of {file}: {error}; correct it or remove "
+            "it with `hafloc index remove`"
+        ) from error
