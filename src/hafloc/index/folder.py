@@ -56,7 +56,8 @@ def add_folder(
     """
     progress = progress or Silent()
     files = {index.stored_path(file): file for file in scan(folder)}
-    positions = Positions.for_folder(folder, csv)
+    names = [file.relative_to(folder).as_posix() for file in files.values()]
+    positions = Positions.for_folder(folder, names, csv)
     progress.start("reading", len(files))
     listing, unreadable = _listing(files, progress)
     plan = plan_build(index, listing, lambda path: index.file_of(path).exists())
@@ -152,7 +153,7 @@ def _corrected(
 ) -> list[Record]:
     """The records of photos, by stored path, for which the CSV says another position now."""
     found = []
-    for record in index.photos() if positions.table else ():
+    for record in index.photos() if positions.rows else ():
         row = positions.row(names[record.path].as_posix()) if record.path in names else None
         if row is None or row.position in (None, record.position):
             continue
