@@ -37,9 +37,13 @@ def parse_time(text: str, offset: str = "", fraction: str = "") -> datetime | No
         return None
     digits = match[7] or (fraction.strip() if re.fullmatch(r"\d+", fraction.strip(), re.A) else "")
     try:
-        # Adding allows for a leap second, and for midnight written as 24:00.
+        # Some count the first hour of a day as the 24th (Nokia 7 plus; Piwigo, issue 1017), and
+        # adding allows for a leap second.
         time = datetime(year, month, day) + timedelta(
-            hours=hour, minutes=minute, seconds=second, microseconds=int(f"{digits:0<6.6}" or 0)
+            hours=hour % 24,
+            minutes=minute,
+            seconds=second,
+            microseconds=int(f"{digits:0<6.6}" or 0),
         )
     except (ValueError, OverflowError):
         return None

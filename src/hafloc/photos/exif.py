@@ -215,13 +215,14 @@ def _altitude(gps: Tags) -> float | None:
 
 
 def _time(exif: Exif, xmp: Directories) -> datetime | None:
-    base, detail = ExifTags.Base, exif.detail
+    # Some programs put the dates of the detail into the main directory.
+    base, tags = ExifTags.Base, {**exif.main, **exif.detail}
     cameras = (
-        _clock(detail, base.DateTimeOriginal, base.OffsetTimeOriginal, base.SubsecTimeOriginal),
-        _clock(detail, base.DateTimeDigitized, base.OffsetTimeDigitized, base.SubsecTimeDigitized),
+        _clock(tags, base.DateTimeOriginal, base.OffsetTimeOriginal, base.SubsecTimeOriginal),
+        _clock(tags, base.DateTimeDigitized, base.OffsetTimeDigitized, base.SubsecTimeDigitized),
         _clock(xmp.detail, base.DateTimeOriginal),
         # The last change of the file, and the exposure only where nobody changed it.
-        _clock({**exif.main, **detail}, base.DateTime, base.OffsetTime, base.SubsecTime),
+        _clock(tags, base.DateTime, base.OffsetTime, base.SubsecTime),
     )
     return choose(cameras, _gps_time(exif.gps) or _gps_time(xmp.gps), datetime.now(UTC))
 

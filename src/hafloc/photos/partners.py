@@ -39,6 +39,8 @@ def find_partners(
     found: dict[str, str] = {}
     left = tuple(rows)
     for claims in _steps(names, folder, home):
+        if not left:
+            break
         left = _settled(claims(left), rows, found)
     return Partners(found, left)
 
@@ -48,16 +50,15 @@ def _steps(
 ) -> Iterator[Callable[[Iterable[str]], dict[str, set[str]]]]:
     """The ways to match, the surest first; each tells for rows which photos they may mean."""
     # As given and without links: a link may stand for the folder or lie above it.
-    roots = [_absolute(folder), _real(folder)]
-    homes = [_absolute(home), _real(home)]
+    places = dict.fromkeys(((_absolute(folder), _absolute(home)), (_real(folder), _real(home))))
     for folds in ((str, image_name, _composed), (_caseless,)):
         for fold in folds:
             yield _Whole(names, fold, lambda row: row, lambda name: name)
         for fold in folds:
-            for root, base in zip(roots, homes, strict=True):
+            for root, base in places:
                 yield _Whole(names, fold, _below(base), _below(root))
     for fold in (_composed, _caseless):
-        for root in roots:
+        for root in dict.fromkeys(root for root, _ in places):
             yield _Ends(names, fold, root)
 
 

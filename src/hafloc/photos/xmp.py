@@ -64,9 +64,14 @@ def read_xmp(packet: object) -> Directories:
 
 
 def _points(value: str) -> str:
-    """ "48,12,30.5N" with spaces between its numbers; a lone comma ("48,2") is a decimal one."""
-    if re.fullmatch(r"\s*[+-]?\d+,\d+\s*", value, re.ASCII):
-        return value.replace(",", ".")
+    """ "48,12,30.5N" with spaces between its numbers; decimal commas become points.
+
+    Programs in some languages write the latter: "48,2" and "50,53,691734,N" (geeqie, issue 691).
+    Minutes and seconds have two digits, so three are a fraction of what stands before.
+    """
+    if "." not in value:
+        value = re.sub(r"^\s*([+-]?\d+),(\d+)\s*$", r"\1.\2", value, flags=re.ASCII)
+        value = re.sub(r",(\d{3,}),?\s*([NSEW]?)\s*$", r".\1\2", value, flags=re.ASCII)
     return value.replace(",", " ")
 
 
@@ -91,7 +96,9 @@ def _properties(packet: object) -> Mapping[str, str]:
         return {}
     reader = _Reader()
     try:
-        reader.parse(packet.strip(b"\0 \r\n\t"))
+        # Padding; in UTF-16, a NUL is half of the last letter.
+        is_wide = packet.startswith((b"\xff\xfe", b"\xfe\xff"))
+        reader.parse(packet if is_wide else packet.strip(b"\0 \r\n\t"))
     # Besides its own errors, the parser lets those of odd encodings through.
     except (expat.ExpatError, ValueError, LookupError):
         return {}
