@@ -14,6 +14,7 @@ _ANGLE = re.compile(
     """,
     re.VERBOSE | re.ASCII,
 )
+_PLAIN = re.compile(r"-?[0-9]{1,3}(?:\.[0-9]+)?")
 _PARTS = ("degrees", "minutes", "seconds")
 _LONGEST = 64  # characters; the pattern takes the cube of the length on long rows of digits
 _SAME = str.maketrans({"−": "-", "’": "'", "`": "'", "”": '"', "\u00a0": " "})
@@ -28,6 +29,8 @@ def degrees_of(text: str, axis: str) -> float | None:
     """
     if len(text) > _LONGEST:
         return None
+    if _PLAIN.fullmatch(text):  # nearly all of a large table, at a fifth of the time
+        return float(text)
     match = _ANGLE.fullmatch(text.translate(_SAME).strip().upper())
     if match is None:
         return None

@@ -55,7 +55,7 @@ def to_wgs84(lat: float, lon: float, datum: str) -> Position:
     files are used where pyproj has them. Raises PositionError for a place that
     is not on Earth, and by its name for any datum that is not known, such as GCJ-02.
     """
-    name = re.sub(r"[^A-Z0-9]", "", datum.upper())
+    name = re.sub(r"[^A-Z0-9]", "", datum.upper()) if datum else ""
     if name in _UNSTATED or _SAME.fullmatch(name):
         return Position(lat, lon)
     Position(lat, lon)
