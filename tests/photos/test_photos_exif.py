@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from PIL import Image as Pillow
 from PIL.TiffImagePlugin import IFDRational
 
-from hafloc.geo import Position
+from hafloc.geo import Position, distance
 from hafloc.photos import read
 from hafloc.photos.exif import Exif, metadata
 
@@ -157,20 +157,44 @@ CAMERA_TIME = datetime(2010, 1, 27, 15, 17, 30)
 @pytest.mark.parametrize(
     ("day", "clock", "expected"),
     [
-        ("2024:02:29", (23.0, 59.0, 59.25), datetime(2024, 2, 29, 23, 59, 59, 250_000, UTC)),
-        ("2024-02-29\0", (0.0, 0.0, 0.0), datetime(2024, 2, 29, tzinfo=UTC)),
-        (b"2024:02:29", (1, 2, 3), datetime(2024, 2, 29, 1, 2, 3, tzinfo=UTC)),
+        ("2010:01:27", (23.0, 17.0, 29.25), datetime(2010, 1, 27, 23, 17, 29, 250_000, UTC)),
+        ("2010-01-27\0", (23.0, 0.0, 0.0), datetime(2010, 1, 27, 23, tzinfo=UTC)),
+        (b"2010:01:27", (23, 2, 3), datetime(2010, 1, 27, 23, 2, 3, tzinfo=UTC)),
+        ("2010:01:27 23:17:30", "23:17:30", datetime(2010, 1, 27, 23, 17, 30, tzinfo=UTC)),
+        ("1970:01:18", (19.0, 5.0, 52.0), CAMERA_TIME),
         ("0000:01:01", (0.0, 0.0, 0.0), CAMERA_TIME),  # Nokia N95 without a fix
-        ("2024:02:30", (0.0, 0.0, 0.0), CAMERA_TIME),
-        ("2024:02:29", (25.0, 0.0, 0.0), CAMERA_TIME),
-        ("2024:02:29", (IFDRational(1, 0), 0.0, 0.0), CAMERA_TIME),
-        ("2024:02:29", None, CAMERA_TIME),
+        ("2010:02:30", (0.0, 0.0, 0.0), CAMERA_TIME),
+        ("2010:01:27", (25.0, 0.0, 0.0), CAMERA_TIME),
+        ("2010:01:27", (IFDRational(1, 0), 0.0, 0.0), CAMERA_TIME),
+        ("2010:01:27", None, CAMERA_TIME),
         (None, (1.0, 2.0, 3.0), CAMERA_TIME),
         ("9999:12:31", (23.0, 59.0, 60.5), CAMERA_TIME),
     ],
 )
 def test_the_gps_clock_is_utc_and_gives_way_to_the_camera_s_when_broken(day, clock, expected):
     assert of_gps({29: day, 7: clock}, CAMERA).time == expected
+
+
+@pytest.mark.parametrize(
+    ("detail", "main", "expected"),
+    [
+        ({0x9004: "2011:02:03 04:05:06"}, {}, datetime(2011, 2, 3, 4, 5, 6)),
+        ({}, {0x9003: "2011:02:03 04:05:06"}, datetime(2011, 2, 3, 4, 5, 6)),
+        ({}, {0x0132: "2011:02:03 04:05:06"}, datetime(2011, 2, 3, 4, 5, 6)),
+        ({0x9003: "0000:00:00 00:00:00"}, {0x0132: "2011:02:03 04:05:06"}, "main"),
+        (CAMERA, {0x0132: "2011:02:03 04:05:06"}, CAMERA_TIME),
+        # The offset of the last change is not that of the exposure.
+        ({**CAMERA, 0x9010: "+02:00"}, {}, CAMERA_TIME),
+        ({**CAMERA, 0x9291: "25"}, {}, CAMERA_TIME.replace(microsecond=250_000)),
+        ({**CAMERA, 0x9291: "025 \0"}, {}, CAMERA_TIME.replace(microsecond=25_000)),
+        ({**CAMERA, 0x9291: "soon"}, {}, CAMERA_TIME),
+    ],
+)
+def test_the_camera_s_clocks_are_asked_in_turn(detail, main, expected):
+    expected = datetime(2011, 2, 3, 4, 5, 6) if expected == "main" else expected
+    found = metadata(Exif(main, detail, {})).time
+    assert found == expected
+    assert found.tzinfo is None
 
 
 @pytest.mark.parametrize(
@@ -198,6 +222,36 @@ def test_a_camera_clock_that_was_never_set_is_no_time(text):
     assert of_gps({}, {0x9003: text}).time is None
 
 
+# --- how good the position is ---
+
+
+@pytest.mark.parametrize(
+    ("error", "accuracy"),
+    [(4.75, 4.75), (IFDRational(19, 4), 4.75), (0, None), (-1, None), ("x", None), (None, None)],
+)
+def test_the_positioning_error_is_kept_where_it_is_one(error, accuracy):
+    assert of_gps({**SF, 31: error}).accuracy == accuracy
+
+
+@pytest.mark.parametrize(
+    ("written", "status"),
+    [("A", "A"), ("V\0", "V"), (b"v", "V"), ("", None), ("X", None), (1, None)],
+)
+def test_the_receiver_s_status_is_kept(written, status):
+    assert of_gps({**SF, 9: written}).gps_status == status
+
+
+def test_a_position_in_an_old_datum_is_moved_and_in_an_unknown_one_refused():
+    tokyo = {1: "N", 2: (35.0, 39.0, 17.5148), 3: "E", 4: (139.0, 44.0, 40.502), 18: "TOKYO"}
+    origin = Position(35.6580992, 139.7413544)  # Japan's datum origin in JGD2000
+    assert distance(of_gps(tokyo).position, origin) < 10
+    found = of_gps({**SF, 18: "GCJ-02"})
+    assert (found.position, found.source) == (None, None)
+    assert found.problem == (
+        "the GPS position in its EXIF cannot be used: the datum GCJ-02 is not known"
+    )
+
+
 junk = st.one_of(
     st.none(),
     st.binary(max_size=8),
@@ -210,7 +264,7 @@ junk = st.one_of(
 
 @given(
     gps=st.dictionaries(st.integers(0, 31), junk | st.lists(junk, max_size=4).map(tuple)),
-    detail=st.dictionaries(st.sampled_from([0x9003, 0x9011]), junk),
+    detail=st.dictionaries(st.sampled_from([0x9003, 0x9011, 0x9004, 0x9012, 0x9291]), junk),
 )
 def test_junk_in_any_tag_never_raises_and_never_leaves_the_earth(gps, detail):
     found = metadata(Exif({}, detail, gps))

@@ -1,7 +1,7 @@
-"""Positions from CSV files and file names, and which source wins."""
+"""Positions from file names, and which of several sources wins."""
 
 import re
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 
 import numpy as np
@@ -12,113 +12,13 @@ from pyproj import Transformer
 
 from hafloc.errors import PhotoError, PositionError
 from hafloc.geo import Position, distance
-from hafloc.photos import Metadata, Photo, Positions, position_from_name, read_positions_csv, scan
+from hafloc.photos import Metadata, Photo, Positions, position_from_name, scan
 
 
 def table(folder: Path, text: str | bytes, name: str = "positions.csv") -> Path:
     path = folder / name
     path.write_bytes(text if isinstance(text, bytes) else text.encode())
     return path
-
-
-def test_a_csv_gives_positions_headings_and_times(tmp_path):
-    path = table(
-        tmp_path,
-        "image,lat,lon,heading,time\n"
-        "a.jpg,52.2,0.1,90,2024-05-31T16:20:00Z\n"
-        "sub\\b.jpg,-33.5,-70.25,,\n"
-        "\n"
-        '"c, d.jpg",0,0,360,2024-05-31 16:20\n',
-    )
-    assert read_positions_csv(path) == {
-        "a.jpg": Metadata(
-            Position(52.2, 0.1), 90.0, time=datetime(2024, 5, 31, 16, 20, tzinfo=UTC), source="csv"
-        ),
-        "sub/b.jpg": Metadata(Position(-33.5, -70.25), source="csv"),
-        "c, d.jpg": Metadata(Position(0, 0), 0.0, time=datetime(2024, 5, 31, 16, 20), source="csv"),
-    }
-
-
-@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig"])
-@pytest.mark.parametrize("line_end", ["\n", "\r\n"])
-def test_a_csv_may_have_a_byte_order_mark_and_any_line_end(tmp_path, encoding, line_end):
-    text = line_end.join(["lon, Lat ,image", "2,1,Zürich.jpg", ""])
-    path = table(tmp_path, text.encode(encoding))
-    assert read_positions_csv(path)["Zürich.jpg"].position == Position(1, 2)
-
-
-@pytest.mark.parametrize(
-    ("text", "message"),
-    [
-        (b"", "is empty; the columns are image,lat,lon"),
-        (b"\xef\xbb\xbf\n", "is empty"),
-        (b"image,lat,lon\n", "holds no positions; the columns are"),
-        (b"image,lat,lon\n\xe9.jpg,1,2\n", "is not UTF-8 text; save it as CSV in UTF-8"),
-        (b"image,lat,lon,speed\na,1,2,3\n", 'row 1: unknown column "speed"; the columns are'),
-        (b"image;lat;lon\na;1;2\n", 'unknown column "image;lat;lon"; .* separated by commas'),
-        (b"image,lat\na,1\n", 'row 1: column "lon" is missing; the columns are'),
-        (b"image,lat,lon,lat\na,1,2,3\n", 'column "lat" stands there twice; remove one'),
-        (
-            b"image,lat,lon\na,1,2\nb,95,2\n",
-            "row 3: lat 95 is not between -90 and 90 degrees; .* look swapped",
-        ),
-        (
-            b"image,lat,lon\na,95,120\n",
-            "row 2: lat 95 is not between -90 and 90 degrees; correct it",
-        ),
-        (b"image,lat,lon\na,1,200\n", "row 2: lon 200 is not between -180 and 180"),
-        (b"image,lat,lon\na,nan,2\n", 'row 2: lat "nan" is not a number; write decimal'),
-        (b"image,lat,lon\na,1,inf\n", 'row 2: lon "inf" is not a number'),
-        (b"image,lat,lon\na,,2\n", 'row 2: lat "" is not a number; .* or remove the row'),
-        (b"image,lat,lon\na,-122.4,37.8\n", "row 2: lat -122.4 is not .*look swapped.*exchange"),
-        (b"image,lat,lon\na,1,2\n\n./a,1,3\n", "row 4: a has a position in row 2 already"),
-        (b"image,lat,lon\n,1,2\n", "row 2: the image name is empty"),
-        (b"image,lat,lon\na,1\n", "row 2: 2 fields where the header has 3; complete the row"),
-        (b"image,lat,lon\na,1,2,3\n", "row 2: 4 fields where the header has 3"),
-        (b"image,lat,lon,heading\na,1,2,-5\n", "row 2: heading -5 is not between 0 and 360"),
-        (b"image,lat,lon,heading\na,1,2,N\n", 'row 2: heading "N" is not a number'),
-        (b"image,lat,lon,time\na,1,2,noon\n", 'row 2: time "noon" is not ISO 8601; write it like'),
-        (b'image,lat,lon\n"a,1,2\n', "row 2: .*; save it as comma-separated text"),
-    ],
-)
-def test_a_bad_csv_is_refused_with_file_row_and_remedy(tmp_path, text, message):
-    path = table(tmp_path, text)
-    with pytest.raises(PositionError, match=message) as error:
-        read_positions_csv(path)
-    assert str(error.value).startswith(str(path))
-    assert "\n" not in str(error.value)
-
-
-def test_a_missing_csv_is_named(tmp_path):
-    with pytest.raises(PositionError, match=r"gone\.csv: .*; check the path"):
-        read_positions_csv(tmp_path / "gone.csv")
-
-
-@given(
-    rows=st.dictionaries(
-        st.text("abcXYZ019 _-,äß\"'", min_size=1).filter(lambda name: name == name.strip()),
-        st.tuples(st.floats(-90, 90), st.floats(-180, 180)),
-        min_size=1,
-        max_size=8,
-    )
-)
-def test_what_is_written_as_csv_comes_back(rows, tmp_path_factory):
-    lines = ["image,lat,lon"]
-    for name, (lat, lon) in rows.items():
-        lines.append(f'"{name.replace(chr(34), chr(34) * 2)}",{lat!r},{lon!r}')
-    path = table(tmp_path_factory.mktemp("csv"), "\n".join(lines))
-    found = read_positions_csv(path)
-    assert {name: (m.position.lat, m.position.lon) for name, m in found.items()} == rows
-
-
-@given(st.binary(max_size=60))
-def test_any_bytes_as_csv_give_positions_or_a_position_error(tmp_path_factory, data):
-    path = table(tmp_path_factory.mktemp("csv"), b"image,lat,lon\n" + data)
-    try:
-        found = read_positions_csv(path)
-    except PositionError:
-        return
-    assert all(row.position is not None for row in found.values())
 
 
 # --- names ---
@@ -289,27 +189,41 @@ def photo(**metadata: object) -> Photo:
     return Photo(np.zeros((2, 3, 3), np.uint8), "", Metadata(**metadata))
 
 
-BY_EXIF = photo(position=Position(10, 10), heading=5.0, altitude=7.0, source="exif", magnetic=True)
+BY_EXIF = photo(
+    position=Position(10, 10),
+    heading=5.0,
+    altitude=7.0,
+    source="exif",
+    magnetic=True,
+    accuracy=4.0,
+    gps_status="A",
+)
+
+
+def positions_of(folder: Path, csv: Path | None = None) -> Positions:
+    names = [path.relative_to(folder).as_posix() for path in scan(folder)]
+    return Positions.for_folder(folder, names, csv)
 
 
 def test_an_explicit_row_beats_the_name_which_beats_the_exif(tmp_path):
     photos_in(tmp_path, PITTS, "a.jpg", "b.jpg")
-    without = Positions.for_folder(tmp_path)
+    without = positions_of(tmp_path)
     assert without.of(BY_EXIF, PITTS).source == "name"
     assert without.of(BY_EXIF, "a.jpg") == BY_EXIF.metadata
     table(tmp_path, f"image,lat,lon\n{PITTS},1,2\na.jpg,3,4\n")
-    positions = Positions.for_folder(tmp_path)
+    positions = positions_of(tmp_path)
     assert positions.of(BY_EXIF, PITTS).position == Position(1, 2)
     assert positions.of(BY_EXIF, "a.jpg").position == Position(3, 4)
     assert positions.of(BY_EXIF, "b.jpg") == BY_EXIF.metadata
 
 
-def test_what_a_row_leaves_open_comes_from_the_exif(tmp_path):
+def test_what_a_row_leaves_open_comes_from_the_exif_but_not_the_quality_of_its_position(tmp_path):
     photos_in(tmp_path, "a.jpg", "b.jpg")
     table(tmp_path, "image,lat,lon,heading\na.jpg,3,4,\nb.jpg,3,4,20\n")
-    positions = Positions.for_folder(tmp_path)
+    positions = positions_of(tmp_path)
     open_row = positions.of(BY_EXIF, "a.jpg")
     assert (open_row.heading, open_row.magnetic, open_row.altitude) == (5.0, True, 7.0)
+    assert (open_row.accuracy, open_row.gps_status) == (None, None)
     full_row = positions.of(BY_EXIF, Path("b.jpg"))
     assert (full_row.heading, full_row.magnetic, full_row.source) == (20.0, False, "csv")
 
@@ -318,25 +232,17 @@ def test_a_position_from_elsewhere_settles_the_exif_s_problem(tmp_path):
     photos_in(tmp_path, "a.jpg")
     table(tmp_path, "image,lat,lon\na.jpg,3,4\n")
     broken = photo(problem="the GPS position in its EXIF is not on Earth (95, 0)")
-    assert Positions.for_folder(tmp_path).of(broken, "a.jpg").problem is None
+    assert positions_of(tmp_path).of(broken, "a.jpg").problem is None
     assert Positions().of(broken, "a.jpg").problem is not None
-
-
-@pytest.mark.parametrize("row", ["images/sub/a.jpg", "sub/a.jpg", "a.jpg", "elsewhere/a.jpg"])
-def test_the_parent_s_csv_is_found_and_matched_by_path_or_unique_base_name(tmp_path, row):
-    photos_in(tmp_path, "images/sub/a.jpg")
-    table(tmp_path, f"image,lat,lon\n{row},3,4\n")
-    found = Positions.for_folder(tmp_path / "images").of(photo(), "sub/a.jpg")
-    assert found.position == Position(3, 4)
 
 
 def test_the_folder_s_own_csv_comes_before_its_parent_s(tmp_path):
     photos_in(tmp_path, "images/a.jpg")
     table(tmp_path, "image,lat,lon\na.jpg,1,1\n")
     table(tmp_path / "images", "image,lat,lon\na.jpg,2,2\n")
-    own = Positions.for_folder(tmp_path / "images")
+    own = positions_of(tmp_path / "images")
     assert own.of(photo(), "a.jpg").position == Position(2, 2)
-    given = Positions.for_folder(tmp_path / "images", csv=tmp_path / "positions.csv")
+    given = positions_of(tmp_path / "images", csv=tmp_path / "positions.csv")
     assert given.of(photo(), "a.jpg").position == Position(1, 1)
 
 
@@ -344,19 +250,67 @@ def test_the_parent_of_the_current_folder_is_searched_too(tmp_path, monkeypatch)
     photos_in(tmp_path, "images/a.jpg")
     table(tmp_path, "image,lat,lon\na.jpg,1,1\n")
     monkeypatch.chdir(tmp_path / "images")
-    assert Positions.for_folder(".").of(photo(), "a.jpg").position == Position(1, 1)
-
-
-def test_a_base_name_that_two_photos_or_two_rows_share_matches_neither(tmp_path):
-    photos_in(tmp_path, "x/a.jpg", "y/a.jpg", "b.jpg")
-    table(tmp_path, "image,lat,lon\na.jpg,1,1\np/b.jpg,2,2\nq/b.jpg,3,3\n")
-    positions = Positions.for_folder(tmp_path)
-    for name in ("x/a.jpg", "y/a.jpg", "b.jpg"):
-        assert positions.of(photo(), name).position is None
+    positions = Positions.for_folder(".", ["a.jpg"])
+    assert positions.of(photo(), "a.jpg").position == Position(1, 1)
 
 
 def test_a_given_csv_that_names_no_photo_is_refused(tmp_path):
     photos_in(tmp_path, "a.jpg")
     path = table(tmp_path, "image,lat,lon\nother.jpg,1,1\n")
     with pytest.raises(PositionError, match=re.escape(f"{path} names none of the photos in")):
-        Positions.for_folder(tmp_path, csv=path)
+        positions_of(tmp_path, csv=path)
+    path = table(tmp_path, "image,lat,lon\na.jpg,,\n")
+    with pytest.raises(PositionError, match=r"names none of the photos.* row 2: it has no lat"):
+        positions_of(tmp_path, csv=path)
+
+
+def test_rows_and_photos_without_a_partner_are_named(tmp_path):
+    photos_in(tmp_path, "a.jpg", "b.jpg", "c.jpg")
+    path = table(tmp_path, "image,lat,lon\na.jpg,1,1\nlost.jpg,2,2\nb.jpg,north,3\n")
+    positions = positions_of(tmp_path)
+    assert positions.path == path
+    assert positions.unmatched_rows == ("lost.jpg",)
+    assert positions.unmatched_photos == ("b.jpg", "c.jpg")
+    assert [problem.split(";")[0] for problem in positions.problems] == [
+        'row 4: lat "north" is not a number'
+    ]
+    assert positions.of(BY_EXIF, "b.jpg") == BY_EXIF.metadata
+
+
+# --- has anything been said anew? ---
+
+
+def stated(folder: Path, text: str | None, name: str = "a.jpg") -> str:
+    if text is None:
+        return Positions.for_folder(folder, [name]).stated(name)
+    table(folder, "image,lat,lon,heading,time,altitude,accuracy,magnetic,note\n" + text)
+    return Positions.for_folder(folder, [name]).stated(name)
+
+
+def test_what_is_stated_changes_with_every_value_of_the_row_and_with_nothing_else(tmp_path):
+    nothing = stated(tmp_path, None)
+    rows = [
+        "a.jpg,1,2,,,,,,",
+        "a.jpg,1.0000001,2,,,,,,",
+        "a.jpg,1,2,90,,,,,",
+        "a.jpg,1,2,90,,,,1,",
+        "a.jpg,1,2,,2024-01-01T00:00:00,,,,",
+        "a.jpg,1,2,,2024-01-01T00:00:00Z,,,,",
+        "a.jpg,1,2,,,5,,,",
+        "a.jpg,1,2,,,,5,,",
+    ]
+    prints = [stated(tmp_path, row) for row in rows]
+    assert len({nothing, *prints}) == len(rows) + 1
+    assert all(re.fullmatch("[0-9a-f]{16}", value) for value in prints)
+    assert stated(tmp_path, "b.jpg,7,7,,,,,,\n./A.JPG,1.0,2.00,,,,,,a note") == prints[0]
+    assert stated(tmp_path, "b.jpg,7,7,,,,,,") == nothing
+
+
+def test_what_is_stated_changes_with_the_position_in_the_name(tmp_path):
+    plain = Positions().stated("a.jpg")
+    assert Positions().stated("sub/b.jpg") == plain
+    assert Positions().stated(PITTS) != plain
+    moved = PITTS.replace("0584568.50", "0584569.50")
+    assert Positions().stated(moved) != Positions().stated(PITTS)
+    contradictory = PITTS.replace("@17@", "@18@")
+    assert Positions().stated(contradictory) not in (plain, Positions().stated(PITTS))

@@ -114,7 +114,8 @@ def photos_of(
 ) -> Iterator[Known | Skipped | Record]:
     """Each photo below `folder` as a query, why it is none, or the record it is a copy of."""
     files = scan(folder)
-    positions = Positions.for_folder(folder, csv)
+    names = [file.relative_to(folder).as_posix() for file in files]
+    positions = Positions.for_folder(folder, names, csv)
     progress.start("locating queries", len(files))
     for done, file in enumerate(files, 1):
         try:

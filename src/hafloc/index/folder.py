@@ -44,7 +44,8 @@ def add_folder(
     progress = progress or Silent()
     paths = paths_of(index.location)
     files = {paths.name_of(file): file for file in scan(folder)}
-    positions = Positions.for_folder(folder, csv)
+    names = [file.relative_to(folder).as_posix() for file in files.values()]
+    positions = Positions.for_folder(folder, names, csv)
     progress.start("reading", len(files))
     listing, unreadable = _listing(files, progress)
     plan = plan_build(index, listing, lambda name: paths.file_of(name).exists())
@@ -126,7 +127,7 @@ def _listing(
 def _corrected(index: GeoIndex, positions: Positions, names: dict[str, Path]) -> list[Record]:
     """The records of photos, by stored path, for which the CSV says another position now."""
     found = []
-    for record in index.iterate() if positions.table else ():
+    for record in index.iterate() if positions.rows else ():
         row = positions.row(names[record.path].as_posix()) if record.path in names else None
         if row is None or row.position in (None, record.position):
             continue

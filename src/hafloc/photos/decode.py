@@ -17,7 +17,7 @@ from PIL import ImageFile
 
 from hafloc.errors import PhotoError
 from hafloc.photos.exif import Exif, metadata, orientation, read_exif
-from hafloc.photos.photo import Image, Photo
+from hafloc.photos.photo import Image, Metadata, Photo
 
 MAX_PIXELS = 200_000_000
 BACKGROUND = (255, 255, 255)  # what transparent photos are laid on: white, as browsers show them
@@ -72,6 +72,16 @@ def read(
     swapped = turn in (5, 6, 7, 8)
     width, height = size[::-1] if swapped else size
     return Photo(pixels, _hash(data), metadata(exif), path, width, height)
+
+
+def read_metadata(path: Path | str) -> Metadata:
+    """What a photo's file says of where and when, without decoding its pixels; as `read` does.
+
+    Raises PhotoError for what is missing, empty, damaged at its head, or not a photo.
+    """
+    opened, exif = _open(_file_bytes(Path(path)), str(path))
+    with opened:
+        return metadata(exif)
 
 
 def content(path: Path | str) -> str:

@@ -14,13 +14,16 @@ Image = NDArray[np.uint8]
 
 @dataclass(frozen=True, slots=True)
 class Metadata:
-    """Where and when a photo was taken, as far as its EXIF, a CSV or its name tells.
+    """Where and when a photo was taken, as far as its EXIF, its XMP, a CSV or its name tells.
 
     `heading` is degrees clockwise from north, in [0, 360), from magnetic north where `magnetic`;
     `altitude` metres above the ellipsoid or sea level as the source means it; `time` is aware
     where the source gives UTC or an offset, else naive local. `source` says where the position
-    came from: "exif", "csv" or "name"; None without one. `problem` says why a position that the
-    EXIF holds is not used.
+    came from: "exif", "xmp", "csv" or "name"; None without one. `problem` says why a position
+    that the file holds is not used; beside a position, what speaks against it.
+    `accuracy` is the position's error in metres (above 0) and `gps_status` "A" (the receiver was
+    measuring) or "V" (it was not, so the position is an older one), both as the source of
+    the position states them.
     """
 
     position: Position | None = None
@@ -30,6 +33,8 @@ class Metadata:
     source: str | None = None
     magnetic: bool = False
     problem: str | None = None
+    accuracy: float | None = None
+    gps_status: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,148 +1,158 @@
-"""Read positions from a CSV with the columns image,lat,lon[,heading,time]."""
+"""Read positions from tables as people have them: ours, exiftool's, a spreadsheet's."""
 
-import csv
-import io
-import math
-from collections.abc import Iterator
-from datetime import datetime
-from pathlib import Path, PurePosixPath
+import posixpath
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
 
 from hafloc.errors import PositionError
-from hafloc.geo import Position
+from hafloc.photos.columns import NEEDED, described, find_columns
+from hafloc.photos.delimited import SEPARATORS, read_lines, rows, separated, stated_separator
 from hafloc.photos.photo import Metadata
+from hafloc.photos.row import metadata_of_row
+from hafloc.photos.tags import shown
 
-_REQUIRED = ("image", "lat", "lon")
-_COLUMNS = (*_REQUIRED, "heading", "time")
-_FORM = "the columns are image,lat,lon[,heading,time]"
+# OpenDroneMap's geo.txt: its first line names the coordinates, and its columns have no names.
+_GEO = re.compile(r"EPSG:+4326|WGS ?84", re.IGNORECASE)
+_OTHER_GEO = re.compile(r"EPSG:+\d+|\+proj=.*|WGS ?84 UTM.*", re.IGNORECASE)
+_GEO_COLUMNS = {"image": 0, "lon": 1, "lat": 2, "altitude": 3, "accuracy": 7}
+_GEO_WIDTH = 1_000  # what follows the columns is notes
 
 
-def read_positions_csv(path: Path | str) -> dict[str, Metadata]:
-    """Positions by image name (path as written, with forward slashes), in the file's order.
+@dataclass(frozen=True, slots=True)
+class PositionTable:
+    """What a table says: its usable rows by photo name as written, in the file's order.
 
-    `lat`, `lon` in degrees; `heading` in degrees from 0 to 360 and `time` in ISO 8601 may be
-    empty. UTF-8, with or without byte-order mark.
+    Names have forward slashes. `problems` tells, a line each ("row 7: …"), which rows or single
+    values are left out and why.
+    """
 
-    Raises PositionError naming the file, the row and what to do about it.
+    rows: Mapping[str, Metadata]
+    problems: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class _Header:
+    columns: Mapping[str, int]
+    separator: str | None
+    width: int
+    end: int  # the line after it
+
+
+def read_positions_csv(path: Path | str) -> PositionTable:
+    """The positions in a table of text, as far as its rows can be used.
+
+    Columns are told by their names (see `columns.NAMES`) and others ignored:
+    image,lat,lon[,heading,time,…] as `hafloc index export` writes them, `exiftool -csv` with and
+    without -n, latitude/longitude/filename and the like; also OpenDroneMap's geo.txt in EPSG:4326.
+    Separated by commas, semicolons, tabs, bars or spaces; in UTF-8, UTF-16 or a Western code
+    page; a decimal comma may stand where commas do not separate, or in quotes. Coordinates are
+    decimal degrees, or degrees, minutes and seconds, with a sign or a hemisphere. A row without a
+    usable position is left out, and so are single values that cannot be read. A photo with
+    several rows that differ has none: which of them is right cannot be told.
+
+    Raises PositionError in one line naming the file: where it cannot be read, where the columns
+    cannot be told or one stands there twice, and where there is no row at all.
     """
     path = Path(path)
-    positions: dict[str, Metadata] = {}
-    first: dict[str, int] = {}
-    for number, row in _rows(path):
-        where = f"{path}, row {number:,}"
-        image = image_name(row["image"])
-        if not image:
-            raise PositionError(f"{where}: the image name is empty; fill it in or remove the row")
-        if image in positions:
-            raise PositionError(
-                f"{where}: {image} has a position in row {first[image]:,} already; "
-                "remove one of them"
-            )
-        first[image] = number
-        positions[image] = Metadata(
-            position=_position(row, where),
-            heading=_heading(row.get("heading", ""), where),
-            time=_time(row.get("time", ""), where),
-            source="csv",
-        )
-    if not positions:
-        raise PositionError(f"{path} holds no positions; {_FORM}, one row for each photo")
-    return positions
+    lines = read_lines(path)
+    if not any(line.strip() for line in lines):
+        raise PositionError(f"{path} is empty; {NEEDED}, one row for each photo")
+    try:
+        header = _header(lines)
+    except PositionError as error:
+        raise PositionError(f"{path}, {error}") from error
+    problems: list[str] = []
+    found: dict[str, dict[int, Metadata]] = {}
+    for number, name, metadata in _usable(lines, header, problems):
+        found.setdefault(name, {})[number] = metadata
+    if not found and not problems:
+        raise PositionError(f"{path} holds no positions; {NEEDED}, one row for each photo")
+    agreed: dict[str, Metadata] = {}
+    for name, by_row in found.items():
+        first, *others = by_row.values()
+        if any(other != first for other in others):
+            numbers = ", ".join(f"{number:,}" for number in by_row)
+            problems.append(f"rows {numbers}: {shown(name, 200)} is given differently; keep one")
+        else:
+            agreed[name] = first
+    return PositionTable(agreed, tuple(problems))
 
 
 def image_name(text: str) -> str:
-    """The name of a photo in the form that names are compared in."""
-    text = text.strip().replace("\\", "/")
-    return str(PurePosixPath(text)) if text else ""
+    """The name of a photo in the form that names are compared in: forward slashes, no "./"."""
+    text = text.strip().replace("\\", "/").removeprefix("file://")
+    return posixpath.normpath(text) if text else ""
 
 
-def _rows(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
-    reader = csv.reader(io.StringIO(_text(path), newline=""), strict=True)
-    try:
-        header = [column.strip().lower() for column in next(reader, [])]
-        _check_header(header, path)
-        for fields in reader:
-            if not any(field.strip() for field in fields):
-                continue
-            if len(fields) != len(header):
-                raise PositionError(
-                    f"{path}, row {reader.line_num:,}: {len(fields)} fields where the header has "
-                    f"{len(header)}; complete the row or remove it"
-                )
-            yield reader.line_num, dict(zip(header, fields, strict=True))
-    except csv.Error as error:
+def _usable(
+    lines: Sequence[str], header: _Header, problems: list[str]
+) -> Iterator[tuple[int, str, Metadata]]:
+    """The rows with a position, by number and name; to `problems` goes what is wrong."""
+    for number, cells in rows(lines, header.end, header.separator):
+        try:
+            row = _fields(cells, header)
+            metadata, remarks = metadata_of_row(row)
+        except PositionError as error:
+            problems.append(f"row {number:,}: {error}")
+            continue
+        problems += [f"row {number:,}: {remark}" for remark in remarks]
+        yield number, image_name(row["image"]), metadata
+
+
+def _fields(cells: list[str] | str, header: _Header) -> dict[str, str]:
+    if isinstance(cells, str):
+        raise PositionError(cells)
+    if any(cell.strip() for cell in cells[header.width :]):
         raise PositionError(
-            f"{path}, row {reader.line_num:,}: {error}; save it as comma-separated text"
-        ) from error
-
-
-def _text(path: Path) -> str:
-    try:
-        text = path.read_bytes().decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise PositionError(f"{path} is not UTF-8 text; save it as CSV in UTF-8") from error
-    except OSError as error:
-        raise PositionError(f"cannot read {path}: {error.strerror}; check the path") from error
-    if not text.strip():
-        raise PositionError(f"{path} is empty; {_FORM}, one row for each photo")
-    return text
-
-
-def _check_header(header: list[str], path: Path) -> None:
-    for column in header:
-        if column not in _COLUMNS:
-            raise PositionError(
-                f'{path}, row 1: unknown column "{column}"; {_FORM}, separated by commas'
-            )
-        if header.count(column) > 1:
-            raise PositionError(f'{path}, row 1: column "{column}" stands there twice; remove one')
-    for column in _REQUIRED:
-        if column not in header:
-            raise PositionError(f'{path}, row 1: column "{column}" is missing; {_FORM}')
-
-
-def _position(row: dict[str, str], where: str) -> Position:
-    lat, lon = (_number(row[name], name, where) for name in ("lat", "lon"))
-    swapped = 90 < abs(lat) <= 180 and abs(lon) <= 90
-    cure = "lat and lon look swapped: exchange the two columns" if swapped else "correct it"
-    for name, value, bound in (("lat", lat, 90), ("lon", lon, 180)):
-        if abs(value) > bound:
-            raise PositionError(
-                f"{where}: {name} {value:g} is not between -{bound} and {bound} degrees; {cure}"
-            )
-    return Position(lat, lon)
-
-
-def _number(text: str, column: str, where: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = math.nan
-    if not math.isfinite(value):
-        raise PositionError(
-            f'{where}: {column} "{text.strip()}" is not a number; '
-            "write decimal degrees or remove the row"
+            f"{len(cells):,} fields where the header has {header.width:,}; put those that hold a "
+            "separator in quotes"
         )
-    return value
+    row = {
+        name: cells[place] if place < len(cells) else "" for name, place in header.columns.items()
+    }
+    if not image_name(row["image"]):
+        raise PositionError("the image name is empty; fill it in or remove the row")
+    return row
 
 
-def _heading(text: str, where: str) -> float | None:
-    if not text.strip():
-        return None
-    heading = _number(text, "heading", where)
-    if not 0 <= heading <= 360:
+def _header(lines: Sequence[str]) -> _Header:
+    """Find and read the line that names the columns; comments and "sep=;" may stand before it."""
+    separators: Sequence[str | None] = SEPARATORS
+    at = 0
+    for at, line in enumerate(lines):
+        if not line.strip():
+            continue
+        stated = stated_separator(line)
+        if stated is not None:
+            separators = (stated,)
+            continue
+        header = _told(line, at, separators)
+        if header is not None:
+            return header
+        if not line.lstrip().startswith("#"):
+            break
+    found = max((separated(lines[at], separator) for separator in separators[:4]), key=len)
+    raise PositionError(
+        f"row {at + 1:,}: no image, lat and lon among its columns {described(found)}; {NEEDED}"
+    )
+
+
+def _told(line: str, at: int, separators: Sequence[str | None]) -> _Header | None:
+    if _GEO.fullmatch(line.strip()):
+        return _Header(_GEO_COLUMNS, None, _GEO_WIDTH, at + 1)
+    if _OTHER_GEO.fullmatch(line.strip()):
         raise PositionError(
-            f"{where}: heading {heading:g} is not between 0 and 360 degrees; correct or empty it"
+            f"row {at + 1:,}: coordinates in {shown(line.strip(), 60)} are not read; "
+            "give them in EPSG:4326"
         )
-    return heading % 360
-
-
-def _time(text: str, where: str) -> datetime | None:
-    if not text.strip():
-        return None
-    try:
-        return datetime.fromisoformat(text.strip())
-    except ValueError as error:
-        raise PositionError(
-            f'{where}: time "{text.strip()}" is not ISO 8601; '
-            "write it like 2024-05-31T16:20:00Z or leave it empty"
-        ) from error
+    for separator in separators:
+        header = separated(line, separator)
+        try:
+            columns = find_columns(header)
+        except PositionError as error:
+            raise PositionError(f"row {at + 1:,}: {error}") from error
+        if columns is not None:
+            return _Header(columns, separator, len(header), at + 1)
+    return None

@@ -1,6 +1,6 @@
 """The photos of a training or validation set: files, places, headings."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image as Pillow
 
-from hafloc.errors import PhotoError
+from hafloc.errors import PhotoError, PositionError
 from hafloc.geo import earth_centred
 from hafloc.photos import Image, Metadata, read, read_positions_csv
 
@@ -50,7 +50,7 @@ def read_photo_set(folders: Sequence[Path]) -> PhotoSet:
     """
     names, paths, rows = [], [], []
     for folder in folders:
-        table = read_positions_csv(folder / "positions.csv")
+        table = _table(folder / "positions.csv")
         names += list(table)
         paths += _files(folder, list(table))
         rows += list(table.values())
@@ -58,6 +58,14 @@ def read_photo_set(folders: Sequence[Path]) -> PhotoSet:
     headings = [np.nan if row.heading is None else row.heading for row in rows]
     xyz = earth_centred(lats, lons)
     return PhotoSet(tuple(names), tuple(paths), xyz, number_places(xyz), np.array(headings))
+
+
+def _table(path: Path) -> Mapping[str, Metadata]:
+    table = read_positions_csv(path)
+    # A photo that a recipe counts on must not be missing silently.
+    if table.problems:
+        raise PositionError(f"{path}, {table.problems[0]}")
+    return table.rows
 
 
 def _files(folder: Path, names: Sequence[str]) -> list[Path]:

@@ -95,9 +95,9 @@ def _photos(folders: Sequence[Path]) -> list[tuple[Path, Metadata]]:
     """All photos of the folders with what their CSV or name tells, for neighbours."""
     found = []
     for folder in folders:
-        positions = Positions.for_folder(folder)
-        for path in scan(folder):
-            name = path.relative_to(folder)
+        paths = {path.relative_to(folder).as_posix(): path for path in scan(folder)}
+        positions = Positions.for_folder(folder, list(paths))
+        for name, path in paths.items():
             found.append((path, positions.of(_unread(path), name)))
     return found
 

@@ -155,9 +155,10 @@ def _index_search(path: Path, ids: Sequence[int]) -> Search:
 
 
 def _with_positions(folder: Path, table: Path | None) -> _Photos:
-    positions = Positions.for_folder(folder, table)
-    paths, places, headings = [], [], []
     found = scan(folder)
+    names = [path.relative_to(folder).as_posix() for path in found]
+    positions = Positions.for_folder(folder, names, table)
+    paths, places, headings = [], [], []
     for path in found:
         metadata = _metadata(path, folder, positions)
         if metadata.position is not None:
