@@ -299,7 +299,7 @@ def test_an_empty_file_is_refused(tmp_path):
         read(path)
 
 
-@pytest.mark.parametrize("data", [b"hello", b"%PDF-1.7\n", b"\0" * 1000, b"\xff"])
+@pytest.mark.parametrize("data", [b"hello", b"\xff", b"RIFF1234WAVE", b"P", b"P9 1"])
 def test_what_is_not_an_image_is_refused(data):
     with pytest.raises(PhotoError, match="not a photo in a known format"):
         read(data)

@@ -15,7 +15,7 @@ from hafloc.evaluate.describe_pictures import Network, describe_pictures
 from hafloc.evaluate.plain_arrays import read_npz
 from hafloc.files import write_whole
 from hafloc.index import Progress
-from hafloc.photos import scan
+from hafloc.photos import photo_paths
 
 Floats = NDArray[np.float32]
 Doubles = NDArray[np.float64]
@@ -123,7 +123,7 @@ def fit_whitening(
     `evaluated`, cannot be read, or there are too few for `dimension`; PhotoError where a folder
     holds none.
     """
-    paths = sorted({path for folder in folders for path in scan(folder)})
+    paths = sorted({path for folder in folders for path in photo_paths(folder)})
     if shared := {path.resolve() for path in paths} & {item.path.resolve() for item in evaluated}:
         raise EvaluationError(
             f"{len(shared):,} photos of the whitening are in the benchmark too, the first is "

@@ -55,7 +55,9 @@ def add_folder(
     at all, IndexFileError where the index cannot be written; what was stored before stays.
     """
     progress = progress or Silent()
-    files = {index.stored_path(file): file for file in scan(folder)}
+    found = scan(folder).not_empty()
+    files = {index.stored_path(file): file for file in found.paths}
+    lost = [Skipped(str(path), why) for path, why in found.unreadable]
     positions = Positions.for_folder(folder, csv)
     progress.start("reading", len(files))
     listing, unreadable = _listing(files, progress)
@@ -84,7 +86,7 @@ def add_folder(
         for file, found in described
     )
     report = add_all(index, plan, outcomes, batch=batch, progress=progress.advance)
-    return replace(report, corrected=len(corrected), skipped=(*unreadable, *report.skipped))
+    return replace(report, corrected=len(corrected), skipped=(*lost, *unreadable, *report.skipped))
 
 
 def build_index(
@@ -103,7 +105,7 @@ def build_index(
     Raises as `add_folder` does, and PositionError where not one photo could be stored; an index
     without photos is not left behind.
     """
-    scan(folder)
+    scan(folder).not_empty()
     model = model_info(describer, path)
     if path.exists():
         index = GeoPackageIndex.open(path, write=True, model=model)

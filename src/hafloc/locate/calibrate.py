@@ -24,7 +24,7 @@ from hafloc.locate.localizer import RERANK, Localizer
 from hafloc.locate.position import Consensus, agree
 from hafloc.locate.quality import HeldOut, cross_validate
 from hafloc.nn import LocalFeatures
-from hafloc.photos import Positions, read, scan
+from hafloc.photos import Positions, photo_paths, read
 
 # Own photos that are tried out, drawn at random where there are more: minutes, not hours.
 SAMPLE = 300
@@ -204,7 +204,7 @@ def _photos_of(
     localizer: Localizer, folder: Path, csv: Path | None, progress: Progress
 ) -> Iterator[Known | Skipped | Record]:
     """Each photo below `folder` as a query, why it is none, or the record it is a copy of."""
-    files = scan(folder)
+    files = photo_paths(folder)
     positions = Positions.for_folder(folder, csv)
     progress.start("locating queries", len(files))
     for done, file in enumerate(files, 1):

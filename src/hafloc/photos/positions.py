@@ -7,7 +7,7 @@ from pathlib import Path, PurePosixPath
 from typing import Self
 
 from hafloc.errors import PositionError
-from hafloc.photos.folder import scan
+from hafloc.photos.folder import photo_paths
 from hafloc.photos.name import position_from_name
 from hafloc.photos.photo import Metadata, Photo
 from hafloc.photos.table import image_name, read_positions_csv
@@ -41,7 +41,7 @@ class Positions:
         if path is None:
             return cls()
         rows = _relative_to(folder, path, read_positions_csv(path))
-        names = [photo.relative_to(folder).as_posix() for photo in scan(folder)]
+        names = [photo.relative_to(folder).as_posix() for photo in photo_paths(folder)]
         positions = cls(rows, _unique(rows, names))
         if csv is not None and not any(positions.row(name) for name in names):
             raise PositionError(

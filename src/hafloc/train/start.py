@@ -28,7 +28,7 @@ from hafloc.nn.haf import Level, local_responses
 from hafloc.nn.images import to_batch
 from hafloc.nn.local_features import join
 from hafloc.nn.vgg import Taps
-from hafloc.photos import Metadata, Photo, Positions, read, scan
+from hafloc.photos import Metadata, Photo, Positions, photo_paths, read
 
 # What validation preferred; docs/model-card.md has the numbers.
 START = HAFOptions(
@@ -216,7 +216,7 @@ def _photos(folders: Sequence[Path]) -> list[tuple[Path, Metadata]]:
     found = []
     for folder in folders:
         positions = Positions.for_folder(folder)
-        for path in scan(folder):
+        for path in photo_paths(folder):
             name = path.relative_to(folder)
             found.append((path, positions.of(_unread(path), name)))
     return found

@@ -15,7 +15,7 @@ from hafloc.evaluate.benchmark import Benchmark, Picture, Search, Truth
 from hafloc.evaluate.protocol import Ints, drop_rows, positives_around
 from hafloc.geo import Position
 from hafloc.index import GeoPackageIndex
-from hafloc.photos import Metadata, Photo, Positions, content, read, scan
+from hafloc.photos import Metadata, Photo, Positions, content, photo_paths, read
 
 DEPTH = 100
 TOLERANCE = 25.0  # metres
@@ -155,7 +155,7 @@ def _index_search(path: Path, ids: Sequence[int]) -> Search:
 def _with_positions(folder: Path, table: Path | None) -> _Photos:
     positions = Positions.for_folder(folder, table)
     paths, places, headings = [], [], []
-    found = scan(folder)
+    found = photo_paths(folder)
     for path in found:
         metadata = _metadata(path, folder, positions)
         if metadata.position is not None:
