@@ -132,7 +132,7 @@ def test_one_bad_query_never_stops_the_others(city: Localizer, tmp_path: Path) -
         broken,
         tmp_path / "missing.jpg",
         b"",
-        np.zeros((40, 40), np.uint8),
+        np.zeros((40, 40, 7), np.uint8),
         Image.new("RGB", (40, 40), COLOURS["blue.png"]),
     ]
     results = list(city.locate_many(queries))

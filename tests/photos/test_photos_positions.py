@@ -16,8 +16,8 @@ from hafloc.photos import (
     Metadata,
     Photo,
     Positions,
-    position_from_name,
     photo_paths,
+    position_from_name,
     read_positions_csv,
 )
 

@@ -123,10 +123,10 @@ def parse_near(text: str) -> "Near":
 
 
 def _files(queries: list[Path]) -> Iterator[Path]:
-    from hafloc.photos import photo_paths
+    from hafloc.photos import is_folder, photo_paths
 
     for query in queries:
-        if query.is_dir():
+        if is_folder(query):
             yield from photo_paths(query)
         else:
             yield query

@@ -1,7 +1,7 @@
 """Photos: decoding, orientation, EXIF, positions from CSV and file names, scanning folders."""
 
 from hafloc.photos.decode import MAX_PIXELS, read
-from hafloc.photos.folder import Scan, ScannedPhoto, photo_paths, scan
+from hafloc.photos.folder import Scan, ScannedPhoto, is_folder, photo_paths, scan
 from hafloc.photos.given import Given, as_photo
 from hafloc.photos.name import position_from_name
 from hafloc.photos.photo import Image, Metadata, Photo
@@ -22,6 +22,7 @@ __all__ = [
     "ScannedPhoto",
     "as_photo",
     "content",
+    "is_folder",
     "photo_paths",
     "position_from_name",
     "read",

@@ -142,7 +142,8 @@ def _fault(data: bytes, kind: str, error: Exception) -> str:
     detail = " ".join(str(error).split())
     if isinstance(error, Pillow.DecompressionBombError):
         return "it has more pixels than can be decoded; scale it down or remove it"
-    variant = formats.jpeg_kind(data) if kind == "JPEG" else None
+    look = {"JPEG": formats.jpeg_kind, "TIFF": formats.tiff_kind}.get(kind)
+    variant = look(data) if look else None
     if variant is None and any(word in detail.lower() for word in _UNSUPPORTED):
         variant = detail[:80]
     if variant is not None:

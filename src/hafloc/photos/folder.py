@@ -104,6 +104,15 @@ def scan(folder: Path | str) -> Scan:
     )
 
 
+def is_folder(path: Path | str) -> bool:
+    """Whether `path` is a folder; False where that cannot be known, as below a forbidden one."""
+    try:
+        return Path(path).is_dir()
+    # Before Python 3.14 `is_dir` raises for what is not "no such file"; ValueError: a NUL.
+    except (OSError, ValueError):
+        return False
+
+
 def photo_paths(folder: Path | str) -> list[Path]:
     """The paths of `scan`. Raises PhotoError where the folder is unreadable or has no photos."""
     return scan(folder).not_empty().paths

@@ -3,6 +3,8 @@
 import struct
 from importlib.util import find_spec
 
+from PIL.TiffImagePlugin import COMPRESSION_INFO
+
 _JPEG = (".jpg", ".jpeg", ".jpe", ".jfif", ".jfi", ".jif", ".pjpeg", ".pjp", ".mpo", ".jps")
 # Insta360's single pictures are JPEGs.
 _JPEG_360 = (".insp",)
@@ -80,7 +82,7 @@ _NO_PHOTOS: tuple[tuple[str, tuple[bytes, ...]], ...] = (
     ("a Git LFS pointer to the photo (run `git lfs pull`)", (b"version https://git-lfs",)),
 )
 
-_SUBFILES, _PHOTOMETRIC, _DNG_VERSION = 330, 262, 50_706
+_SUBFILES, _PHOTOMETRIC, _COMPRESSION, _DNG_VERSION = 330, 262, 259, 50_706
 _SENSOR = (32_803, 34_892)  # colour filter array, linear raw: TIFF/EP and DNG 1.7, tag 262
 _MAX_DIRECTORIES = 32
 
@@ -162,6 +164,20 @@ def jpeg_kind(data: bytes) -> str | None:
     return ", ".join(part for part in (process, precision) if part) or None
 
 
+def tiff_kind(data: bytes) -> str | None:
+    """The compression of a TIFF, for a message, where Pillow knows none by its number; else None.
+
+    TIFF 6.0, tag 259.
+    """
+    order = "<" if data[:2] == b"II" else ">"
+    try:
+        tags = _directory(data, struct.unpack_from(order + "I", data, 4)[0], order)
+    except struct.error:
+        return None
+    (compression,) = tags.get(_COMPRESSION, (1,))[:1] or (1,)
+    return None if compression in COMPRESSION_INFO else f"compression {compression}"
+
+
 def _kind_of_boxes(data: bytes) -> str | None:
     """ISO base media: all brands tell, for the major one "mif1" says only that it is a picture."""
     length = max(min(int.from_bytes(data[:4], "big"), 1024), 16)
@@ -197,13 +213,13 @@ def _is_sensor_data(data: bytes) -> bool:
 
 
 def _directory(data: bytes, at: int, order: str) -> dict[int, tuple[int, ...]]:
-    """Whole numbers of the tags that tell a RAW, from the TIFF directory at a byte."""
+    """Whole numbers of the tags that are looked at here, from the TIFF directory at a byte."""
     found: dict[int, tuple[int, ...]] = {}
     (count,) = struct.unpack_from(order + "H", data, at)
     for number in range(count):
         entry = at + 2 + 12 * number
         tag, type_, length = struct.unpack_from(order + "HHI", data, entry)
-        if tag not in (_SUBFILES, _PHOTOMETRIC, _DNG_VERSION):
+        if tag not in (_SUBFILES, _PHOTOMETRIC, _COMPRESSION, _DNG_VERSION):
             continue
         letter, size = {3: ("H", 2), 4: ("I", 4), 13: ("I", 4)}.get(type_, ("B", 1))
         length = min(length, _MAX_DIRECTORIES)

@@ -180,7 +180,8 @@ def _to_8_bits(values: NDArray[Any]) -> Image:
             )
         full = fitting[0]
     scaled = values.astype(np.float32) * np.float32(255.0 / full)
-    return np.rint(scaled).clip(0, 255).astype(np.uint8)
+    eight: Image = np.rint(scaled).clip(0, 255).astype(np.uint8)
+    return eight
 
 
 def _kind(thing: object) -> str:
