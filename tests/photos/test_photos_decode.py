@@ -1,6 +1,5 @@
 """Decoding: every kind of file becomes upright RGB, or a PhotoError of one line."""
 
-import io
 import struct
 import warnings
 import zlib
@@ -8,13 +7,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from flat_fields import CORNERS, encoded, oriented_exif, picture, turned_by_hand
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image as Pillow
 
-from flat_fields import CORNERS, encoded, oriented_exif, picture, turned_by_hand
 from hafloc.errors import PhotoError
 from hafloc.photos import content, read
+
 
 def png_of_size(width: int, height: int) -> bytes:
     """A PNG whose header claims any size, with next to no data."""

@@ -5,12 +5,12 @@ import sys
 
 import numpy as np
 import pytest
-from PIL import Image as Pillow
-
 from flat_fields import CORNERS, encoded, oriented_exif, picture, turned_by_hand
+from PIL import Image as Pillow
+from tiny_raw import dng
+
 from hafloc.errors import PhotoError
 from hafloc.photos import formats, photo_paths, read
-from tiny_raw import dng
 
 has_raw = pytest.mark.skipif(not formats.has_reader("RAW"), reason="the extra `raw` is absent")
 has_jxl = pytest.mark.skipif(not formats.has_reader("JXL"), reason="the extra `jxl` is absent")
@@ -50,7 +50,9 @@ def test_each_of_the_eight_orientations_is_undone_once(kind, orientation, longer
 def test_the_rotation_of_an_avif_is_its_own_and_never_stale(orientation):
     # A converter wrote the upright size as the camera's, which makes a JPEG's tag a stale one.
     exif = oriented_exif(orientation, (64, 96))
-    assert shows(read(encoded(picture(), "AVIF", exif=exif.tobytes(), quality=95)).image, orientation)
+    assert shows(
+        read(encoded(picture(), "AVIF", exif=exif.tobytes(), quality=95)).image, orientation
+    )
 
 
 def test_an_avif_rotated_by_its_container_alone_is_upright():
@@ -60,7 +62,9 @@ def test_an_avif_rotated_by_its_container_alone_is_upright():
     assert shows(read(data).image, 6)
 
 
-@pytest.mark.parametrize(("kind", "brand"), [("AVIF", b"mif1"), ("HEIF", b"mif1"), ("HEIF", b"MiHE")])
+@pytest.mark.parametrize(
+    ("kind", "brand"), [("AVIF", b"mif1"), ("HEIF", b"mif1"), ("HEIF", b"MiHE")]
+)
 def test_a_container_that_names_itself_a_mere_picture_is_read_by_its_other_brands(kind, brand):
     data = encoded(picture(), kind, quality=95)
     assert shows(read(data[:8] + brand + data[12:]).image, 1)
@@ -200,7 +204,9 @@ def test_a_jpeg_packed_as_jpeg_xl_is_as_upright_as_the_jpeg(tmp_path, orientatio
 
 
 @has_jxl
-@pytest.mark.parametrize("size", [(96, 64), (50, 37), (3000, 2000), (1, 700), (1920, 1080), (513, 9)])
+@pytest.mark.parametrize(
+    "size", [(96, 64), (50, 37), (3000, 2000), (1, 700), (1920, 1080), (513, 9)]
+)
 def test_the_pixel_bound_holds_for_jpeg_xl_before_it_is_decoded(size):
     data = encoded_jxl(Pillow.new("RGB", size), effort=1)
     shown = f"{size[0]:,} × {size[1]:,}"

@@ -89,7 +89,9 @@ def dng(pixels: np.ndarray, orientation: int = 1, lat: float | None = None) -> b
         50_778: (3, [21]),
     }
     if lat is not None:
-        gps = directory({1: (2, [b"N\0"]), 2: (5, [lat, 0, 0]), 3: (2, [b"E\0"]), 4: (5, [16.0, 0, 0])})
+        gps = directory(
+            {1: (2, [b"N\0"]), 2: (5, [lat, 0, 0]), 3: (2, [b"E\0"]), 4: (5, [16.0, 0, 0])}
+        )
         main[34_853] = (4, [gps])
     struct.pack_into("<I", blob, 4, directory(main))
     return bytes(blob)

@@ -146,7 +146,8 @@ def _of_array(given: Any, max_pixels: int, longer_side: int | None) -> Photo:
     height, width = shape[:2]
     check_size((width, height), max_pixels)
     mask = np.ma.getmaskarray(values) if isinstance(values, np.ma.MaskedArray) else None
-    layers = _to_8_bits(np.ma.getdata(values)).reshape(height, width, -1)
+    plain = values if mask is None else np.ma.filled(values, 0)  # below a mask lies anything
+    layers = _to_8_bits(plain).reshape(height, width, -1)
     if layers.shape[2] == 4:
         layers = np.asarray(on_background(Pillow.fromarray(np.ascontiguousarray(layers))))
     rgb = np.array(np.broadcast_to(layers, (height, width, 3)))
