@@ -55,6 +55,16 @@ def test_the_rotation_of_an_avif_is_its_own_and_never_stale(orientation):
     )
 
 
+def test_an_orientation_in_the_xmp_of_an_avif_turns_nothing():
+    # lovell/sharp#4585: the pixels are turned already, the XMP of the original came along.
+    xmp = (
+        b'<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF '
+        b'xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#"><rdf:Description '
+        b'xmlns:tiff="http://ns.adobe.com/tiff/1.0/" tiff:Orientation="6"/></rdf:RDF></x:xmpmeta>'
+    )
+    assert shows(read(encoded(picture(), "AVIF", xmp=xmp, quality=95)).image, 1)
+
+
 def test_an_avif_rotated_by_its_container_alone_is_upright():
     data = in_format("AVIF", oriented_exif(6))
     assert b"irot" in data
@@ -63,7 +73,7 @@ def test_an_avif_rotated_by_its_container_alone_is_upright():
 
 
 @pytest.mark.parametrize(
-    ("kind", "brand"), [("AVIF", b"mif1"), ("HEIF", b"mif1"), ("HEIF", b"MiHE")]
+    ("kind", "brand"), [("AVIF", b"mif1"), ("AVIF", b"miaf"), ("HEIF", b"mif1"), ("HEIF", b"MiHE")]
 )
 def test_a_container_that_names_itself_a_mere_picture_is_read_by_its_other_brands(kind, brand):
     data = encoded(picture(), kind, quality=95)
@@ -117,6 +127,14 @@ def test_a_raw_is_reduced_like_any_photo_and_keeps_the_size_of_the_whole():
     photo = read(dng(np.asarray(picture(120, 80)), 6), longer_side=45)
     assert photo.image.shape == (45, 30, 3)
     assert (photo.width, photo.height) == (80, 120)
+
+
+@has_raw
+def test_the_raw_of_a_monochrome_camera_is_grey():
+    image = read(dng(np.asarray(picture()), monochrome=True)).image
+    assert image.shape == (64, 96, 3)
+    assert (image == image[:, :, :1]).all()
+    assert image.std() > 30
 
 
 @has_raw

@@ -7,7 +7,12 @@ import numpy as np
 GREY = np.array([200, 200, 200])
 
 
-def dng(pixels: np.ndarray, orientation: int = 1, lat: float | None = None) -> bytes:
+def dng(
+    pixels: np.ndarray,
+    orientation: int = 1,
+    lat: float | None = None,
+    monochrome: bool = False,
+) -> bytes:
     """A DNG 1.4 whose sensor (RGGB, 16 bits, linear) saw `pixels` (`H×W×3`, 0 to 255, even sides).
 
     Its first picture is a black thumbnail of 8×8, as cameras write one, and the sensor's picture
@@ -16,8 +21,9 @@ def dng(pixels: np.ndarray, orientation: int = 1, lat: float | None = None) -> b
     height, width = pixels.shape[:2]
     linear = ((pixels / 255.0) ** 2.2 * 16_000).astype("<u2")
     mosaic = linear[:, :, 1].copy()
-    mosaic[::2, ::2] = linear[::2, ::2, 0]
-    mosaic[1::2, 1::2] = linear[1::2, 1::2, 2]
+    if not monochrome:
+        mosaic[::2, ::2] = linear[::2, ::2, 0]
+        mosaic[1::2, 1::2] = linear[1::2, 1::2, 2]
 
     thumbnail = bytes(8 * 8 * 3)
     blob = bytearray(b"II*\0" + struct.pack("<I", 0))
@@ -48,6 +54,7 @@ def dng(pixels: np.ndarray, orientation: int = 1, lat: float | None = None) -> b
         blob.extend(struct.pack("<H", len(tags)) + entries + bytes(4))
         return at
 
+    kind = {262: (3, [34_892])} if monochrome else {}
     sensor = directory(
         {
             254: (4, [0]),
@@ -64,6 +71,7 @@ def dng(pixels: np.ndarray, orientation: int = 1, lat: float | None = None) -> b
             33_422: (1, [0, 1, 1, 2]),
             50_714: (3, [0]),
             50_717: (3, [16_000]),
+            **kind,
         }
     )
     main: dict[int, tuple[int, list]] = {

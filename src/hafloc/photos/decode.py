@@ -144,7 +144,8 @@ def _fault(data: bytes, kind: str, error: Exception) -> str:
         return "it has more pixels than can be decoded; scale it down or remove it"
     look = {"JPEG": formats.jpeg_kind, "TIFF": formats.tiff_kind}.get(kind)
     variant = look(data) if look else None
-    if variant is None and any(word in detail.lower() for word in _UNSUPPORTED):
+    # LibRaw calls damage "unsupported" too; what it does not know it says by its error's kind.
+    if variant is None and kind != "RAW" and any(word in detail.lower() for word in _UNSUPPORTED):
         variant = detail[:80]
     if variant is not None:
         return f"this kind of {_NAMES.get(kind, kind)} ({variant}) is not supported; convert it"

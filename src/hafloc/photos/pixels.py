@@ -35,8 +35,11 @@ def turn_of(image: Pillow.Image, exif: Exif, size: tuple[int, int]) -> int:
         # it hands out the JPEG.
         return orientation(exif, size) if getattr(image, "jpeg", False) else 1
     if image.format == "AVIF":
-        # What Pillow gives as EXIF is the container's own orientation, which is never stale.
-        return orientation(Exif(exif.main, {}, {}), size)
+        # Pillow writes the container's own orientation, which is never stale, into this; where it
+        # is absent `getexif` would take what the XMP says, which no viewer applies.
+        own = Pillow.Exif()
+        own.load(image.info.get("exif") or b"")
+        return orientation(Exif(dict(own), {}, {}), size)
     return orientation(exif, size)
 
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 from PIL import ExifTags
 from PIL import Image as Pillow
 
@@ -56,7 +57,9 @@ def develop(data: bytes, max_pixels: int, longer_side: int | None) -> Developed:
         size = (sizes.height, sizes.width) if turned else (sizes.width, sizes.height)
         half = longer_side is not None and max(size) >= 2 * longer_side
         pixels = picture.postprocess(use_camera_wb=True, half_size=half, output_bps=8)
-    image = upright(Pillow.fromarray(pixels), 1, longer_side)
+    # A monochrome sensor gives one channel.
+    rgb = np.ascontiguousarray(np.broadcast_to(pixels, (*pixels.shape[:2], 3)))
+    image = upright(Pillow.fromarray(rgb), 1, longer_side)
     return Developed(image, size, _exif(data))
 
 
