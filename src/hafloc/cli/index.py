@@ -52,7 +52,7 @@ def build(
     from hafloc.index import build_index
     from hafloc.photos import scan
 
-    scan(photos)
+    found = scan(photos).not_empty()
     describer = Describer.open(model)
     with bar() as progress:
         report = build_index(
@@ -64,7 +64,7 @@ def build(
             local=not no_local,
             progress=progress,
         )
-    _tell(index, report)
+    _tell(index, report, found.left_out_in_words())
 
 
 @app.command()
@@ -80,17 +80,17 @@ def add(
     from hafloc.index import add_folder, model_info, open_index
     from hafloc.photos import scan
 
-    scan(photos)
+    found = scan(photos).not_empty()
     describer = Describer.open(model)
     opened = open_index(index, write=True, model=model_info(describer, index))
     with opened, bar() as progress:
         report = add_folder(
             opened, describer, photos, csv=positions, local=not no_local, progress=progress
         )
-    _tell(index, report)
+    _tell(index, report, found.left_out_in_words())
 
 
-def _tell(index: Path, report: "BuildReport") -> None:
+def _tell(index: Path, report: "BuildReport", left_out: str) -> None:
     parts = [f"{report.added:,} added", f"{report.unchanged:,} unchanged"]
     if report.moved:
         parts.append(f"{report.moved:,} moved")
@@ -99,6 +99,8 @@ def _tell(index: Path, report: "BuildReport") -> None:
     if report.skipped:
         parts.append(f"{len(report.skipped):,} skipped")
     typer.echo(f"{index}: {', '.join(parts)}")
+    if left_out:
+        typer.echo(left_out, err=True)
     for photo in report.skipped:
         typer.echo(f"skipped: {photo.reason}", err=True)
     if report.skipped:

@@ -123,11 +123,11 @@ def parse_near(text: str) -> "Near":
 
 
 def _files(queries: list[Path]) -> Iterator[Path]:
-    from hafloc.photos import scan
+    from hafloc.photos import is_folder, photo_paths
 
     for query in queries:
-        if query.is_dir():
-            yield from scan(query)
+        if is_folder(query):
+            yield from photo_paths(query)
         else:
             yield query
 
