@@ -5,89 +5,105 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from hafloc.cli.existing import check_vector_type, choose_local, stored_photos
+from hafloc.cli.options import Csv, Device, Folder, IndexPath, Json, Model
+from hafloc.cli.output import print_json, say, tell
 from hafloc.cli.progress import bar
+from hafloc.cli.statuses import IN_PART, epilog
+from hafloc.cli.stopping import when_stopped
 
 if TYPE_CHECKING:
-    from hafloc.index import BuildReport
+    from hafloc.index import BuildReport, IndexInfo
 
 app = typer.Typer(help="Make, extend and inspect an index of photos.", no_args_is_help=True)
 
-SOMETHING_SKIPPED = 1
-
-IndexPath = Annotated[Path, typer.Argument(help="The index, a .gpkg file.", metavar="INDEX")]
-Folder = Annotated[Path, typer.Argument(help="Folder of photos, searched with all below it.")]
-Csv = Annotated[
-    Path | None,
-    typer.Option(
-        "--positions",
-        help="CSV of positions: image,lat,lon[,heading,time]. "
-        "By default a positions.csv in or beside the folder; else file names, else EXIF.",
-    ),
-]
-Model = Annotated[str, typer.Option(help="Checkpoint: a shipped name or a file.")]
 VectorType = Annotated[
-    str, typer.Option(help="How vectors are stored: float16, float32 or int8 (smallest).")
-]
-NoLocal = Annotated[
-    bool,
+    str | None,
     typer.Option(
-        "--no-local",
-        help="Store no key points (at most 24 KB a photo); candidates are then verified from "
-        "their files, which is slow.",
+        help="How a new index stores vectors: float16, float32 or int8 (smallest).",
+        show_default="float16",
+    ),
+]
+Local = Annotated[
+    bool | None,
+    typer.Option(
+        "--local/--no-local",
+        help="Store key points (at most 24 KB a photo), or none: candidates are then verified "
+        "from their files, which is slow. An index that exists goes on as it is.",
+        show_default="--local",
     ),
 ]
 
 
-@app.command()
+@app.command(epilog=epilog("index build"))
 def build(
     index: IndexPath,
     photos: Folder,
     positions: Csv = None,
     model: Model = "haf",
-    vector_type: VectorType = "float16",
-    no_local: NoLocal = False,
+    vector_type: VectorType = None,
+    local: Local = None,
+    device: Device = "auto",
+    as_json: Json = False,
 ) -> None:
     """Index all photos of a folder; run again to complete or to add what is new."""
-    from hafloc.describe import Describer
+    from hafloc.describe import Describer, choose_device
     from hafloc.index import build_index
     from hafloc.photos import scan
 
     scan(photos)
-    describer = Describer.open(model)
-    with bar() as progress:
+    check_vector_type(index, vector_type)
+    describer = Describer.open(model, device=choose_device(device))
+    stores_local = choose_local(index, local, describer)
+    with when_stopped(lambda: stored_photos(index)), bar() as progress:
         report = build_index(
             index,
             describer,
             photos,
             csv=positions,
-            vector_type=vector_type,
-            local=not no_local,
+            vector_type=vector_type or "float16",
+            local=stores_local,
             progress=progress,
         )
-    _tell(index, report)
+    _report(index, report, as_json)
 
 
-@app.command()
+@app.command(epilog=epilog("index add"))
 def add(
     index: IndexPath,
     photos: Folder,
     positions: Csv = None,
     model: Model = "haf",
-    no_local: NoLocal = False,
+    local: Local = None,
+    device: Device = "auto",
+    as_json: Json = False,
 ) -> None:
     """Add another folder's photos to an index; unchanged photos are left alone."""
-    from hafloc.describe import Describer
+    from hafloc.describe import Describer, choose_device
     from hafloc.index import GeoPackageIndex, add_folder, model_info
     from hafloc.photos import scan
 
     scan(photos)
-    describer = Describer.open(model)
-    opened = GeoPackageIndex.open(index, write=True, model=model_info(describer, index))
-    with opened, bar() as progress:
-        report = add_folder(
-            opened, describer, photos, csv=positions, local=not no_local, progress=progress
-        )
-    _tell(index, report)
+    describer = Describer.open(model, device=choose_device(device))
+    stores_local = choose_local(index, local, describer)
+    with when_stopped(lambda: stored_photos(index)):
+        opened = GeoPackageIndex.open(index, write=True, model=model_info(describer, index))
+        with opened, bar() as progress:
+            report = add_folder(
+                opened, describer, photos, csv=positions, local=stores_local, progress=progress
+            )
+    _report(index, report, as_json)
+
+
+def _report(index: Path, report: "BuildReport", as_json: bool) -> None:
+    from dataclasses import asdict
+
+    if as_json:
+        print_json({"index": index, **asdict(report)})
+    else:
+        _tell(index, report)
+    if report.skipped:
+        raise typer.Exit(IN_PART)
 
 
 def _tell(index: Path, report: "BuildReport") -> None:
@@ -98,17 +114,16 @@ def _tell(index: Path, report: "BuildReport") -> None:
         parts.append(f"{report.corrected:,} with a corrected position")
     if report.skipped:
         parts.append(f"{len(report.skipped):,} skipped")
-    typer.echo(f"{index}: {', '.join(parts)}")
+    say(f"{index}: {', '.join(parts)}")
     for photo in report.skipped:
-        typer.echo(f"skipped: {photo.reason}", err=True)
-    if report.skipped:
-        raise typer.Exit(SOMETHING_SKIPPED)
+        tell(f"skipped: {photo.reason}")
 
 
-@app.command()
+@app.command(epilog=epilog("index remove"))
 def remove(
     index: IndexPath,
     photos: Annotated[list[Path], typer.Argument(help="Photos, or folders with all below.")],
+    as_json: Json = False,
 ) -> None:
     """Take photos out of an index; the files themselves stay."""
     from hafloc.index import GeoPackageIndex, find_records
@@ -116,49 +131,75 @@ def remove(
     with GeoPackageIndex.open(index, write=True) as opened:
         found = list(find_records(opened, photos))
         removed = opened.remove([record.id for record in found if record.id is not None])
-    typer.echo(f"{index}: {removed:,} removed")
+    if as_json:
+        print_json({"index": index, "removed": removed})
+    else:
+        say(f"{index}: {removed:,} removed")
     if not removed:
-        typer.echo("none of these photos is in the index; see hafloc index export", err=True)
-        raise typer.Exit(SOMETHING_SKIPPED)
+        tell("none of these photos is in the index; see hafloc index export")
+        raise typer.Exit(IN_PART)
 
 
-@app.command()
-def info(index: IndexPath) -> None:
+@app.command(epilog=epilog("index info"))
+def info(index: IndexPath, as_json: Json = False) -> None:
     """Say what an index holds: photos, extent, model, size."""
     from hafloc.index import GeoPackageIndex
 
     with GeoPackageIndex.open(index) as opened:
         facts = opened.info()
-    typer.echo(f"photos      {facts.photos:,}")
+    if as_json:
+        print_json(_info(index, facts))
+        return
+    say(f"photos      {facts.photos:,}")
     if facts.bounds is not None:
         west, south, east, north = facts.bounds
-        typer.echo(f"extent      {south:.6f}, {west:.6f} to {north:.6f}, {east:.6f}")
-    typer.echo(f"model       {facts.model.name} ({facts.model.hash})")
-    typer.echo(f"vectors     {facts.model.dimension:,} × {facts.vector_type}")
-    typer.echo(f"verifiable  {facts.verifiable:,}")
-    typer.echo(f"size        {facts.bytes:,} bytes")
-    typer.echo(f"format      {facts.format_version}")
+        say(f"extent      {south:.6f}, {west:.6f} to {north:.6f}, {east:.6f}")
+    say(f"model       {facts.model.name} ({facts.model.hash})")
+    say(f"vectors     {facts.model.dimension:,} × {facts.vector_type}")
+    say(f"verifiable  {facts.verifiable:,}")
+    say(f"size        {facts.bytes:,} bytes")
+    say(f"format      {facts.format_version}")
 
 
-@app.command()
-def verify(index: IndexPath) -> None:
-    """Check an index for damage; exit status 1 when something is wrong."""
+def _info(index: Path, facts: "IndexInfo") -> dict[str, object]:
+    import json
+    from dataclasses import asdict
+
+    names = ("west", "south", "east", "north")
+    content = asdict(facts) | {"index": index}
+    content.pop("path", None)
+    content["model"]["options"] = json.loads(facts.model.options)
+    content["bounds"] = (
+        None if facts.bounds is None else dict(zip(names, facts.bounds, strict=True))
+    )
+    return content
+
+
+@app.command(epilog=epilog("index verify"))
+def verify(index: IndexPath, as_json: Json = False) -> None:
+    """Check an index for damage."""
     from hafloc.index import GeoPackageIndex
 
     with GeoPackageIndex.open(index) as opened:
         problems = opened.verify()
         photos = opened.info().photos
-    for problem in problems:
-        typer.echo(f"problem: {problem}", err=True)
+    if as_json:
+        content = {"index": index, "photos": photos, "sound": not problems, "problems": problems}
+        print_json(content)
+    else:
+        for problem in problems:
+            tell(f"problem: {problem}")
+        if not problems:
+            say(f"{index}: {photos:,} photos, sound")
     if problems:
-        raise typer.Exit(SOMETHING_SKIPPED)
-    typer.echo(f"{index}: {photos:,} photos, sound")
+        raise typer.Exit(IN_PART)
 
 
-@app.command()
+@app.command(epilog=epilog("index export"))
 def export(
     index: IndexPath,
     out: Annotated[Path, typer.Argument(help="Ending .geojson, .csv, or .npz (vectors).")],
+    as_json: Json = False,
 ) -> None:
     """Write the photos of an index as GeoJSON or CSV, or their vectors as .npz."""
     from hafloc.index import GeoPackageIndex
@@ -166,4 +207,7 @@ def export(
 
     with GeoPackageIndex.open(index) as opened:
         count = write(opened, out)
-    typer.echo(f"{out}: {count:,} photos")
+    if as_json:
+        print_json({"index": index, "written": out, "photos": count})
+    else:
+        say(f"{out}: {count:,} photos")
