@@ -36,7 +36,7 @@ def street(seen: Path) -> Iterator[Localizer]:
 
 @pytest.fixture
 def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
-    def open_(path: Path, model: object = None) -> Localizer:
+    def open_(path: Path, model: object = None, *, device: str = "cpu") -> Localizer:
         return Localizer(GeoPackageIndex.open(path, model=MODEL), BySight())
 
     def run(*words: object) -> tuple[int, str, str]:

@@ -31,7 +31,7 @@ def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-def open_(path: Path, model: object = None) -> Localizer:
+def open_(path: Path, model: object = None, *, device: str = "cpu") -> Localizer:
     return Localizer(GeoPackageIndex.open(path, model=MODEL), ByNumber())
 
 

@@ -7,7 +7,7 @@ from typer.core import TyperGroup
 
 from hafloc import __version__
 from hafloc.cli import calibrate, demo, evaluate, fit, index, locate, show, train
-from hafloc.cli.statuses import epilog
+from hafloc.cli.statuses import REFUSED, epilog
 from hafloc.errors import OptionError
 
 
@@ -74,6 +74,8 @@ def run(words: list[str]) -> int:
         # typer's own errors, whose home moved from click into typer.
         if not hasattr(error, "format_message"):
             raise
+        if type(error).__name__ == "NoArgsIsHelpError":  # the help has been printed
+            return REFUSED
         raise OptionError(_misuse(error)) from error
     return status if isinstance(status, int) else 0
 

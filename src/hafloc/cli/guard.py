@@ -14,6 +14,7 @@ import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from types import FrameType
+from typing import Any
 
 from hafloc.cli.output import is_terminal, tell
 from hafloc.cli.statuses import BROKEN, BY_SIGNAL, REFUSED
@@ -60,9 +61,12 @@ def guarded(work: Callable[[list[str]], int]) -> int:
                 sys.stdout.flush()
         except BrokenPipeError:
             return _reader_gone()
+        except SystemExit as end:
+            # So rich ends a process that cannot print any more.
+            if isinstance(end.__context__, BrokenPipeError):
+                return _reader_gone()
+            raise
         except BaseException as error:
-            if isinstance(error, SystemExit):
-                raise
             if debug:
                 traceback.print_exception(error)
             line, status = explain(error, received)
@@ -185,7 +189,7 @@ def _signals() -> Iterator[list[int]]:
     """While it lasts, signals that end a process raise KeyboardInterrupt; those that came."""
     received: list[int] = []
     owner = os.getpid()
-    before: dict[int, object] = {}
+    before: dict[int, Any] = {}
 
     def stop(number: int, _frame: FrameType | None) -> None:
         # From now on the system's own way: at once, whatever the process is busy with.
