@@ -1,5 +1,6 @@
 """`hafloc evaluate`, `hafloc datasets`, `hafloc reproduce`: measure networks on benchmarks."""
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -162,9 +163,7 @@ def evaluate(
     if figure:
         written += rooms.write_figure(rooms.draw(results), figure)
     if json_file == _STANDARD_OUTPUT:
-        print_json(
-            {"results": [_snake_case(rooms.as_json(one)) for one in results]} | {"written": written}
-        )
+        print_json({"results": [_facts(one) for one in results], "written": written})
         return
     for path in written:
         tell(f"wrote {path}")
@@ -181,14 +180,23 @@ def _print(results: "list[Result]") -> None:
         say(line)
 
 
-def _snake_case(content: dict[str, Any]) -> dict[str, Any]:
-    """A result with keys that need no quotes in other languages; scores by their own names."""
-    renamed = {key.replace(" ", "_"): value for key, value in content.items()}
-    renamed["model"] = dict(content["model"])
-    renamed["provenance"] = {
-        key.replace(" ", "_"): value for key, value in content["provenance"].items()
+def _facts(result: "Result") -> dict[str, Any]:
+    """What --json FILE writes of a result, under keys that need no quotes in other languages.
+
+    Scores, intervals and protocol keep their own names, as keys of objects of their own.
+    """
+    from hafloc.evaluate import as_json
+
+    content = as_json(result)
+    scores = {name: content.pop(name) for name in result.scores}
+    model = dict(content.pop("model"))
+    provenance = content.pop("provenance")
+    return {
+        "model": model | {"options": json.loads(model["options"])},
+        "scores": scores,
+        **{key.replace(" ", "_"): value for key, value in content.items()},
+        "provenance": {key.replace(" ", "_"): value for key, value in provenance.items()},
     }
-    return renamed
 
 
 def _check_whitening(
