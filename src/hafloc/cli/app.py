@@ -66,6 +66,9 @@ def root(
 
 def run(words: list[str]) -> int:
     """Run one command; its exit status. Raises OptionError where the words make no command."""
+    if "" in words:
+        # As a path it would mean the current folder, which an unset variable never does.
+        raise OptionError("an argument is empty; leave it out, or name what it stands for")
     try:
         status = app(words, prog_name="hafloc", standalone_mode=False)
     except _StoppedError as stopped:

@@ -10,7 +10,7 @@ from typer.core import TyperCommand
 
 from hafloc.cli import datasets
 from hafloc.cli.datasets import Options, parse_options
-from hafloc.cli.options import Device, Json
+from hafloc.cli.options import Device, Json, check_target
 from hafloc.cli.output import print_json, say, tell
 from hafloc.cli.progress import bar
 from hafloc.cli.statuses import epilog
@@ -74,6 +74,12 @@ def spread(args: Sequence[str], option: str) -> list[str]:
     return out
 
 
+def _check_json(file: str | None) -> str | None:
+    if file not in (None, _STANDARD_OUTPUT):
+        check_target(Path(file))
+    return file
+
+
 def evaluate(
     benchmark: Annotated[str, typer.Option(help="Its name; see hafloc datasets list.")],
     root: Annotated[Path, typer.Option(help="Folder of the data set; the index for `index`.")],
@@ -99,10 +105,14 @@ def evaluate(
             metavar="[FILE]",
             help="Write scores, protocol and provenance; without FILE, or for -, to standard "
             "output and nothing else there.",
+            callback=_check_json,
         ),
     ] = None,
     figure: Annotated[
-        Path | None, typer.Option(help="Write the curves beside this name as PNG and SVG.")
+        Path | None,
+        typer.Option(
+            help="Write the curves beside this name as PNG and SVG.", callback=check_target
+        ),
     ] = None,
     gallery: Annotated[
         Path | None, typer.Option(help="Write an HTML page of queries and answers to this folder.")
@@ -112,7 +122,8 @@ def evaluate(
         Path | None, typer.Option(help="Apply the whitening that --save-whitening wrote.")
     ] = None,
     save_whitening: Annotated[
-        Path | None, typer.Option(help="Keep what --whiten-on fitted, as .npz.")
+        Path | None,
+        typer.Option(help="Keep what --whiten-on fitted, as .npz.", callback=check_target),
     ] = None,
     dimension: Dimension = None,
     cache: Cache = None,

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from hafloc.cli.options import Device, IndexPath, Probability, RecordedModel
-from hafloc.cli.output import print_json, print_table, say, shown, tell
+from hafloc.cli.options import Device, IndexPath, Probability, RecordedModel, check_target
+from hafloc.cli.output import print_json, print_table, say, tell
 from hafloc.cli.progress import bar
 from hafloc.cli.statuses import IN_PART
 from hafloc.cli.stopping import when_stopped
@@ -44,7 +44,11 @@ def locate(
     ] = False,
     page: Annotated[
         Path | None,
-        typer.Option("--map", help="Write a map page with the photos; works without internet."),
+        typer.Option(
+            "--map",
+            help="Write a map page with the photos; works without internet.",
+            callback=check_target,
+        ),
     ] = None,
     model: RecordedModel = None,
     device: Device = "auto",
@@ -162,7 +166,7 @@ def _print(answer: "Answer") -> None:
     from hafloc.locate import in_words
 
     # One line, however narrow the terminal: programs read it too.
-    typer.echo(f"{typer.style(shown(answer.query), bold=True)}  {shown(in_words(answer))}")
+    say(f"  {in_words(answer)}", title=answer.query)
     if answer.duplicate_of is not None:
         say(f"  this very photo is in the index: {answer.duplicate_of.path}")
     print_table(

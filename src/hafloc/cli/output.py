@@ -6,15 +6,14 @@ forge a line is escaped. Where no terminal is, nothing is cut or wrapped.
 
 import json
 import math
+import os
 import sys
 import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import fields, is_dataclass
 from datetime import datetime
 from pathlib import PurePath
-from typing import Any
-
-import typer
+from typing import Any, TextIO
 
 # Control characters, halves of broken UTF-16 or bytes that are no UTF-8, and ends of line.
 _UNSHOWN = {"Cc", "Cs", "Zl", "Zp"}
@@ -35,19 +34,29 @@ def _shown(letter: str) -> str:
     return letter
 
 
-def say(text: object) -> None:
-    """One line on standard output."""
-    typer.echo(shown(text))
+def _write(stream: TextIO | None, line: str) -> None:
+    # Not by click's echo, which takes an ASCII stream for a mistake and writes UTF-8 to it.
+    if stream is not None:  # a closed one
+        stream.write(f"{line}\n")
+        stream.flush()
+
+
+def say(text: object, *, title: object = "") -> None:
+    """One line on standard output, after its title, which a terminal shows in bold."""
+    head = shown(title)
+    if head and is_terminal(sys.stdout) and not os.environ.get("NO_COLOR"):
+        head = f"\x1b[1m{head}\x1b[0m"
+    _write(sys.stdout, f"{head}{shown(text)}")
 
 
 def tell(text: object) -> None:
     """One line on standard error, which is for people alone."""
-    typer.echo(shown(text), err=True)
+    _write(sys.stderr, shown(text))
 
 
 def print_json(value: object) -> None:
     """One JSON value on a line of standard output, in ASCII whatever the code page."""
-    typer.echo(json.dumps(plain(value), allow_nan=False))
+    _write(sys.stdout, json.dumps(plain(value), allow_nan=False))
 
 
 def plain(value: Any) -> Any:
@@ -95,7 +104,7 @@ def print_table(
     with console.capture() as captured:
         console.print(table)
     for line in captured.get().splitlines():
-        typer.echo(line.rstrip())
+        _write(sys.stdout, line.rstrip())
 
 
 def is_terminal(stream: Any) -> bool:
