@@ -8,6 +8,7 @@ from hafloc.index.geopackage import GeoPackageIndex
 from hafloc.index.paths import PhotoPaths
 from hafloc.index.plan import Skipped
 from hafloc.index.records import Box, GeoIndex, Held, Hits, IndexInfo, ModelInfo, Near, Record
+from hafloc.index.stale import Stale, find_stale
 from hafloc.index.vectors import VECTOR_TYPES
 
 __all__ = [
@@ -24,10 +25,12 @@ __all__ = [
     "PhotoPaths",
     "Record",
     "Skipped",
+    "Stale",
     "add_folder",
     "build_index",
     "create_index",
     "export",
+    "find_stale",
     "ids_below",
     "index_exists",
     "model_info",
