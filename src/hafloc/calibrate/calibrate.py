@@ -41,6 +41,7 @@ def calibrate(
     csv: Path | None = None,
     sample: int = SAMPLE,
     probability: float = PROBABILITY,
+    device: str = "cpu",
     progress: Progress,
 ) -> CalibrationReport:
     """Calibrate the index at `path` and store in it what was learned.
@@ -56,7 +57,7 @@ def calibrate(
     open_index(path, write=True).close()
     copies = 0
     skipped: list[Skipped] = []
-    with Localizer.open(path, model) as localizer:
+    with Localizer.open(path, model, device=device) as localizer:
         trials = Trials(localizer)
         known = (
             own_photos(localizer, sample, progress)
