@@ -9,8 +9,7 @@ from hafloc.calibrate.quality import HeldOut, cross_validate
 from hafloc.calibrate.trials import Known, Trials, own_photos, photos_of
 from hafloc.errors import PositionError
 from hafloc.index import Skipped, open_index
-from hafloc.locate.localizer import Localizer
-from hafloc.locate.trust import PROBABILITY, Calibration, check_probability, write_calibrations
+from hafloc.locate import PROBABILITY, Calibration, Localizer, check_probability, write_calibrations
 from hafloc.progress import Progress
 
 # Own photos that are tried out, drawn at random where there are more: minutes, not hours.

@@ -12,11 +12,10 @@ from hafloc.description import LocalFeatures
 from hafloc.errors import HaflocError, PositionError
 from hafloc.geo import Position, distance, distances
 from hafloc.index import Record, Skipped
-from hafloc.locate.localizer import RERANK, Localizer
-from hafloc.locate.position import Consensus, agree
+from hafloc.locate import RERANK, Consensus, Localizer, agree
 from hafloc.photos import Positions, photo_paths, read
 from hafloc.progress import Progress
-from hafloc.verify.evidence import Evidence
+from hafloc.verify import Evidence
 
 _SEED = 0
 
@@ -82,7 +81,7 @@ class Trials:
         left = [(id_, similarity) for id_, similarity in pairs if id_ not in banned][:RERANK]
         ids = [id_ for id_, _ in left]
         records = dict(zip(ids, index.get(ids), strict=True))
-        evidence = self._localizer.weigh(records, [value for _, value in left], local)
+        evidence = self._localizer.candidates.weigh(records, [value for _, value in left], local)
         return _Candidates([records[item.id].position for item in evidence], evidence)
 
 
@@ -104,7 +103,7 @@ def own_photos(localizer: Localizer, sample: int, progress: Progress) -> Iterato
     for done, record in enumerate(records, 1):
         assert record.id is not None, "it comes from the index"
         (vector,) = localizer.index.vectors([record.id])
-        (local,) = localizer.local_features([record])
+        (local,) = localizer.candidates.local_features([record])
         yield Known(record.position, vector, local, record)
         progress.advance(done)
 
@@ -127,7 +126,7 @@ def photos_of(
 
 def _query(localizer: Localizer, file: Path, positions: Positions, folder: Path) -> Known | Record:
     photo = read(file, longer_side=localizer.describer.longer_side)
-    twin = localizer.twin_of(photo)
+    twin = localizer.candidates.twin_of(photo)
     if twin is not None:
         return twin
     metadata = positions.of(photo, file.relative_to(folder))

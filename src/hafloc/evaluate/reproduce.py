@@ -31,7 +31,7 @@ from hafloc.measure import recall
 from hafloc.measure.search import search
 from hafloc.photos import Image, read
 from hafloc.progress import Progress, Silent
-from hafloc.show.attention import overlay
+from hafloc.show import overlay
 
 NOT_AVAILABLE = "not available"
 METHODS = ("NetVLAD", "CRN", "SuperPoint", "HAF")

@@ -22,12 +22,13 @@ class Candidate:
     """A database photo proposed for a query; `rank` 1 is the strongest.
 
     `path` and `heading` (degrees clockwise from north, magnetic north where `magnetic`) are the
-    record's, and so are what its source says of its position: `accuracy` in metres, `gps_status`
-    "A" (valid) or "V" (the receiver warned). `similarity` is the dot product of the two unit vectors, in [-1, 1]; `feature_distance` their Euclidean
-    distance, in [0, 2]; `metres` the distance from the answer's position. `inliers` of `matches`
-    key points agree with one `geometry`, "homography" or "fundamental" ("" where none was
-    found); all three are None where key points were not compared. `strength` is the log-odds of
-    the learned rule that the candidate shows the query's place, None where there is no evidence.
+    record's, and so is what its source says of its position: `accuracy` in metres, and
+    `gps_status`, "A" (valid) or "V" (the receiver warned). `similarity` is the dot product of the
+    two unit vectors, in [-1, 1]; `feature_distance` their Euclidean distance, in [0, 2]; `metres`
+    the distance from the answer's position. `inliers` of `matches` key points agree with one
+    `geometry`, "homography" or "fundamental" ("" where none was found); all three are None where
+    key points were not compared. `strength` is the log-odds of the learned rule that the candidate
+    shows the query's place, None where there is no evidence.
     """
 
     rank: int
@@ -57,9 +58,10 @@ class Answer:
     that is likely enough: where it is False the place is not in the database, as far as can be
     seen, and `position` is only the best guess. All four are None where nothing was calibrated,
     radius and probability also where the place is not found. The radius is never smaller than the
-    accuracy of the positions that it rests on. `candidates` come best first, at least one. `duplicate_of` is the database photo whose file has the very bytes of the query;
-    where it is among the candidates, the position is its own. `note` is what a person should know
-    about how the answer came about, such as that a walk could not help it; mostly None.
+    accuracy of the positions that it rests on. `candidates` come best first, at least one.
+    `duplicate_of` is the database photo whose file has the very bytes of the query; where it is
+    among the candidates, the position is its own. `note` is what a person should know about how
+    the answer came about, such as that a walk could not help it; mostly None.
     """
 
     query: str

@@ -33,7 +33,7 @@ class Wanted:
     probability: float
 
     def check(self) -> None:
-        """Raises ValueError for numbers of photos that make no sense, PositionError for the rest."""
+        """Raises ValueError for a number of photos that is none, PositionError for the rest."""
         if self.top < 1:
             raise ValueError(f"top is {self.top}; ask for at least 1 photo")
         if self.rerank < 0:
