@@ -11,7 +11,16 @@ from small_index import MODEL, sample
 
 from hafloc.errors import OutputError
 from hafloc.geo import Position
-from hafloc.index import BuildPlan, Entry, GeoPackageIndex, Skipped, add_all, export, plan_build
+from hafloc.index import (
+    BuildPlan,
+    Entry,
+    GeoIndex,
+    Skipped,
+    add_all,
+    create_index,
+    export,
+    plan_build,
+)
 
 
 def outcomes(n: int, start: int = 0) -> list[Entry]:
@@ -26,26 +35,26 @@ NOTHING_KNOWN = BuildPlan(describe=(), moved=(), unchanged=0)
 
 
 @pytest.fixture
-def index(tmp_path: Path) -> Iterator[GeoPackageIndex]:
-    with GeoPackageIndex.create(tmp_path / "city.gpkg", MODEL) as index:
+def index(tmp_path: Path) -> Iterator[GeoIndex]:
+    with create_index(tmp_path / "city.gpkg", MODEL) as index:
         index.add(*sample(6))
         yield index
 
 
-def test_unchanged_files_need_nothing(index: GeoPackageIndex) -> None:
+def test_unchanged_files_need_nothing(index: GeoIndex) -> None:
     plan = plan_build(index, scan(8), exists=lambda path: True)
 
     assert plan.describe == ("photos/6.jpg", "photos/7.jpg")
     assert (plan.moved, plan.unchanged) == ((), 6)
 
 
-def test_a_changed_file_is_described_again(index: GeoPackageIndex) -> None:
+def test_a_changed_file_is_described_again(index: GeoIndex) -> None:
     plan = plan_build(index, [("photos/0.jpg", "other content")], exists=lambda path: True)
 
     assert plan.describe == ("photos/0.jpg",)
 
 
-def test_a_moved_file_is_renamed_without_describing_it(index: GeoPackageIndex) -> None:
+def test_a_moved_file_is_renamed_without_describing_it(index: GeoIndex) -> None:
     files = [("album/zero.jpg", scan(1)[0][1]), *scan(6)[1:]]
     plan = plan_build(index, files, exists=lambda path: False)
 
@@ -57,7 +66,7 @@ def test_a_moved_file_is_renamed_without_describing_it(index: GeoPackageIndex) -
 
 
 @pytest.mark.parametrize("still_there", ["scanned", "on disk"])
-def test_a_copy_is_a_photo_of_its_own(index: GeoPackageIndex, still_there: str) -> None:
+def test_a_copy_is_a_photo_of_its_own(index: GeoIndex, still_there: str) -> None:
     copy = ("album/copy.jpg", scan(1)[0][1])
     files = [copy, *scan(6)] if still_there == "scanned" else [copy]
 
@@ -66,7 +75,7 @@ def test_a_copy_is_a_photo_of_its_own(index: GeoPackageIndex, still_there: str) 
     assert (plan.describe, plan.moved) == (("album/copy.jpg",), ())
 
 
-def test_two_moved_files_of_equal_content_keep_one_id_each(index: GeoPackageIndex) -> None:
+def test_two_moved_files_of_equal_content_keep_one_id_each(index: GeoIndex) -> None:
     (first, second), vectors = sample(2, start=20)
     twin = replace(second, content=first.content)
     ids = index.add([first, twin], vectors)
@@ -81,7 +90,7 @@ def test_two_moved_files_of_equal_content_keep_one_id_each(index: GeoPackageInde
     assert plan.describe == ("z.jpg",)
 
 
-def test_photos_are_added_in_batches_and_the_skipped_ones_listed(index: GeoPackageIndex) -> None:
+def test_photos_are_added_in_batches_and_the_skipped_ones_listed(index: GeoIndex) -> None:
     bad = Skipped("photos/bad.jpg", "the file ends early")
     heard: list[int] = []
 
@@ -98,7 +107,7 @@ def test_photos_are_added_in_batches_and_the_skipped_ones_listed(index: GeoPacka
     assert index.count() == 13
 
 
-def test_what_was_committed_before_an_interruption_stays(index: GeoPackageIndex) -> None:
+def test_what_was_committed_before_an_interruption_stays(index: GeoIndex) -> None:
     def interrupted() -> Iterator[Entry]:
         yield from outcomes(5, 30)
         raise KeyboardInterrupt
@@ -110,7 +119,7 @@ def test_what_was_committed_before_an_interruption_stays(index: GeoPackageIndex)
     assert index.verify() == []
 
 
-def test_geojson_is_read_back_by_gdal(index: GeoPackageIndex, tmp_path: Path) -> None:
+def test_geojson_is_read_back_by_gdal(index: GeoIndex, tmp_path: Path) -> None:
     assert export(index, tmp_path / "city.geojson") == 6
 
     info = pyogrio.read_info(tmp_path / "city.geojson")
@@ -121,9 +130,7 @@ def test_geojson_is_read_back_by_gdal(index: GeoPackageIndex, tmp_path: Path) ->
     assert (feature["id"], feature["properties"]["path"]) == (3, "photos/2.jpg")
 
 
-def test_csv_has_the_columns_that_positions_are_read_from(
-    index: GeoPackageIndex, tmp_path: Path
-) -> None:
+def test_csv_has_the_columns_that_positions_are_read_from(index: GeoIndex, tmp_path: Path) -> None:
     export(index, tmp_path / "city.csv")
 
     with (tmp_path / "city.csv").open(newline="") as file:
@@ -133,7 +140,7 @@ def test_csv_has_the_columns_that_positions_are_read_from(
     assert places == [record.position for record in sample(6)[0]]
 
 
-def test_npz_holds_the_vectors(index: GeoPackageIndex, tmp_path: Path) -> None:
+def test_npz_holds_the_vectors(index: GeoIndex, tmp_path: Path) -> None:
     export(index, tmp_path / "city.npz")
 
     arrays = np.load(tmp_path / "city.npz")
@@ -144,21 +151,19 @@ def test_npz_holds_the_vectors(index: GeoPackageIndex, tmp_path: Path) -> None:
 
 
 def test_an_empty_index_exports_empty_files(tmp_path: Path) -> None:
-    with GeoPackageIndex.create(tmp_path / "empty.gpkg", MODEL) as index:
+    with create_index(tmp_path / "empty.gpkg", MODEL) as index:
         for ending in ("geojson", "csv", "npz"):
             assert export(index, tmp_path / f"out.{ending}") == 0
 
     assert np.load(tmp_path / "out.npz")["vectors"].shape == (0, 32)
 
 
-def test_an_unknown_format_is_refused_with_the_choices(
-    index: GeoPackageIndex, tmp_path: Path
-) -> None:
+def test_an_unknown_format_is_refused_with_the_choices(index: GeoIndex, tmp_path: Path) -> None:
     with pytest.raises(OutputError, match=r"\.shp is not known; choose one of \.geojson, \.csv"):
         export(index, tmp_path / "city.shp")
 
 
-def test_an_export_that_fails_leaves_the_old_file(index: GeoPackageIndex, tmp_path: Path) -> None:
+def test_an_export_that_fails_leaves_the_old_file(index: GeoIndex, tmp_path: Path) -> None:
     (tmp_path / "city.csv").mkdir()  # a folder is in the way of the last rename
 
     with pytest.raises(OutputError, match=r"cannot write .*city\.csv: Is a directory"):
@@ -166,3 +171,31 @@ def test_an_export_that_fails_leaves_the_old_file(index: GeoPackageIndex, tmp_pa
 
     left = {path.name for path in tmp_path.iterdir() if not path.name.startswith("city.gpkg")}
     assert left == {"city.csv"}
+
+
+def test_what_the_source_said_of_itself_is_exported(index: GeoIndex, tmp_path: Path) -> None:
+    (record, *_), vectors = sample(1, start=70)
+    known = replace(record, heading=9.5, magnetic=True, accuracy=3.5, gps_status="V")
+    index.add([known], vectors[:1])
+
+    export(index, tmp_path / "city.csv")
+
+    *_, row = csv.DictReader((tmp_path / "city.csv").read_text().splitlines())
+    assert (row["heading"], row["magnetic"]) == ("9.5", "1")
+    assert (row["accuracy"], row["gps_status"]) == ("3.5", "V")
+
+
+def test_an_export_that_breaks_off_leaves_no_part(
+    index: GeoIndex, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def breaking(bbox: object = None) -> Iterator[object]:
+        yield from index.get([1, 2])
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(index, "iterate", breaking)
+    for ending in ("csv", "geojson", "npz"):
+        (tmp_path / f"city.{ending}").write_text("old")
+        with pytest.raises(KeyboardInterrupt):
+            export(index, tmp_path / f"city.{ending}")
+        assert (tmp_path / f"city.{ending}").read_text() == "old"
+    assert not [path for path in tmp_path.iterdir() if path.name.startswith(".")]
