@@ -11,27 +11,7 @@ from small_index import MODEL, sample
 
 from hafloc.errors import OutputError
 from hafloc.geo import Position
-from hafloc.index import (
-    BuildPlan,
-    Entry,
-    GeoIndex,
-    Skipped,
-    add_all,
-    create_index,
-    export,
-    plan_build,
-)
-
-
-def outcomes(n: int, start: int = 0) -> list[Entry]:
-    return [Entry(record, vector) for record, vector in zip(*sample(n, start), strict=True)]
-
-
-def scan(n: int) -> list[tuple[str, str]]:
-    return [(record.path, record.content) for record in sample(n)[0]]
-
-
-NOTHING_KNOWN = BuildPlan(describe=(), moved=(), unchanged=0)
+from hafloc.index import GeoIndex, create_index, export
 
 
 @pytest.fixture
@@ -39,84 +19,6 @@ def index(tmp_path: Path) -> Iterator[GeoIndex]:
     with create_index(tmp_path / "city.gpkg", MODEL) as index:
         index.add(*sample(6))
         yield index
-
-
-def test_unchanged_files_need_nothing(index: GeoIndex) -> None:
-    plan = plan_build(index, scan(8), exists=lambda path: True)
-
-    assert plan.describe == ("photos/6.jpg", "photos/7.jpg")
-    assert (plan.moved, plan.unchanged) == ((), 6)
-
-
-def test_a_changed_file_is_described_again(index: GeoIndex) -> None:
-    plan = plan_build(index, [("photos/0.jpg", "other content")], exists=lambda path: True)
-
-    assert plan.describe == ("photos/0.jpg",)
-
-
-def test_a_moved_file_is_renamed_without_describing_it(index: GeoIndex) -> None:
-    files = [("album/zero.jpg", scan(1)[0][1]), *scan(6)[1:]]
-    plan = plan_build(index, files, exists=lambda path: False)
-
-    report = add_all(index, plan, [])
-
-    assert plan.describe == ()
-    assert (report.added, report.unchanged, report.moved) == (0, 5, 1)
-    assert index.get([1])[0] == replace(sample(6)[0][0], path="album/zero.jpg", id=1)
-
-
-@pytest.mark.parametrize("still_there", ["scanned", "on disk"])
-def test_a_copy_is_a_photo_of_its_own(index: GeoIndex, still_there: str) -> None:
-    copy = ("album/copy.jpg", scan(1)[0][1])
-    files = [copy, *scan(6)] if still_there == "scanned" else [copy]
-
-    plan = plan_build(index, files, exists=lambda path: still_there == "on disk")
-
-    assert (plan.describe, plan.moved) == (("album/copy.jpg",), ())
-
-
-def test_two_moved_files_of_equal_content_keep_one_id_each(index: GeoIndex) -> None:
-    (first, second), vectors = sample(2, start=20)
-    twin = replace(second, content=first.content)
-    ids = index.add([first, twin], vectors)
-
-    files = [("x.jpg", first.content), ("y.jpg", first.content), ("z.jpg", first.content)]
-    plan = plan_build(index, files, exists=lambda path: False)
-
-    assert [(record.id, record.path) for record in plan.moved] == [
-        (ids[0], "x.jpg"),
-        (ids[1], "y.jpg"),
-    ]
-    assert plan.describe == ("z.jpg",)
-
-
-def test_photos_are_added_in_batches_and_the_skipped_ones_listed(index: GeoIndex) -> None:
-    bad = Skipped("photos/bad.jpg", "the file ends early")
-    heard: list[int] = []
-
-    report = add_all(
-        index,
-        NOTHING_KNOWN,
-        [*outcomes(3, 30), bad, *outcomes(4, 40)],
-        batch=3,
-        progress=heard.append,
-    )
-
-    assert (report.added, report.skipped) == (7, (bad,))
-    assert heard == [3, 6, 8]
-    assert index.count() == 13
-
-
-def test_what_was_committed_before_an_interruption_stays(index: GeoIndex) -> None:
-    def interrupted() -> Iterator[Entry]:
-        yield from outcomes(5, 30)
-        raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        add_all(index, NOTHING_KNOWN, interrupted(), batch=2)
-
-    assert index.count() == 6 + 4
-    assert index.verify() == []
 
 
 def test_geojson_is_read_back_by_gdal(index: GeoIndex, tmp_path: Path) -> None:
