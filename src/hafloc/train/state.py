@@ -1,7 +1,7 @@
 """All that a stopped run needs to go on as if it had not stopped."""
 
 import io
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +34,6 @@ class Cursor:
     waiting: list[Tuple] = field(default_factory=list)
     best_recall: float = -1.0
     best_epoch: int = -1
-    finished: bool = False
 
 
 def save_state(
@@ -86,7 +85,8 @@ def load_state(
     network.load_state_dict(state["network"], strict=False)
     optimizer.load_state_dict(state["optimizer"])
     miner.memory[:] = memory
-    cursor = Cursor(**state["place"])
+    known = {part.name for part in fields(Cursor)}
+    cursor = Cursor(**{key: value for key, value in state["place"].items() if key in known})
     cursor.waiting = [_tuple(entry) for entry in state["place"]["waiting"]]
     return cursor
 
