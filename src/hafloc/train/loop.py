@@ -19,10 +19,10 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from hafloc.errors import OutputError, TrainingError
-from hafloc.nn import Whitening, load_checkpoint, save_checkpoint
+from hafloc.nn import Network, Whitening, load_checkpoint, save_checkpoint
 from hafloc.prefetch import prefetch
 from hafloc.progress import Progress, Silent
 from hafloc.train import parallel
@@ -319,7 +319,7 @@ def _save_model(
     save_checkpoint(path, network, name=name, provenance=provenance, dtype=dtype)
 
 
-def settle(network: nn.Module) -> None:
+def settle(network: Network) -> None:
     """Make what whitenings learned part of them."""
     for part in network.modules():
         if isinstance(part, Whitening):

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from hafloc.errors import TrainingError
 from hafloc.files import write_whole
-from hafloc.nn.checkpoint import find
+from hafloc.nn import Network, start_file
 from hafloc.photos import content
 from hafloc.train.mining import Miner, Tuple
 from hafloc.train.recipe import Recipe, parse_recipe
@@ -41,7 +41,7 @@ def save_state(
     recipe: Recipe,
     start: str,
     cursor: Cursor,
-    network: torch.nn.Module,
+    network: Network,
     optimizer: torch.optim.Optimizer,
     miner: Miner,
 ) -> None:
@@ -64,7 +64,7 @@ def save_state(
 
 def load_state(
     folder: Path,
-    network: torch.nn.Module,
+    network: Network,
     optimizer: torch.optim.Optimizer,
     miner: Miner,
 ) -> Cursor:
@@ -91,7 +91,7 @@ def load_state(
     return cursor
 
 
-def _learned(network: torch.nn.Module) -> dict[str, torch.Tensor]:
+def _learned(network: Network) -> dict[str, torch.Tensor]:
     """All weights but the frozen ones, which the start weights bring again."""
     frozen = {name for name, part in network.named_parameters() if not part.requires_grad}
     return {name: part for name, part in network.state_dict().items() if name not in frozen}
@@ -138,7 +138,7 @@ def check_recipe(folder: Path, recipe: Recipe) -> None:
 
 def start_content(recipe: Recipe) -> str:
     """The hash of the start weights' file; "" where there is none."""
-    return content(find(recipe.network.start)) if recipe.network.start else ""
+    return content(start_file(recipe.network.start)) if recipe.network.start else ""
 
 
 def _difference(old: Any, new: Any, key: str = "") -> tuple[str, Any, Any] | None:
