@@ -4,9 +4,10 @@ from hafloc.nn.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from hafloc.nn.crn import CRN
 from hafloc.nn.haf import HAF, LEVELS, HAFOptions
 from hafloc.nn.netvlad import NetVLAD, NetVLADOptions
-from hafloc.nn.network import NETWORKS, Network, build_network
+from hafloc.nn.network import NETWORKS, VGG16_START, Entry, Network, build_network
+from hafloc.nn.start_weights import load_start_weights, start_file
 from hafloc.nn.superpoint import SuperPoint, SuperPointOptions
-from hafloc.nn.vgg import VGG16, load_start_weights
+from hafloc.nn.vgg import VGG16
 from hafloc.nn.whitening import Whitening, pair_whitening, pca_whitening
 
 __all__ = [
@@ -15,7 +16,9 @@ __all__ = [
     "LEVELS",
     "NETWORKS",
     "VGG16",
+    "VGG16_START",
     "Checkpoint",
+    "Entry",
     "HAFOptions",
     "NetVLAD",
     "NetVLADOptions",
@@ -29,4 +32,5 @@ __all__ = [
     "pair_whitening",
     "pca_whitening",
     "save_checkpoint",
+    "start_file",
 ]
