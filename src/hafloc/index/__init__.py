@@ -5,6 +5,7 @@ from hafloc.index.below import ids_below
 from hafloc.index.export import export
 from hafloc.index.folder import add_folder, build_index, model_info
 from hafloc.index.geopackage import GeoPackageIndex
+from hafloc.index.learned import LearnedFrom, Origin, origin_to_json, read_origin
 from hafloc.index.paths import PhotoPaths
 from hafloc.index.plan import BuildPlan, BuildReport, Entry, Skipped, add_all, plan_build
 from hafloc.index.records import Box, GeoIndex, Held, Hits, IndexInfo, ModelInfo, Near, Record
@@ -21,8 +22,10 @@ __all__ = [
     "Held",
     "Hits",
     "IndexInfo",
+    "LearnedFrom",
     "ModelInfo",
     "Near",
+    "Origin",
     "PhotoPaths",
     "Record",
     "Skipped",
@@ -35,6 +38,8 @@ __all__ = [
     "index_exists",
     "model_info",
     "open_index",
+    "origin_to_json",
     "paths_of",
     "plan_build",
+    "read_origin",
 ]
