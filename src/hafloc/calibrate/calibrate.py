@@ -53,9 +53,9 @@ def calibrate(
 
     `queries` is a folder of photos whose positions come from `csv`, a positions.csv in or beside
     it, file names or EXIF. Without it `sample` of the database's own photos are the queries, and
-    none that was taken together with a query answers it (see `visits`). `probability` is that of the radii in
-    `held_out`. Raises as `Localizer.open` does, PhotoError where the folder holds no photos, and
-    PositionError where too few queries can be used; the index is then as before.
+    none that was taken together with a query answers it (see `visits`). `probability` is that of
+    the radii in `held_out`. Raises as `Localizer.open` does, PhotoError where the folder holds no
+    photos, and PositionError where too few queries can be used; the index is then as before.
     """
     check_probability(probability)
     _prepare(path)

@@ -30,7 +30,7 @@ _PENALTY = 1.0
 
 
 class TooFewTrialsError(PositionError):
-    """Too few trials teach something: `count` of `queries`, of which `what` is said, not `least`."""
+    """Of `queries` only `count` are what `what` says, and `least` are needed."""
 
     def __init__(self, count: int, queries: int, what: str, cure: str, least: int) -> None:
         super().__init__(
@@ -70,8 +70,8 @@ def fit(
     that of `base`, and the radius alone is learned: whatever it is that calls an answer found, as
     long as it does not come from these trials, the radius holds for those that it calls so.
 
-    Raises TooFewTrialsError where fewer than FEWEST answers are right, or wrong without a `base`, or
-    fewer than `least` are found.
+    Raises TooFewTrialsError where fewer than FEWEST answers are right, or wrong without a `base`,
+    or fewer than `least` are found.
     """
     signs, labels = _examples(trials)
     right = int(labels.sum())
