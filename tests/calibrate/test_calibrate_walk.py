@@ -32,7 +32,7 @@ def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-def open_(path: Path, model: object = None) -> Localizer:
+def open_(path: Path, model: object = None, *, device: str = "cpu") -> Localizer:
     return Localizer(open_index(path, model=MODEL), ByNumber())
 
 

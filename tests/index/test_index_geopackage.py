@@ -223,7 +223,7 @@ def test_verify_names_what_was_broken(tmp_path: Path, change: str, problem: str)
     with GeoPackageIndex.create(tmp_path / "city.gpkg", MODEL) as index:
         index.add(*sample(8))
         # The index's own connection, since the triggers need its functions.
-        index._connection.execute(change)
+        index._connections.rows(change)
 
         found = index.verify()
 
@@ -234,7 +234,7 @@ def test_a_photo_that_lost_its_position_in_a_gis_is_left_out(tmp_path: Path) -> 
     records, vectors = sample(3)
     with GeoPackageIndex.create(tmp_path / "city.gpkg", MODEL) as index:
         ids = index.add(records, vectors)
-        index._connection.execute("UPDATE photos SET geom = NULL WHERE id = ?", ids[:1])
+        index._connections.rows("UPDATE photos SET geom = NULL WHERE id = ?", ids[:1])
 
         assert [record.id for record in index.iterate()] == ids[1:]
         assert sorted(index.search(vectors[[0]], k=5).ids[0].tolist()) == ids[1:]
@@ -244,7 +244,7 @@ def test_a_vector_of_the_wrong_size_stops_the_search_with_its_photo_named(tmp_pa
     records, vectors = sample(3)
     with GeoPackageIndex.create(tmp_path / "city.gpkg", MODEL) as index:
         index.add(records, vectors)
-        index._connection.execute("UPDATE descriptors SET vector = x'00' WHERE photo_id = 2")
+        index._connections.rows("UPDATE descriptors SET vector = x'00' WHERE photo_id = 2")
 
         with pytest.raises(IndexFileError, match=r"photo 2 of .* 1 bytes, not 64; remove it"):
             index.search(vectors, k=1)

@@ -132,7 +132,7 @@ def test_one_bad_query_never_stops_the_others(city: Localizer, tmp_path: Path) -
         broken,
         tmp_path / "missing.jpg",
         b"",
-        np.zeros((40, 40), np.uint8),
+        np.zeros((40, 40, 7), np.uint8),
         Image.new("RGB", (40, 40), COLOURS["blue.png"]),
     ]
     results = list(city.locate_many(queries))
@@ -145,7 +145,7 @@ def test_one_bad_query_never_stops_the_others(city: Localizer, tmp_path: Path) -
     kinds = [type(result) for _, result in results]
     assert kinds == [Answer, PhotoError, PhotoError, PhotoError, PhotoError, Answer]
     assert str(results[3][1]).startswith("cannot read query 4: the file is empty")
-    assert "shape (40, 40)" in str(results[4][1])
+    assert "shape (40, 40, 7)" in str(results[4][1])
 
 
 def test_a_describer_that_refuses_an_image_is_told_with_the_query(city: Localizer) -> None:

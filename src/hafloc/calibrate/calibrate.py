@@ -47,6 +47,7 @@ def calibrate(
     csv: Path | None = None,
     sample: int = SAMPLE,
     probability: float = PROBABILITY,
+    device: str = "cpu",
     progress: Progress,
 ) -> CalibrationReport:
     """Calibrate the index at `path` and store in it what was learned.
@@ -61,7 +62,7 @@ def calibrate(
     _prepare(path)
     copies = 0
     skipped: list[Skipped] = []
-    with Localizer.open(path, model) as localizer:
+    with Localizer.open(path, model, device=device) as localizer:
         trials = Trials(localizer.index, localizer.local_features)
         known = (
             own_photos(localizer.index, localizer.local_features, sample, progress)

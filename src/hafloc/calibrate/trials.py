@@ -16,7 +16,7 @@ from hafloc.geo import Position, distance
 from hafloc.index import GeoIndex, Near, Record, Skipped
 from hafloc.locate.localizer import RERANK, Localizer
 from hafloc.locate.position import Consensus, agree
-from hafloc.photos import Positions, read, scan
+from hafloc.photos import Positions, photo_paths, read
 from hafloc.progress import Progress
 from hafloc.verify.geometry import Verified
 from hafloc.verify.rerank import compare, rank
@@ -124,7 +124,7 @@ def photos_of(
     localizer: Localizer, folder: Path, csv: Path | None, progress: Progress
 ) -> Iterator[Known | Skipped | Record]:
     """Each photo below `folder` as a query, why it is none, or the record it is a copy of."""
-    files = scan(folder)
+    files = photo_paths(folder)
     names = [file.relative_to(folder).as_posix() for file in files]
     positions = Positions.for_folder(folder, names, csv)
     progress.start("locating queries", len(files))

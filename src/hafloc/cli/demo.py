@@ -1,13 +1,15 @@
 """`hafloc demo`: a rendered city, indexed and located, to see how it all works."""
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
-from rich.table import Table
 
+from hafloc.cli.options import Json
+from hafloc.cli.output import print_json, print_table, say
 from hafloc.cli.progress import bar
+from hafloc.cli.stopping import when_stopped
 from hafloc.errors import OutputError
 
 if TYPE_CHECKING:
@@ -24,8 +26,10 @@ def demo(
     database: Annotated[int, typer.Option(min=1, help="Photos with known positions.")] = 150,
     queries: Annotated[int, typer.Option(min=1, help="Photos to locate.")] = 30,
     seed: Annotated[int, typer.Option(min=0, help="Another number, another city.")] = 0,
+    as_json: Json = False,
 ) -> None:
     """Render a small city, index it, locate photos in it, write map and pictures."""
+    from hafloc.calibrate import keep_calibrated
     from hafloc.demo import render_city
     from hafloc.describe import Describer
     from hafloc.index import build_index
@@ -33,11 +37,11 @@ def demo(
     from hafloc.photos import read
     from hafloc.show import attention, candidate_sheet, save_picture, write_map
 
-    if folder.exists() and any(folder.iterdir()):
-        raise OutputError(f"{folder} is not empty; name a new folder or remove it")
+    _check_new(folder)
     describer = Describer.open()
     index_path = folder / "city.gpkg"
-    with bar() as progress:
+    stopped = f"remove {folder} and run it again"
+    with when_stopped(stopped), bar() as progress:
         progress.start("rendering the city", database + queries)
         city = render_city(
             folder,
@@ -48,6 +52,7 @@ def demo(
             progress=lambda done, total: progress.advance(done),
         )
         build_index(index_path, describer, folder / "database", progress=progress)
+        keep_calibrated(index_path, progress=progress)
         progress.start("locating", queries)
         answers = []
         with Localizer.open(index_path) as localizer:
@@ -59,32 +64,76 @@ def demo(
     image = describer.fit(read(first, longer_side=describer.longer_side).image)
     save_picture(folder / "attention.png", attention(image, describer.describe(image)))
     save_picture(folder / "answer.png", candidate_sheet(answers[0], folder))
-    _print(city, answers)
-    for name, what in (
-        ("city.gpkg", "the index; opens in QGIS"),
-        ("map.html", "every answer on a map, with its photos"),
-        ("attention.png", "where the network looks"),
-        ("answer.png", "one query beside its nearest photos"),
-    ):
-        typer.echo(f"{folder / name}  {what}")
+    written = {
+        "city.gpkg": "the index; opens in QGIS",
+        "map.html": "every answer on a map, with its photos",
+        "attention.png": "where the network looks",
+        "answer.png": "one query beside its nearest photos",
+    }
+    outcomes = _outcomes(city, answers)
+    if as_json:
+        print_json(
+            {
+                "folder": folder,
+                "tolerance": TOLERANCE,
+                **{f"recall_at_{cut}": recall for cut, recall in _recalls(outcomes).items()},
+                "queries": outcomes,
+                "written": [folder / name for name in written],
+            }
+        )
+        return
+    _print(outcomes)
+    for name, what in written.items():
+        say(f"{folder / name}  {what}")
 
 
-def _print(city: "DemoCity", answers: "list[Answer]") -> None:
+def _check_new(folder: Path) -> None:
+    try:
+        taken = folder.exists() and (not folder.is_dir() or any(folder.iterdir()))
+    except OSError as error:
+        raise OutputError(
+            f"cannot look into {folder}: {error.strerror}; name another folder"
+        ) from error
+    if taken:
+        what = "is not empty" if folder.is_dir() else "is a file"
+        raise OutputError(f"{folder} {what}; name a new folder or remove it")
+
+
+@dataclass(frozen=True, slots=True)
+class _Outcome:
+    """A query, the error of its first candidate in metres, and the rank of the first right one."""
+
+    query: Path
+    error: float
+    rank: int | None
+
+
+def _outcomes(city: "DemoCity", answers: "list[Answer]") -> list[_Outcome]:
     from hafloc.geo import distance
 
-    table = Table("query", "error in metres", "first within 25 m", title="A rendered city, located")
-    hits = dict.fromkeys((1, TOP), 0)
+    found = []
     for photo, answer in zip(city.queries, answers, strict=True):
         truth = photo.camera.position
         errors = [distance(truth, candidate.position) for candidate in answer.candidates]
         rank = next((n for n, metres in enumerate(errors, 1) if metres <= TOLERANCE), None)
-        for cut in hits:
-            hits[cut] += rank is not None and rank <= cut
-        table.add_row(photo.path.name, f"{errors[0]:,.1f}", "-" if rank is None else str(rank))
-    console = Console()
-    console.print(table)
-    recalls = ", ".join(f"recall@{cut} {n / len(answers):.2f}" for cut, n in hits.items())
-    console.print(
-        f"{recalls} at {TOLERANCE:g} m. A rendered city is a first taste, no measure of accuracy.",
-        highlight=False,
+        found.append(_Outcome(photo.path, errors[0], rank))
+    return found
+
+
+def _recalls(outcomes: list[_Outcome]) -> dict[int, float]:
+    ranks = [outcome.rank for outcome in outcomes if outcome.rank is not None]
+    return {cut: sum(rank <= cut for rank in ranks) / len(outcomes) for cut in (1, TOP)}
+
+
+def _print(outcomes: list[_Outcome]) -> None:
+    print_table(
+        ("query", "error in metres", f"first within {TOLERANCE:g} m"),
+        [
+            (one.query.name, f"{one.error:,.1f}", "-" if one.rank is None else str(one.rank))
+            for one in outcomes
+        ],
+        left=("query",),
+        title="A rendered city, located",
     )
+    recalls = ", ".join(f"recall@{cut} {value:.2f}" for cut, value in _recalls(outcomes).items())
+    say(f"{recalls} at {TOLERANCE:g} m. A rendered city is a first taste, no measure of accuracy.")

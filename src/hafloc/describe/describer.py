@@ -66,6 +66,11 @@ class Describer:
         loaded = load_onnx(text) if text.startswith(PREFIX) else load_checkpoint(model)
         return cls(loaded, device=device)
 
+    @property
+    def has_local_features(self) -> bool:
+        """Whether the network gives key points, by which candidates are verified."""
+        return self._local_network is not None
+
     def name_from(self, folder: Path) -> str:
         """The name by which `open` finds the network again for a file in `folder`."""
         if isinstance(self._network, OnnxNetwork):

@@ -60,11 +60,25 @@ def read_origin(text: str | None, checkpoint: str) -> Origin | None:
         raise ValueError(f"the calibration's origin lacks or garbles {error}") from error
 
 
-def in_words(origin: Origin | None, has_text: bool) -> str:
-    """One line for a person: what the radius and confidence of answers were learned from."""
+def origin_of(text: str | None, checkpoint: str) -> Origin | None:
+    """`read_origin`, and None where the text is damaged as well."""
+    try:
+        return read_origin(text, checkpoint)
+    except ValueError:
+        return None
+
+
+def calibrated_in_words(text: str | None, checkpoint: str) -> str:
+    """A line for a person on what the answers' radius and confidence were learned from."""
+    try:
+        origin = read_origin(text, checkpoint)
+        is_own = text is not None and bool(json.loads(text).get("calibrations"))
+    except ValueError:
+        return "damaged; `hafloc calibrate` makes it anew"
     if origin is None:
-        return "by `hafloc calibrate`" if has_text else "as shipped"
+        return "by `hafloc calibrate`" if is_own else "as shipped"
     if origin.reason is not None:
         return f"as shipped: {origin.reason}"
     whose = "photos of yours" if origin.learned_from is LearnedFrom.QUERIES else "its own photos"
-    return f"on {origin.queries:,} {whose}, {origin.made}"
+    number = f"{origin.queries:,}" if whose == "photos of yours" else f"{origin.queries:,} of"
+    return f"on {number} {whose}, {origin.made}"

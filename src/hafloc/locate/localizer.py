@@ -1,6 +1,5 @@
 """The main job: a photo in, the place where it was taken out."""
 
-import io
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -11,7 +10,6 @@ from typing import Protocol, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image as Pillow
 
 from hafloc import geo
 from hafloc.describe import Describer
@@ -30,14 +28,12 @@ from hafloc.locate.trust import (
     shipped_calibrations,
 )
 from hafloc.locate.walk import draw_distances, smooth
-from hafloc.photos import Image, Metadata, Photo, read
+from hafloc.photos import Given, Image, Photo, as_photo, read
 from hafloc.verify.evidence import Evidence
 from hafloc.verify.rerank import weigh
 
-Query = str | Path | bytes | Pillow.Image | NDArray[np.uint8]
+Query = Given
 
-# What PNG holds as it is; other modes become RGB first.
-_PNG_MODES = {"1", "L", "LA", "I", "I;16", "P", "RGB", "RGBA"}
 # Most similar photos that are verified by default: benchmarks/results/verification.md compares.
 RERANK = 50
 # Features that had to be computed from a candidate's file: at most 24 MB of them.
@@ -107,9 +103,9 @@ class Localizer:
         learned rule; 0 leaves them in the order of similarity. The answer's radius holds the
         truth with `probability`.
 
-        A query is a path, the bytes of a photo's file, a PIL image, or an upright RGB array
-        `H×W×3` uint8. Raises PhotoError where it cannot be read, IndexFileError where the index
-        is empty, PositionError where no photo is `near` or `probability` is none.
+        A query is a path, the bytes of a photo's file, a PIL image, or an upright RGB array, as
+        `photos.as_photo` takes them. Raises PhotoError where it cannot be read, IndexFileError
+        where the index is empty, PositionError where no photo is `near` or `probability` is none.
         """
         wanted = _Wanted(top, near, rerank, probability)
         self._check(wanted)
@@ -316,14 +312,7 @@ class Localizer:
             return None
 
     def _read(self, name: str, query: Query) -> Photo:
-        if isinstance(query, np.ndarray):
-            return Photo(_checked(name, query), "", Metadata())
-        source = _png(query) if isinstance(query, Pillow.Image) else query
-        try:
-            return read(source, longer_side=self.describer.longer_side)
-        except PhotoError as error:
-            # Without a path the reader cannot know which photo this is.
-            raise PhotoError(str(error).replace("read the photo:", f"read {name}:")) from error
+        return as_photo(query, name=name, longer_side=self.describer.longer_side)
 
     def twin_of(self, photo: Photo, records: Sequence[Record] = ()) -> Record | None:
         """The database photo with the very bytes of `photo`, of `records` if it is among them."""
@@ -384,24 +373,3 @@ def _recorded_describer(path: Path, device: str) -> Describer:
             f"cannot locate with {path}: its checkpoint {model.name!r} is not at hand ({error}); "
             "give the checkpoint's file as the model"
         ) from error
-
-
-def _checked(name: str, image: NDArray[np.uint8]) -> Image:
-    if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or 0 in image.shape:
-        raise PhotoError(
-            f"cannot use {name}: an array of shape {image.shape} and type {image.dtype} is no RGB "
-            "image; give H×W×3 uint8"
-        )
-    return np.ascontiguousarray(image)
-
-
-def _png(image: Pillow.Image) -> bytes:
-    """The image as a file with its EXIF, so that one reader deals with modes and orientation."""
-    kept = image if image.mode in _PNG_MODES else image.convert("RGB")
-    memory = io.BytesIO()
-    try:
-        kept.save(memory, "PNG", compress_level=1, exif=image.getexif())
-    # The image may still be a file that is only now decoded, and damaged.
-    except (OSError, SyntaxError, ValueError) as error:
-        raise PhotoError(f"cannot use the image: {error}; give one that Pillow can save") from error
-    return memory.getvalue()
