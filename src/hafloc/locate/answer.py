@@ -8,7 +8,7 @@ from typing import Any
 
 from hafloc.geo import Position, distance
 from hafloc.index import Record
-from hafloc.locate.trust import Verdict
+from hafloc.locate.trust import SHIPPED, Verdict
 from hafloc.verify.evidence import Evidence
 
 # Degrees with seven decimals are exact to a centimetre.
@@ -54,7 +54,8 @@ class Answer:
     seen, and `position` is only the best guess. All four are None where nothing was calibrated,
     radius and probability also where the place is not found. `candidates` come best first, at
     least one. `duplicate_of` is the database photo whose file has the very bytes of the query;
-    where it is among the candidates, the position is its own.
+    where it is among the candidates, the position is its own. `calibration` says what radius and
+    confidence rest on: "own", learned on this database, or "shipped" with the checkpoint.
     """
 
     query: str
@@ -66,6 +67,7 @@ class Answer:
     found: bool | None = None
     duplicate_of: Record | None = None
     file: Path | None = None
+    calibration: str | None = None
     # Of the candidates, in their order. Its arrays have no single truth value to compare.
     evidence: tuple[Evidence, ...] = field(default=(), compare=False, repr=False)
 
@@ -107,6 +109,7 @@ class Answer:
             verdict.found,
             duplicate_of=duplicate_of,
             file=file,
+            calibration=verdict.calibration,
             evidence=tuple(evidence),
         )
 
@@ -115,7 +118,8 @@ class Answer:
 
         `query`; `found` (null where unknown); `position` {`lat`, `lon`} in WGS84 degrees, only the
         best guess where `found` is false; `radius` (metres), `probability` and `confidence` (null
-        where unknown); `duplicate_of` {`id`, `path`} or null; `candidates`, best first, each
+        where unknown); `calibration`, "own" of this database or "shipped" (null without one);
+        `duplicate_of` {`id`, `path`} or null; `candidates`, best first, each
         with `rank`, `id`, `path`, `position`, `heading` (degrees or null), `similarity`,
         `feature_distance`, `metres` (from the answer's position), `inliers`, `matches` and
         `geometry` (null where key points were not compared), and `strength` (null without
@@ -180,11 +184,12 @@ class Answer:
             ],
         }
 
-    def _trust(self) -> dict[str, float | None]:
+    def _trust(self) -> dict[str, float | str | None]:
         return {
             "radius": self.radius and round(self.radius, _METRE_DECIMALS),
             "probability": self.probability,
             "confidence": self.confidence and round(self.confidence, _UNIT_DECIMALS),
+            "calibration": self.calibration,
         }
 
 
@@ -198,6 +203,8 @@ def in_words(answer: Answer) -> str:
         known.append(f"within {answer.radius:,.0f} m ({share:g} %)")
     if answer.confidence is not None:
         known.append(f"confidence {answer.confidence:.2f}")
+    if answer.radius is not None and answer.calibration == SHIPPED:
+        known.append("not fitted to this database")
     return f"{answer.position}  {', '.join(known)}".rstrip()
 
 

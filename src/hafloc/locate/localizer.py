@@ -346,7 +346,7 @@ class _Wanted:
 
 
 def _calibrations_of(index: GeoIndex) -> tuple[Calibration, ...]:
-    """The index's own calibrations, or those shipped with its checkpoint; () where none fit."""
+    """The index's own calibrations, then those shipped with its checkpoint; () where none fit."""
     text = index.calibration()
     try:
         own = () if text is None else read_calibrations(text, index.model.hash)
@@ -355,7 +355,8 @@ def _calibrations_of(index: GeoIndex) -> tuple[Calibration, ...]:
             f"cannot use the calibration of {index.location}: {error}; make it anew with "
             "`hafloc calibrate`"
         ) from error
-    return own or shipped_calibrations(index.model.hash)
+    # Of each kind of answers the first counts: the database may have learned only one.
+    return (*own, *shipped_calibrations(index.model.hash))
 
 
 def _path(query: Query) -> Path | None:
