@@ -48,8 +48,13 @@ from hafloc.describe import Describer
 from hafloc.files import write_whole
 from hafloc.geo import distances
 from hafloc.index import Record, build_index
-from hafloc.locate import Localizer
-from hafloc.locate.trust import PROBABILITY, Calibration, shipped_calibrations, write_calibrations
+from hafloc.locate import (
+    PROBABILITY,
+    Calibration,
+    Localizer,
+    shipped_calibrations,
+    write_calibrations,
+)
 
 TOLERANCE = 25.0  # metres
 DRAWS = 10

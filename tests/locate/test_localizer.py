@@ -10,10 +10,11 @@ import pytest
 from located_photos import COLOURS, MODEL, PLACES, MeanColour, build, paint
 from PIL import Image
 
+from hafloc import describe
 from hafloc.errors import CheckpointError, IndexFileError, PhotoError, PositionError
 from hafloc.geo import Position
 from hafloc.index import create_index, open_index
-from hafloc.locate import Answer, Localizer, Near, localizer
+from hafloc.locate import Answer, Localizer, Near
 
 REDDISH = (240, 40, 20)
 
@@ -177,7 +178,7 @@ def opened_with(monkeypatch: pytest.MonkeyPatch, hash_: str) -> list[str]:
             vector_and_local=MeanColour().vector_and_local,
         )
 
-    monkeypatch.setattr(localizer, "Describer", SimpleNamespace(open=load))
+    monkeypatch.setattr(describe, "Describer", SimpleNamespace(open=load))
     return asked
 
 

@@ -10,8 +10,7 @@ from hypothesis import strategies as st
 
 from hafloc.geo import Position
 from hafloc.index import Record
-from hafloc.locate import Answer
-from hafloc.locate.trust import Verdict
+from hafloc.locate import Answer, Verdict
 
 
 def record(id_: int, lat: float, lon: float, heading: float | None = None) -> Record:

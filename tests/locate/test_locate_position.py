@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from hafloc.geo import LocalFrame, Position, distance
 from hafloc.locate.position import FIX, REACH, SIGNS, Consensus, agree
-from hafloc.verify.evidence import Evidence
+from hafloc.verify import Evidence
 
 CENTRE = Position(52.2, 0.1)
 

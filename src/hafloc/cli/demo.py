@@ -59,11 +59,12 @@ def demo(
             for done, photo in enumerate(city.queries, 1):
                 answers.append(localizer.locate(photo.path, top=TOP))
                 progress.advance(done)
-            write_map(folder / "map.html", answers, list(localizer.index.iterate()), folder)
+            write_map(folder / "map.html", answers, localizer.index)
+            paths = localizer.paths
     first = city.queries[0].path
     image = describer.fit(read(first, longer_side=describer.longer_side).image)
     save_picture(folder / "attention.png", attention(image, describer.describe(image)))
-    save_picture(folder / "answer.png", candidate_sheet(answers[0], folder))
+    save_picture(folder / "answer.png", candidate_sheet(answers[0], paths))
     written = {
         "city.gpkg": "the index; opens in QGIS",
         "map.html": "every answer on a map, with its photos",

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from hafloc.measure.neighbours import neighbour_pairs
+from hafloc.measure import neighbour_pairs
 from hafloc.nn import HAF, LEVELS, HAFOptions, load_start_weights, save_checkpoint
 from hafloc.nn.images import to_batch
 from hafloc.nn.vgg import Taps
