@@ -181,8 +181,10 @@ def main() -> None:
             index = localizer.index
             records = list(index.iterate())
             known = known_places(arguments.folder, records)
-            trials = Trials(localizer)
-            for query in own_photos(localizer, len(records), progress):
+            trials = Trials(localizer.index, localizer.local_features)
+            for query in own_photos(
+                localizer.index, localizer.local_features, len(records), progress
+            ):
                 trials.add(query)
             checkpoint = index.model.hash
     kinds = {"similarity": (trials.plain, False), "verified": (trials.verified, True)}

@@ -8,24 +8,34 @@ from typing import TYPE_CHECKING
 import typer
 
 from hafloc.cli.output import print_json, say, tell
+from hafloc.cli.own_calibration import calibration_facts, calibration_notes
 from hafloc.cli.statuses import IN_PART
 
 if TYPE_CHECKING:
+    from hafloc.calibrate import NotCalibrated, SelfCalibration
     from hafloc.index import BuildReport
 
 _NAMED = 5  # how many photos or rows a line names
 
 
-def report_build(index: Path, report: "BuildReport", as_json: bool) -> None:
+def report_build(
+    index: Path,
+    report: "BuildReport",
+    calibrated: "SelfCalibration | NotCalibrated | None",
+    as_json: bool,
+) -> None:
     """Print a build's report; ends with status 1 where photos or rows could not be used."""
     if as_json:
-        print_json({"index": index, **asdict(report)})
+        facts = {"index": index, **asdict(report)}
+        print_json(facts | {"calibration": calibration_facts(calibrated)})
     else:
         say(f"{index}: {', '.join(_counts(report))}")
         for line in _notes(report):
             tell(line)
         for photo in report.skipped:
             tell(f"skipped: {photo.reason}")
+        for line in calibration_notes(calibrated):
+            tell(line)
     if report.skipped or report.table_problems:
         raise typer.Exit(IN_PART)
 

@@ -29,6 +29,7 @@ def demo(
     as_json: Json = False,
 ) -> None:
     """Render a small city, index it, locate photos in it, write map and pictures."""
+    from hafloc.calibrate import keep_calibrated
     from hafloc.demo import render_city
     from hafloc.describe import Describer
     from hafloc.index import build_index
@@ -51,6 +52,7 @@ def demo(
             progress=lambda done, total: progress.advance(done),
         )
         build_index(index_path, describer, folder / "database", progress=progress)
+        keep_calibrated(index_path, progress=progress)
         progress.start("locating", queries)
         answers = []
         with Localizer.open(index_path) as localizer:

@@ -9,6 +9,7 @@ from hafloc.cli.build_report import report_build
 from hafloc.cli.existing import check_vector_type, choose_local, stored_photos
 from hafloc.cli.options import Csv, Device, Folder, IndexPath, Json, Model
 from hafloc.cli.output import print_json, say, tell
+from hafloc.cli.own_calibration import Calibrate, calibrate_itself
 from hafloc.cli.progress import bar
 from hafloc.cli.statuses import IN_PART, epilog
 from hafloc.cli.stopping import when_stopped
@@ -49,6 +50,7 @@ def build(
     vector_type: VectorType = None,
     local: Local = None,
     prune: Prune = False,
+    calibrate: Calibrate = True,
     device: Device = "auto",
     as_json: Json = False,
 ) -> None:
@@ -72,7 +74,9 @@ def build(
             prune=prune,
             progress=progress,
         )
-    report_build(index, report, as_json)
+    with bar() as progress:
+        calibrated = calibrate_itself(index, calibrate, progress)
+    report_build(index, report, calibrated, as_json)
 
 
 @app.command(epilog=epilog("index add"))
@@ -83,6 +87,7 @@ def add(
     model: Model = "haf",
     local: Local = None,
     prune: Prune = False,
+    calibrate: Calibrate = True,
     device: Device = "auto",
     as_json: Json = False,
 ) -> None:
@@ -106,7 +111,9 @@ def add(
                 prune=prune,
                 progress=progress,
             )
-    report_build(index, report, as_json)
+    with bar() as progress:
+        calibrated = calibrate_itself(index, calibrate, progress)
+    report_build(index, report, calibrated, as_json)
 
 
 @app.command(epilog=epilog("index remove"))
@@ -132,12 +139,13 @@ def remove(
 @app.command(epilog=epilog("index info"))
 def info(index: IndexPath, as_json: Json = False) -> None:
     """Say what an index holds: photos, extent, model, size."""
-    from hafloc.index import open_index
+    from hafloc.index import calibrated_in_words, open_index
 
     with open_index(index) as opened:
         facts = opened.info()
+        text = opened.calibration()
     if as_json:
-        print_json(_info(index, facts))
+        print_json(_info(index, facts, text))
         return
     say(f"photos      {facts.photos:,}")
     if facts.bounds is not None:
@@ -146,13 +154,16 @@ def info(index: IndexPath, as_json: Json = False) -> None:
     say(f"model       {facts.model.name} ({facts.model.hash})")
     say(f"vectors     {facts.model.dimension:,} × {facts.vector_type}")
     say(f"verifiable  {facts.verifiable:,}")
+    say(f"calibrated  {calibrated_in_words(text, facts.model.hash)}")
     for name, value in facts.details.items():
         say(f"{name:<12}{value:,}" if isinstance(value, int) else f"{name:<12}{value}")
 
 
-def _info(index: Path, facts: "IndexInfo") -> dict[str, object]:
+def _info(index: Path, facts: "IndexInfo", text: str | None) -> dict[str, object]:
     import json
     from dataclasses import asdict
+
+    from hafloc.index import origin_of
 
     names = ("west", "south", "east", "north")
     content = asdict(facts) | {"index": index}
@@ -161,6 +172,7 @@ def _info(index: Path, facts: "IndexInfo") -> dict[str, object]:
     content["bounds"] = (
         None if facts.bounds is None else dict(zip(names, facts.bounds, strict=True))
     )
+    content["calibration"] = origin_of(text, facts.model.hash)
     return content
 
 

@@ -19,8 +19,7 @@ from hafloc.describe.device import choose_device
 from hafloc.describe.onnx_model import PREFIX, OnnxNetwork, find_from, load_onnx, name_from
 from hafloc.description import Description, LocalFeatures
 from hafloc.errors import CheckpointError, HaflocError, OptionError, PhotoError
-from hafloc.nn import HAF, Checkpoint, load_checkpoint
-from hafloc.nn.images import check_sides, to_batch
+from hafloc.nn import HAF, Checkpoint, check_sides, load_checkpoint, to_batch
 from hafloc.photos import Photo, read
 from hafloc.prefetch import AHEAD, prefetch
 

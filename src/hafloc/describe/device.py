@@ -15,8 +15,13 @@ def choose_device(name: str = "auto") -> str:
     kind, _, number = name.partition(":")
     if name == "auto":
         return "cuda" if torch.cuda.is_available() else "cpu"
-    if kind not in ("cpu", "cuda", "mps") or (number and not number.isdecimal()) or name[-1] == ":":
+    if (
+        kind not in ("cpu", "cuda", "mps")
+        or (number and not number.isdecimal())
+        or name.endswith(":")
+    ):
         raise OptionError(f"there is no device {name!r}; name one of {DEVICES}")
+    kind, _, number = name.partition(":")
     if kind == "cuda":
         _check_cuda(name, int(number or 0))
     elif kind == "mps" and not torch.backends.mps.is_available():

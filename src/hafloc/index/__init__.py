@@ -5,6 +5,14 @@ from hafloc.index.below import ids_below
 from hafloc.index.export import export
 from hafloc.index.folder import BuildReport, add_folder, build_index, model_info
 from hafloc.index.geopackage import GeoPackageIndex
+from hafloc.index.learned import (
+    LearnedFrom,
+    Origin,
+    calibrated_in_words,
+    origin_of,
+    origin_to_json,
+    read_origin,
+)
 from hafloc.index.paths import PhotoPaths
 from hafloc.index.plan import Skipped
 from hafloc.index.records import Box, GeoIndex, Held, Hits, IndexInfo, ModelInfo, Near, Record
@@ -20,14 +28,17 @@ __all__ = [
     "Held",
     "Hits",
     "IndexInfo",
+    "LearnedFrom",
     "ModelInfo",
     "Near",
+    "Origin",
     "PhotoPaths",
     "Record",
     "Skipped",
     "Stale",
     "add_folder",
     "build_index",
+    "calibrated_in_words",
     "create_index",
     "export",
     "find_stale",
@@ -35,5 +46,8 @@ __all__ = [
     "index_exists",
     "model_info",
     "open_index",
+    "origin_of",
+    "origin_to_json",
     "paths_of",
+    "read_origin",
 ]

@@ -8,7 +8,7 @@ from typing import Any
 
 from hafloc.geo import Position, distance
 from hafloc.index import Record
-from hafloc.locate.trust import Verdict
+from hafloc.locate.trust import SHIPPED, Verdict
 from hafloc.verify import Evidence
 
 # Degrees with seven decimals are exact to a centimetre.
@@ -60,8 +60,10 @@ class Answer:
     radius and probability also where the place is not found. The radius is never smaller than the
     accuracy of the positions that it rests on. `candidates` come best first, at least one.
     `duplicate_of` is the database photo whose file has the very bytes of the query; where it is
-    among the candidates, the position is its own. `note` is what a person should know about how
-    the answer came about, such as that a walk could not help it; mostly None.
+    among the candidates, the position is its own. `calibration` says what radius and confidence
+    rest on: "own", learned on this database, or "shipped" with the checkpoint. `note` is what a
+    person should know about how the answer came about, such as that a walk could not help it;
+    mostly None.
     """
 
     query: str
@@ -73,6 +75,7 @@ class Answer:
     found: bool | None = None
     duplicate_of: Record | None = None
     file: Path | None = None
+    calibration: str | None = None
     note: str | None = None
     # Of the candidates, in their order. Its arrays have no single truth value to compare.
     evidence: tuple[Evidence, ...] = field(default=(), compare=False, repr=False)
@@ -119,6 +122,7 @@ class Answer:
             verdict.found,
             duplicate_of=duplicate_of,
             file=file,
+            calibration=verdict.calibration,
             note=note,
             evidence=tuple(evidence),
         )
@@ -128,7 +132,8 @@ class Answer:
 
         `query`; `found` (null where unknown); `position` {`lat`, `lon`} in WGS84 degrees, only the
         best guess where `found` is false; `radius` (metres), `probability` and `confidence` (null
-        where unknown); `duplicate_of` {`id`, `path`} or null; `note` (text or null); `candidates`,
+        where unknown); `calibration`, "own" of this database or "shipped" (null without one);
+        `duplicate_of` {`id`, `path`} or null; `note` (text or null); `candidates`,
         best first, each with `rank`, `id`, `path`, `position`, `heading` (degrees or null),
         `magnetic` (whether that is from magnetic north), `accuracy` (metres, of its own position)
         and `gps_status` ("A", "V"; both null where its source says nothing), `similarity`,
@@ -197,11 +202,12 @@ class Answer:
             ],
         }
 
-    def _trust(self) -> dict[str, float | None]:
+    def _trust(self) -> dict[str, float | str | None]:
         return {
             "radius": self.radius and round(self.radius, _METRE_DECIMALS),
             "probability": self.probability,
             "confidence": self.confidence and round(self.confidence, _UNIT_DECIMALS),
+            "calibration": self.calibration,
         }
 
 
@@ -215,6 +221,8 @@ def in_words(answer: Answer) -> str:
         known.append(f"within {answer.radius:,.0f} m ({share:g} %)")
     if answer.confidence is not None:
         known.append(f"confidence {answer.confidence:.2f}")
+    if answer.radius is not None and answer.calibration == SHIPPED:
+        known.append("not fitted to this database")
     return f"{answer.position}  {', '.join(known)}".rstrip()
 
 

@@ -16,14 +16,14 @@ from hafloc.locate.trust import (
 
 
 class Judge:
-    """Says how far answers can be trusted, by calibrations of at most one for each kind."""
+    """Says how far answers can be trusted, by the first calibration of each kind."""
 
     def __init__(self, calibrations: Sequence[Calibration]) -> None:
         self._calibrations = tuple(calibrations)
 
     @classmethod
     def of(cls, index: GeoIndex) -> "Judge":
-        """By the index's own calibrations, or those shipped with its checkpoint, or none.
+        """By the index's own calibrations, then those shipped with its checkpoint, as far as any.
 
         Raises IndexFileError where the index's own are damaged.
         """
@@ -35,7 +35,8 @@ class Judge:
                 f"cannot use the calibration of {index.location}: {error}; make it anew with "
                 "`hafloc calibrate`"
             ) from error
-        return cls(own or shipped_calibrations(index.model.hash))
+        # Of each kind of answers the first counts: the database may have learned only one.
+        return cls((*own, *shipped_calibrations(index.model.hash)))
 
     def verdict(
         self,
