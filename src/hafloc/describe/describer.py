@@ -82,8 +82,13 @@ class Describer:
         text = str(model)
         if beside is not None and text.startswith(PREFIX):
             text = find_from(text, beside)
-        loaded = load_onnx(text) if text.startswith(PREFIX) else load_checkpoint(model)
-        describer = cls(loaded, device=device)
+
+        def load() -> Checkpoint:
+            return load_onnx(text) if text.startswith(PREFIX) else load_checkpoint(model)
+
+        # In a new thread for the reason that `_start` gives.
+        with ThreadPoolExecutor(1) as loader:
+            describer = cls(loader.submit(load).result(), device=device)
         describer._opened = str(model), device, beside
         return describer
 
