@@ -6,8 +6,9 @@ import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 import torch
@@ -57,8 +58,12 @@ class Describer:
 
     Safe in threads: one image, or batch, at a time goes through the network, which uses all cores
     and most memory; the others wait. In a forked process it goes on with one core, or raises
-    CheckpointError where the network is on a GPU.
+    CheckpointError where the network is on a GPU. One that `open` made and that is sent to another
+    process is opened there anew.
     """
+
+    # What `open` was given.
+    _opened: tuple[str, str, Path | None] | None = None
 
     def __init__(self, checkpoint: Checkpoint, *, device: str = "auto") -> None:
         self.device = choose_device(device)
@@ -89,7 +94,17 @@ class Describer:
         if beside is not None and text.startswith(PREFIX):
             text = find_from(text, beside)
         loaded = load_onnx(text) if text.startswith(PREFIX) else load_checkpoint(model)
-        return cls(loaded, device=device)
+        describer = cls(loaded, device=device)
+        describer._opened = str(model), device, beside
+        return describer
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        if self._opened is None:
+            raise TypeError(
+                "a Describer made of a loaded checkpoint stays in its process; use open"
+            )
+        model, device, beside = self._opened
+        return partial(type(self).open, device=device, beside=beside), (model,)
 
     @property
     def has_local_features(self) -> bool:

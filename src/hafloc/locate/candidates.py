@@ -1,14 +1,16 @@
 """From a query's photo to its candidates: described, searched, verified, ranked."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from hafloc import geo
 from hafloc.description import LocalFeatures, VectorMaker
 from hafloc.errors import HaflocError, IndexFileError, PhotoError, PositionError
-from hafloc.index import GeoIndex, Near, Record, paths_of
+from hafloc.index import GeoIndex, Hits, Near, Record, paths_of
 from hafloc.locate.query import RERANK, RankedQuery, Wanted
 from hafloc.locate.remembered import Remembered
 from hafloc.photos import Photo, read
@@ -16,6 +18,8 @@ from hafloc.verify import Evidence, weigh
 
 # Features that had to be computed from a candidate's file: at most 24 MB of them.
 _REMEMBERED = 1_000
+# Searches for one query while photos are being removed under it.
+_TRIES = 3
 
 # A photo by name and content, and the time and size of its file.
 _File = tuple[str, str, tuple[int, int]]
@@ -58,16 +62,29 @@ class CandidateFinder:
         except PhotoError as error:
             raise PhotoError(f"cannot describe {name}: {error}") from error
         judged = wanted.rerank or RERANK
-        hits = self.index.search(vector[np.newaxis], max(wanted.top, judged), wanted.near)
-        ids = [int(id_) for id_ in hits.ids[0]]
-        if not ids:
+        records, similarities = self._search(vector, max(wanted.top, judged), wanted.near)
+        if not records:
             self.check(wanted.near)
             raise self._emptied()
-        records = dict(zip(ids, self.index.get(ids), strict=True))
-        evidence = self.weigh(records, hits.similarities[0].tolist(), local, judged)
+        evidence = self.weigh(records, similarities, local, judged)
         ordered = [records[item.id] for item in evidence]
         twin = self.twin_of(photo, ordered)
         return RankedQuery(name, ordered, evidence, judged, twin, photo.path, photo.metadata.time)
+
+    def _search(
+        self, vector: NDArray[np.float32], k: int, near: Near | None
+    ) -> tuple[dict[int, Record], list[float]]:
+        """The k most similar photos by id, with their similarities."""
+        for _ in range(_TRIES - 1):
+            hits = self.index.search(vector[np.newaxis], k, near)
+            # Another process may remove one before it is read.
+            with suppress(IndexFileError):
+                return self._records(hits)
+        return self._records(self.index.search(vector[np.newaxis], k, near))
+
+    def _records(self, hits: Hits) -> tuple[dict[int, Record], list[float]]:
+        ids = [int(id_) for id_ in hits.ids[0]]
+        return dict(zip(ids, self.index.get(ids), strict=True)), hits.similarities[0].tolist()
 
     def weigh(
         self,

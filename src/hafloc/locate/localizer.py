@@ -4,13 +4,13 @@ import os
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from types import TracebackType
-from typing import NoReturn, Self
+from typing import Any, Self
 
 import numpy as np
 from PIL import Image as Pillow
 
 from hafloc.description import VectorMaker
-from hafloc.errors import CheckpointError, HaflocError, IndexFileError, PhotoError
+from hafloc.errors import CheckpointError, HaflocError, PhotoError
 from hafloc.index import GeoIndex, ModelInfo, Near, open_index
 from hafloc.locate.answer import Answer
 from hafloc.locate.candidates import CandidateFinder
@@ -40,10 +40,10 @@ class Localizer:
     works on one image at a time, on all cores; the rest of the work is shared. When one thread
     closes it, the others' answers in progress are finished or end with IndexFileError.
 
-    Processes: open one in each worker, started in any way; it cannot be sent to another process.
-    One that was open when a process was forked works in the child too, on one core for the
-    network; on a GPU it raises CheckpointError there. Closing it in the child leaves the parent's
-    open.
+    Processes: best open one in each worker, started in any way. One that is sent to another
+    process is opened there anew, each time. One that was open when a process was forked works in
+    the child too, on one core for the network; on a GPU it raises CheckpointError there. Closing it
+    in the child leaves the parent's open.
     """
 
     def __init__(self, index: GeoIndex, describer: VectorMaker) -> None:
@@ -183,11 +183,8 @@ class Localizer:
     ) -> None:
         self.close()
 
-    def __reduce__(self) -> NoReturn:
-        raise IndexFileError(
-            f"cannot send the Localizer of {self.index.location} to another process; open one in "
-            "each worker"
-        )
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.index, self.describer)
 
     def _check(self, wanted: Wanted) -> None:
         wanted.check()

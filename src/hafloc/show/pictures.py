@@ -32,9 +32,9 @@ def candidate_sheet(
 ) -> Image.Image:
     """The query, framed, beside its `first` candidates with file name, metres and similarity.
 
-    `paths` tells where the candidates' files lie, as `Localizer.paths` does. `query` `H×W×3` uint8
-    is the query's image where it did not come as a file. A photo that cannot be read any more is
-    a blank panel that says so.
+    `paths` tells where the candidates' files lie, as `Localizer.paths` does. `query` `H×W×3`
+    uint8 is the query's image where it did not come as a file. A photo that cannot be read any
+    more is a blank panel that says so.
     """
     candidates = answer.candidates[:first]
     panels = [_panel(query if query is not None else _pixels(answer.file))]
