@@ -24,6 +24,9 @@ def demo(
     database: Annotated[int, typer.Option(min=1, help="Photos with known positions.")] = 150,
     queries: Annotated[int, typer.Option(min=1, help="Photos to locate.")] = 30,
     seed: Annotated[int, typer.Option(min=0, help="Another number, another city.")] = 0,
+    photos_only: Annotated[
+        bool, typer.Option("--photos-only", help="Render the photos, for training, and stop.")
+    ] = False,
 ) -> None:
     """Render a small city, index it, locate photos in it, write map and pictures."""
     from hafloc.demo import render_city
@@ -35,8 +38,6 @@ def demo(
 
     if folder.exists() and any(folder.iterdir()):
         raise OutputError(f"{folder} is not empty; name a new folder or remove it")
-    describer = Describer.open()
-    index_path = folder / "city.gpkg"
     with bar() as progress:
         progress.start("rendering the city", database + queries)
         city = render_city(
@@ -47,6 +48,12 @@ def demo(
             size=SIZE,
             progress=lambda done, total: progress.advance(done),
         )
+    if photos_only:
+        typer.echo(f"{folder / 'database'}  {database:,} photos with their positions in the EXIF")
+        return
+    describer = Describer.open()
+    index_path = folder / "city.gpkg"
+    with bar() as progress:
         build_index(index_path, describer, folder / "database", progress=progress)
         progress.start("locating", queries)
         answers = []
