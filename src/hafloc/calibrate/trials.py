@@ -14,9 +14,7 @@ from hafloc.description import LocalFeatures
 from hafloc.errors import HaflocError, PositionError
 from hafloc.geo import Position, distance
 from hafloc.index import GeoIndex, Near, Record, Skipped
-from hafloc.locate import RERANK, Consensus, Localizer, agree
-from hafloc.locate.localizer import RERANK, Localizer
-from hafloc.locate.position import REACH, Consensus, agree
+from hafloc.locate import REACH, RERANK, Consensus, Localizer, agree
 from hafloc.photos import Positions, photo_paths, read
 from hafloc.progress import Progress
 from hafloc.verify import Verified, compare, rank

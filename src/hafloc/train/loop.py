@@ -277,10 +277,9 @@ def finish(run: Prepared, cursor: Cursor) -> Result:
     best = load_checkpoint(run.out / BEST)
     settle(run.trainee.network)
     run.trainee.network.load_state_dict(best.network.state_dict())
-    whitening = run.recipe.whitening
-    learned = whitening.learn or (not whitening.refit and not run.from_weights)
+    fits = run.recipe.fits_whitening(from_weights=run.from_weights)
     has_one = any(isinstance(part, Whitening) for part in run.trainee.network.modules())
-    if has_one and not (run.trainee.whitens and learned):
+    if has_one and (fits or not run.trainee.whitens):
         pooled = pool_photos(
             run.trainee,
             run.training,

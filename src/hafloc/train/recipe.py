@@ -79,7 +79,9 @@ class Network(Section):
 
 
 class Data(Section):
-    """Photos; every folder holds a positions.csv. One folder may stand without brackets.
+    """Photos, with a positions.csv in their folder or a position in name or EXIF each.
+
+    One folder may stand without brackets.
 
     train               the database, and the queries too where `queries` is empty
     queries             folders of queries of their own
@@ -249,6 +251,11 @@ class Recipe(Section):
         if not training.trunk and self.network.train_from != "conv1_1":
             raise ValueError(f'network.train_from must be "conv1_1": {name} has its own encoder')
         return self
+
+    def fits_whitening(self, *, from_weights: bool) -> bool:
+        """Whether the run fits whitenings that compare vectors, or takes those it starts with."""
+        learned = self.whitening.learn or (not self.whitening.refit and not from_weights)
+        return not learned
 
     def plain(self) -> dict[str, Any]:
         """The resolved recipe as JSON values, for the checkpoint."""
