@@ -39,8 +39,8 @@ class VectorSearch:
         lats: NDArray[np.float64],
         lons: NDArray[np.float64],
     ) -> None:
-        # A product takes all cores by itself. Several at once wait for each other's threads: 16 took
-        # nine times as long as one after the other.
+        # A product takes all cores by itself. Several at once wait for each other's threads: 16
+        # took nine times as long as one after the other.
         self._one_product = threading.Lock()
         self._ids = ids
         self._lats, self._lons = lats, lons
