@@ -36,8 +36,8 @@ from hafloc.show import write_map
 
 RESULT = Path(__file__).parent / "results" / "locating.json"
 DIMENSION = 128
-POINTS = 200
-RERANK = 3
+POINTS = 60
+RERANK = 1
 PLACES = 1_000  # with two photos each
 LARGE = 100_000
 PAUSE = 0.5  # seconds between batches of 32 photos that the other process adds

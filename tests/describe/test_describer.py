@@ -116,7 +116,7 @@ def test_threads_get_the_same_vectors_one_at_a_time(
 ) -> None:
     images = [
         np.random.default_rng(seed).integers(0, 256, (60 + 8 * seed, 96, 3), dtype=np.uint8)
-        for seed in range(8)
+        for seed in range(4)
     ]
     alone = [describer.vector(image) for image in images]
     network, inside, most = describer._network, [], []
@@ -131,7 +131,7 @@ def test_threads_get_the_same_vectors_one_at_a_time(
 
     watched.device = network.device  # type: ignore[attr-defined]
     monkeypatch.setattr(describer, "_network", watched)
-    with ThreadPoolExecutor(8) as pool:
+    with ThreadPoolExecutor(4) as pool:
         found = list(pool.map(describer.vector, images))
     assert np.allclose(found, alone, atol=1e-6)
     assert max(most) == 1

@@ -27,7 +27,7 @@ Image = NDArray[np.uint8]
 Vector = NDArray[np.float32]
 
 # Photos of one size that go through the network together. A processor gains nothing from it
-# (benchmarks/results/threads.json); a GPU has the room.
+# (benchmarks/results/locating.json); a GPU has the room.
 _BATCH = {"cuda": 8}
 
 

@@ -21,7 +21,6 @@ def choose_device(name: str = "auto") -> str:
         or name.endswith(":")
     ):
         raise OptionError(f"there is no device {name!r}; name one of {DEVICES}")
-    kind, _, number = name.partition(":")
     if kind == "cuda":
         _check_cuda(name, int(number or 0))
     elif kind == "mps" and not torch.backends.mps.is_available():
