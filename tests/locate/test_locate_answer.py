@@ -102,6 +102,7 @@ def test_json_has_exactly_the_documented_keys_and_survives_a_round_trip() -> Non
         "radius": None,
         "probability": None,
         "confidence": None,
+        "calibration": None,
         "duplicate_of": None,
         "candidates": [
             {
