@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from hafloc.geo import Position
 from hafloc.index import Record
-from hafloc.locate import Answer
+from hafloc.locate import Answer, in_words
 from hafloc.locate.trust import Verdict
 
 
@@ -150,3 +150,15 @@ def test_both_forms_name_the_duplicate() -> None:
     answer = Answer.from_hits("q", [own], [1.0], duplicate_of=own)
     assert answer.to_dict()["duplicate_of"] == {"id": 2, "path": "2.jpg"}
     assert answer.to_geojson()["features"][0]["properties"]["duplicate_of"] == "2.jpg"
+
+
+def test_a_radius_that_is_not_fitted_to_the_database_is_said_to_be_so() -> None:
+    record = Record("a.jpg", "", Position(10, 20), 1, 1, "csv", id=1)
+
+    def words(calibration: str) -> str:
+        verdict = Verdict(Position(10, 20), 80.0, 0.9, 0.93, True, calibration)
+        return in_words(Answer.from_hits("q", [record], [0.5], verdict=verdict))
+
+    said = "10.000000, 20.000000  within 80 m (90 %), confidence 0.93"
+    assert words("own") == said
+    assert words("shipped") == f"{said}, not fitted to this database"
