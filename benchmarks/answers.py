@@ -48,8 +48,13 @@ from hafloc.describe import Describer
 from hafloc.files import write_whole
 from hafloc.geo import distances
 from hafloc.index import Record, build_index
-from hafloc.locate import Localizer
-from hafloc.locate.trust import PROBABILITY, Calibration, shipped_calibrations, write_calibrations
+from hafloc.locate import (
+    PROBABILITY,
+    Calibration,
+    Localizer,
+    shipped_calibrations,
+    write_calibrations,
+)
 
 TOLERANCE = 25.0  # metres
 DRAWS = 10
@@ -176,8 +181,10 @@ def main() -> None:
             index = localizer.index
             records = list(index.iterate())
             known = known_places(arguments.folder, records)
-            trials = Trials(localizer)
-            for query in own_photos(localizer, len(records), progress):
+            trials = Trials(localizer.index, localizer.local_features)
+            for query in own_photos(
+                localizer.index, localizer.local_features, len(records), progress
+            ):
                 trials.add(query)
             checkpoint = index.model.hash
     kinds = {"similarity": (trials.plain, False), "verified": (trials.verified, True)}

@@ -46,7 +46,7 @@ from hafloc.nn.images import to_batch
 from hafloc.nn.local_features import to_int8
 from hafloc.nn.vgg import TAPS, Taps
 from hafloc.photos import content, read, read_positions_csv
-from hafloc.verify.rule import read_rule
+from hafloc.verify import read_rule
 from verification import (
     Compared,
     Numbers,

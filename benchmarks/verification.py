@@ -27,17 +27,18 @@ from hafloc.description import LocalFeatures
 from hafloc.files import write_whole
 from hafloc.index import GeoIndex
 from hafloc.photos import Image
-from hafloc.verify.geometry import Verified, verify
-from hafloc.verify.matching import match_rows
-from hafloc.verify.rerank import compare
-from hafloc.verify.rule import (
+from hafloc.verify import (
     CUES,
-    FORMAT,
     PLAIN_CUES,
     Rule,
+    Verified,
     Weights,
+    compare,
+    match_rows,
     read_cues,
+    verify,
 )
+from hafloc.verify.rule import FORMAT
 
 Floats = NDArray[np.float64]
 Flags = NDArray[np.bool_]

@@ -9,10 +9,13 @@ HaflocError
 ├── TrainingError     a training set, recipe or run cannot be used
 ├── EvaluationError   a benchmark's files, lists or vectors are not what they should be
 ├── OutputError       a result cannot be written
+├── OptionError       options contradict each other, or would have no effect
 └── MissingExtraError     an optional dependency is not installed
 
 A message says what is wrong, where, and what to do. The command line prints it as its one
 line and exits with the class's `exit_code`.
+
+Interrupted stands apart: Ctrl-C is no error, but whoever was at work may say what is kept.
 """
 
 
@@ -54,5 +57,17 @@ class OutputError(HaflocError):
     """A result cannot be written: read-only folder, full disk."""
 
 
+class OptionError(HaflocError):
+    """Options contradict each other, would have no effect, or name what this machine lacks."""
+
+
 class MissingExtraError(HaflocError):
     """A feature needs an optional dependency that is not installed."""
+
+
+class Interrupted(KeyboardInterrupt):
+    """Ctrl-C or SIGTERM, with what is kept and how to go on: "40 photos are stored; run it again".
+
+    Work that keeps something when it is stopped catches KeyboardInterrupt, cleans up, and raises
+    this from it. It is a KeyboardInterrupt, so that nobody swallows it with `except Exception`.
+    """

@@ -300,7 +300,7 @@ def test_unknown_parts_and_missing_photos_are_refused(tmp_path: Path) -> None:
 
 @pytest.fixture
 def app(monkeypatch: pytest.MonkeyPatch) -> typer.Typer:
-    def opened(name: str) -> LookingNetwork:
+    def opened(name: str, *, device: str = "cpu") -> LookingNetwork:
         network = LookingNetwork()
         network.name, network.hash = name, name
         return network

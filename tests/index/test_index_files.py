@@ -176,12 +176,12 @@ def test_an_index_survives_a_writer_killed_at_any_moment(tmp_path: Path) -> None
 
 def test_a_full_disk_leaves_the_previous_content(city: Path) -> None:
     with GeoPackageIndex.open(city, write=True) as index:
-        (pages,) = index._connection.execute("PRAGMA page_count").fetchone()
-        index._connection.execute(f"PRAGMA max_page_count = {pages + 1}")
+        ((pages,),) = index._connections.rows("PRAGMA page_count")
+        index._connections.rows(f"PRAGMA max_page_count = {pages + 1}")
         with pytest.raises(IndexFileError, match=r"cannot write to .*: the disk is full; free"):
             index.add(*sample(5_000, start=10))
         assert index.count() == 10
-        index._connection.execute("PRAGMA max_page_count = 100000")
+        index._connections.rows("PRAGMA max_page_count = 100000")
         index.add(*sample(5, start=10))
 
     with GeoPackageIndex.open(city) as index:
@@ -355,7 +355,7 @@ def test_an_older_format_is_migrated_by_the_first_writer(
     with GeoPackageIndex.open(city, write=True) as index:
         assert index.info().details["format"] == 4
     with GeoPackageIndex.open(city) as index:
-        index._connection.execute("SELECT camera FROM photos")
+        index._connections.rows("SELECT camera FROM photos")
         assert index.count() == 10
 
 

@@ -103,7 +103,7 @@ def test_a_photo_that_takes_anothers_place_does_not_keep_its_features(tmp_path: 
 def test_damaged_features_name_their_photo(tmp_path: Path) -> None:
     with GeoPackageIndex.create(tmp_path / "city.gpkg", MODEL) as index:
         ids = index.add(*sample(2), [features(0), features(1)])
-        index._connection.execute("UPDATE local_features SET features = x'01' WHERE photo_id = 2")
+        index._connections.rows("UPDATE local_features SET features = x'01' WHERE photo_id = 2")
         with pytest.raises(IndexFileError, match=r"photo 2 of .*without a head; remove it"):
             index.local_features(ids)
 

@@ -15,8 +15,7 @@ from hafloc.cli import main
 from hafloc.errors import CheckpointError, IndexFileError, PhotoError
 from hafloc.geo import distance
 from hafloc.index import open_index
-from hafloc.locate import Localizer, compare_with
-from hafloc.locate.trust import Calibration, write_calibrations
+from hafloc.locate import Calibration, Localizer, compare_with, write_calibrations
 
 Run = Callable[..., tuple[int, str, str]]
 # More photos than are verified by default, so that some lie beyond.
@@ -36,7 +35,7 @@ def street(seen: Path) -> Iterator[Localizer]:
 
 @pytest.fixture
 def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
-    def open_(path: Path, model: object = None) -> Localizer:
+    def open_(path: Path, model: object = None, *, device: str = "cpu") -> Localizer:
         return Localizer(open_index(path, model=MODEL), BySight())
 
     def run(*words: object) -> tuple[int, str, str]:
@@ -197,8 +196,9 @@ def test_pairs_come_with_json_when_asked_for(run: Run, seen: Path, tmp_path: Pat
     assert (pairs["query_size"], pairs["candidate_size"]) == ([480, 360], [480, 360])
     assert len(pairs["points"]) == plain["candidates"][0]["inliers"]
     assert {len(point) for point in pairs["points"]} == {4}
-    none = json.loads(run("locate", seen, query, "--json", "--pairs", "--rerank", "0")[1])
-    assert none["pairs"] is None
+    refused = run("locate", seen, query, "--json", "--pairs", "--rerank", "0")
+    assert refused[0] == 2
+    assert "--rerank 0 compares no key points" in refused[2]
 
 
 def test_the_map_page_holds_the_matches_and_what_is_not_here(

@@ -12,7 +12,14 @@ from pyproj import Transformer
 
 from hafloc.errors import PhotoError, PositionError
 from hafloc.geo import Position, distance
-from hafloc.photos import Metadata, Photo, Positions, position_from_name, scan
+from hafloc.photos import (
+    Metadata,
+    Photo,
+    Positions,
+    photo_paths,
+    position_from_name,
+    scan,
+)
 
 
 def table(folder: Path, text: str | bytes, name: str = "positions.csv") -> Path:
@@ -153,7 +160,7 @@ def photos_in(folder: Path, *names: str) -> None:
 def test_a_scan_is_recursive_sorted_and_skips_what_is_hidden_or_no_photo(tmp_path):
     photos_in(tmp_path, "b.JPG", "a/z.heic", "a/c.tif", ".hidden.jpg", ".cache/d.jpg", "notes.txt")
     photos_in(tmp_path, "a/.thumbs/e.png", "a.webp", "folder.jpg/f.jpeg")
-    assert [path.relative_to(tmp_path).as_posix() for path in scan(tmp_path)] == [
+    assert [path.relative_to(tmp_path).as_posix() for path in photo_paths(tmp_path)] == [
         "a/c.tif",
         "a/z.heic",
         "a.webp",
@@ -167,7 +174,7 @@ def test_a_scan_does_not_run_in_circles(tmp_path):
     (tmp_path / "a" / "loop").symlink_to(tmp_path, target_is_directory=True)
     (tmp_path / "a" / "dead.jpg").symlink_to(tmp_path / "gone.jpg")
     (tmp_path / "a" / "same.jpg").symlink_to(tmp_path / "a" / "b.jpg")
-    assert [path.name for path in scan(str(tmp_path))] == ["b.jpg", "same.jpg"]
+    assert [path.name for path in photo_paths(str(tmp_path))] == ["b.jpg", "same.jpg"]
 
 
 def test_a_scan_of_nothing_says_what_to_do(tmp_path):
@@ -178,7 +185,7 @@ def test_a_scan_of_nothing_says_what_to_do(tmp_path):
         (tmp_path, "holds no photos; give a folder with JPEG"),
     ]:
         with pytest.raises(PhotoError, match=message) as error:
-            scan(place)
+            photo_paths(place)
         assert str(place) in str(error.value)
 
 

@@ -7,7 +7,7 @@ import pytest
 from PIL import Image as Pillow
 
 from hafloc.geo import distance
-from hafloc.photos import Photo, Positions, read, scan
+from hafloc.photos import Photo, Positions, photo_paths, read
 
 FOLDER = Path(__file__).parents[3] / "shared" / "data" / "sf_west"
 
@@ -22,7 +22,7 @@ UNDECIDABLE = {"0434.jpg"}
 
 @pytest.fixture(scope="module")
 def photos() -> dict[str, Photo]:
-    return {path.name: read(path, longer_side=160) for path in scan(FOLDER / "images")}
+    return {path.name: read(path, longer_side=160) for path in photo_paths(FOLDER / "images")}
 
 
 def test_exif_and_csv_agree_to_the_rounding_of_both(photos):

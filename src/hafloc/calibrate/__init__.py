@@ -2,6 +2,7 @@
 
 from hafloc.calibrate.calibrate import SAMPLE, CalibrationReport, calibrate
 from hafloc.calibrate.fit import ELSEWHERE, FEW, FEWEST, Trial, fit
+from hafloc.calibrate.keep import NotCalibrated, SelfCalibration, keep_calibrated
 from hafloc.calibrate.quality import (
     HeldOut,
     area_under_roc,
@@ -19,6 +20,8 @@ __all__ = [
     "CalibrationReport",
     "HeldOut",
     "Known",
+    "NotCalibrated",
+    "SelfCalibration",
     "Trial",
     "Trials",
     "area_under_roc",
@@ -26,6 +29,7 @@ __all__ = [
     "calibration_error",
     "cross_validate",
     "fit",
+    "keep_calibrated",
     "own_photos",
     "photos_of",
     "try_out",

@@ -1,16 +1,22 @@
 """Learn how far off the answers of one database are, from photos whose position is known."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from hafloc.calibrate.fit import fit
+from hafloc.calibrate.fit import TooFewTrialsError, fit_kinds
+from hafloc.calibrate.keep import today
 from hafloc.calibrate.quality import HeldOut, cross_validate
 from hafloc.calibrate.trials import Known, Trials, own_photos, photos_of
 from hafloc.errors import PositionError
-from hafloc.index import Skipped, open_index
-from hafloc.locate.localizer import Localizer
-from hafloc.locate.trust import PROBABILITY, Calibration, check_probability, write_calibrations
+from hafloc.index import LearnedFrom, Origin, Skipped, open_index
+from hafloc.locate import (
+    PROBABILITY,
+    Calibration,
+    Localizer,
+    check_probability,
+    read_calibrations,
+    write_calibrations,
+)
 from hafloc.progress import Progress
 
 # Own photos that are tried out, drawn at random where there are more: minutes, not hours.
@@ -41,25 +47,25 @@ def calibrate(
     csv: Path | None = None,
     sample: int = SAMPLE,
     probability: float = PROBABILITY,
+    device: str = "cpu",
     progress: Progress,
 ) -> CalibrationReport:
     """Calibrate the index at `path` and store in it what was learned.
 
     `queries` is a folder of photos whose positions come from `csv`, a positions.csv in or beside
     it, file names or EXIF. Without it `sample` of the database's own photos are the queries, and
-    no photo at a query's very position answers it. `probability` is that of the radii in
-    `held_out`. Raises as `Localizer.open` does, PhotoError where the folder holds no photos, and
-    PositionError where too few queries can be used; the index is then as before.
+    none that was taken together with a query answers it (see `visits`). `probability` is that of
+    the radii in `held_out`. Raises as `Localizer.open` does, PhotoError where the folder holds no
+    photos, and PositionError where too few queries can be used; the index is then as before.
     """
     check_probability(probability)
-    # Better now than after the work: can the index be written to?
-    open_index(path, write=True).close()
+    _prepare(path)
     copies = 0
     skipped: list[Skipped] = []
-    with Localizer.open(path, model) as localizer:
-        trials = Trials(localizer)
+    with Localizer.open(path, model, device=device) as localizer:
+        trials = Trials(localizer.index, localizer.candidates.local_features)
         known = (
-            own_photos(localizer, sample, progress)
+            own_photos(localizer.index, localizer.candidates.local_features, sample, progress)
             if queries is None
             else photos_of(localizer, queries, csv, progress)
         )
@@ -70,26 +76,34 @@ def calibrate(
                 skipped.append(query)
             else:
                 copies += 1
-        checkpoint = localizer.index.model.hash
-    calibrations = _fit(trials, skipped)
-    with open_index(path, write=True) as index:
-        index.store_calibration(write_calibrations(checkpoint, calibrations))
+        checkpoint, photos = localizer.index.model.hash, localizer.index.count()
+    try:
+        calibrations = fit_kinds(trials.plain, trials.verified)
+    except TooFewTrialsError as few:
+        skips = f" ({len(skipped):,} more were skipped)" if skipped else ""
+        raise PositionError(f"{few}{skips}") from few
     best = calibrations[-1]
+    origin = Origin(
+        LearnedFrom.OWN_PHOTOS if queries is None else LearnedFrom.QUERIES,
+        photos,
+        best.queries,
+        len(best.scores),
+        today(),
+    )
+    with open_index(path, write=True) as index:
+        index.store_calibration(write_calibrations(checkpoint, calibrations, origin))
     tried = trials.verified if best.verified else trials.plain
     held_out = cross_validate(tried, verified=best.verified, probability=probability)
     return CalibrationReport(best, held_out, copies, tuple(skipped))
 
 
-def _fit(trials: Trials, skipped: Sequence[Skipped]) -> list[Calibration]:
-    """One calibration for each kind of answers that teaches enough, verified ones last."""
-    calibrations = []
-    reason = None
-    for tried, verified in ((trials.plain, False), (trials.verified, True)):
+def _prepare(path: Path) -> None:
+    """Make sure, before the work, that the index can be written to, and opens."""
+    with open_index(path, write=True) as index:
+        text = index.calibration()
         try:
-            calibrations.append(fit(tried, verified=verified))
-        except PositionError as error:
-            reason = error if verified == bool(trials.verified) else reason
-    if reason is not None:
-        skips = f" ({len(skipped):,} more were skipped)" if skipped else ""
-        raise PositionError(f"{reason}{skips}") from reason
-    return calibrations
+            if text is not None:
+                read_calibrations(text, index.model.hash)
+        except ValueError:
+            # A damaged one would keep the index from being opened to make it anew.
+            index.store_calibration(write_calibrations(index.model.hash, []))

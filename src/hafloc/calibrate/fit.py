@@ -5,7 +5,7 @@ database without any photo within ELSEWHERE of the query, where the only right a
 here".
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,8 +14,7 @@ from scipy.optimize import minimize
 from scipy.special import expit
 
 from hafloc.errors import PositionError
-from hafloc.locate.position import REACH, SIGNS, Consensus
-from hafloc.locate.trust import PROBABILITY, THRESHOLD, Calibration
+from hafloc.locate import PROBABILITY, REACH, SIGNS, THRESHOLD, Calibration, Consensus
 
 Floats = NDArray[np.float64]
 
@@ -27,6 +26,17 @@ FEWEST = 9
 FEW = 30
 # Of the squared weights of standardised signs, beside the sum of log-likelihoods.
 _PENALTY = 1.0
+
+
+class TooFewTrialsError(PositionError):
+    """Of `queries` only `count` are what `what` says, and `least` are needed."""
+
+    def __init__(self, count: int, queries: int, what: str, cure: str, least: int) -> None:
+        super().__init__(
+            f"cannot calibrate: only {count:,} of {queries:,} queries {what}, and a radius "
+            f"that holds with {PROBABILITY:.0%} needs at least {least}; {cure}"
+        )
+        self.count, self.queries, self.what, self.least = count, queries, what, least
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,41 +54,77 @@ class Trial:
     elsewhere: Consensus | None
 
 
-def fit(trials: Sequence[Trial], *, verified: bool) -> Calibration:
+def fit(
+    trials: Sequence[Trial],
+    *,
+    verified: bool,
+    base: Calibration | None = None,
+    least: int = FEWEST,
+) -> Calibration:
     """Learn a calibration from trials.
 
     Confidence is a logistic regression on the signs. An answer within REACH of the truth is
     right, one beyond ELSEWHERE wrong, one between is left out; every answer without the query's
-    place is wrong. Raises PositionError where fewer than FEWEST answers are right, wrong, or
-    found.
+    place is wrong. Where too few are wrong, since all photos show one place, the confidence stays
+    that of `base`, and the radius alone is learned: whatever it is that calls an answer found, as
+    long as it does not come from these trials, the radius holds for those that it calls so.
+
+    Raises TooFewTrialsError where fewer than FEWEST answers are right, or wrong without a `base`,
+    or fewer than `least` are found.
     """
     signs, labels = _examples(trials)
-    for count, what, cure in (
-        (int(labels.sum()), "are located right", "give more queries of places in the database"),
-        (
-            sum(trial.elsewhere is not None for trial in trials),
+    right = int(labels.sum())
+    _require(right, trials, "are located right", "give more queries of places in the database")
+    without_place = sum(trial.elsewhere is not None for trial in trials)
+    if without_place < FEWEST and base is not None:
+        weights, bias = base.weights, base.bias
+    else:
+        _require(
+            without_place,
+            trials,
             f"leave any photo of the database beyond {ELSEWHERE:g} m",
             "add photos of other places to the database",
-        ),
-    ):
-        _require(count, len(trials), what, cure)
-    weights, bias = fit_logistic(signs, labels)
-    unscored = Calibration(verified, tuple(weights.tolist()), bias, (), len(trials))
+        )
+        learned, bias = fit_logistic(signs, labels)
+        weights = tuple(learned.tolist())
+    unscored = Calibration(verified, weights, bias, (), len(trials))
     scores = sorted(
         trial.error / trial.here.scale
         for trial in trials
         if unscored.confidence(trial.here) >= THRESHOLD
     )
-    _require(len(scores), len(trials), "are found with confidence", "give more queries")
-    return Calibration(verified, unscored.weights, bias, tuple(scores), len(trials))
+    _require(len(scores), trials, "are found with confidence", "give more queries", least)
+    return Calibration(verified, weights, bias, tuple(scores), len(trials))
 
 
-def _require(count: int, queries: int, what: str, cure: str) -> None:
-    if count < FEWEST:
-        raise PositionError(
-            f"cannot calibrate: only {count:,} of {queries:,} queries {what}, and a radius that "
-            f"holds with {PROBABILITY:.0%} needs at least {FEWEST}; {cure}"
-        )
+def fit_kinds(
+    plain: Sequence[Trial],
+    verified: Sequence[Trial],
+    *,
+    bases: Mapping[bool, Calibration] | None = None,
+    least: int = FEWEST,
+) -> list[Calibration]:
+    """One calibration for each kind of answers that teaches enough, verified ones last.
+
+    `bases` are those of `fit`, by `verified`. Raises TooFewTrialsError where the usual answers,
+    verified ones where there are any, do not teach enough.
+    """
+    calibrations = []
+    for trials, is_verified in ((plain, False), (verified, True)):
+        base = (bases or {}).get(is_verified)
+        try:
+            calibrations.append(fit(trials, verified=is_verified, base=base, least=least))
+        except TooFewTrialsError:
+            if is_verified == bool(verified):
+                raise
+    return calibrations
+
+
+def _require(
+    count: int, trials: Sequence[Trial], what: str, cure: str, least: int = FEWEST
+) -> None:
+    if count < least:
+        raise TooFewTrialsError(count, len(trials), what, cure, least)
 
 
 def _examples(trials: Sequence[Trial]) -> tuple[Floats, Floats]:

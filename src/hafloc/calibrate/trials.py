@@ -1,6 +1,7 @@
 """Queries of known position, located with their place in the database and without it."""
 
-from collections.abc import Iterator
+import math
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -8,25 +9,26 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hafloc.calibrate.fit import ELSEWHERE, Trial
+from hafloc.calibrate.visits import taken_together
 from hafloc.description import LocalFeatures
 from hafloc.errors import HaflocError, PositionError
-from hafloc.geo import Position, distance, distances
-from hafloc.index import Record, Skipped
-from hafloc.locate.localizer import RERANK, Localizer
-from hafloc.locate.position import Consensus, agree
-from hafloc.photos import Positions, read, scan
+from hafloc.geo import Position, distance
+from hafloc.index import GeoIndex, Near, Record, Skipped
+from hafloc.locate import REACH, RERANK, Consensus, Localizer, agree
+from hafloc.photos import Positions, photo_paths, read
 from hafloc.progress import Progress
-from hafloc.verify.evidence import Evidence
+from hafloc.verify import Verified, compare, rank
 
 _SEED = 0
 
-Flags = NDArray[np.bool_]
+LocalFeaturesOf = Callable[[Sequence[Record]], list[LocalFeatures | None]]
+Ranked = list[tuple[int, float]]  # id and similarity of candidates, most similar first
 
 
 @dataclass(frozen=True, slots=True)
 class Known:
     """A query of known position, described. Where it is a photo of the database, its `own` record,
-    neither photos at its very position nor copies of its file may answer it."""
+    no photo that was taken together with it may answer it."""
 
     position: Position
     vector: NDArray[np.float32]
@@ -38,73 +40,87 @@ class Trials:
     """Queries of known position, located with their place and without it.
 
     `plain` are the trials with similarity alone, `verified` those with key points compared, as
-    far as the queries have some.
+    far as the queries have some. `local_features` are those of candidates, by default stored ones
+    or else those of the photos' files.
     """
 
-    def __init__(self, localizer: Localizer) -> None:
-        self._localizer = localizer
-        self._photos = list(localizer.index.iterate())
-        self._lats = np.array([record.position.lat for record in self._photos])
-        self._lons = np.array([record.position.lon for record in self._photos])
+    def __init__(self, index: GeoIndex, local_features: LocalFeaturesOf) -> None:
+        self._index = index
+        self._local_features = local_features
+        self._least_left = min(RERANK, math.ceil(index.count() / 2))
         self.plain: list[Trial] = []
         self.verified: list[Trial] = []
 
+    @property
+    def right(self) -> int:
+        """How many of the usual answers, verified ones where there are any, lie within REACH."""
+        return sum(trial.error <= REACH for trial in self.verified or self.plain)
+
     def add(self, query: Known) -> None:
         """Locate a query; one for which the database holds nothing else is passed over."""
-        metres = distances(query.position, self._lats, self._lons)
-        own = np.zeros(len(self._photos), dtype=bool)
+        around = list(self._index.within(Near(query.position, ELSEWHERE)))
+        place = {record.id or 0 for record in around}
+        together: set[int] = set()
         if query.own is not None:
-            own = np.array([_is_same(query.own, record) for record in self._photos])
+            copies = self._index.find_content([query.own.content])
+            together = taken_together(query.own, around) | {copy.id or 0 for copy in copies}
+        hits = self._index.search(query.vector[np.newaxis], RERANK + len(place | together))
+        ranked = list(zip(hits.ids[0].tolist(), hits.similarities[0].tolist(), strict=True))
+        here = [pair for pair in ranked if pair[0] not in together][:RERANK]
+        elsewhere = [pair for pair in ranked if pair[0] not in place | together][:RERANK]
+        # With hardly anything left to be mistaken for the place, "not here" would look too easy.
+        if len(elsewhere) < self._least_left:
+            elsewhere = []
+        if here:
+            self._locate(query, here, elsewhere)
+
+    def _locate(self, query: Known, here: Ranked, elsewhere: Ranked) -> None:
+        ids = sorted({id_ for id_, _ in (*here, *elsewhere)})
+        records = dict(zip(ids, self._index.get(ids), strict=True))
         kinds: list[tuple[list[Trial], LocalFeatures | None]] = [(self.plain, None)]
         if query.local is not None:
             kinds.append((self.verified, query.local))
         for trials, local in kinds:
-            here = self._candidates(query.vector, local, own)
-            elsewhere = self._candidates(query.vector, local, own | (metres <= ELSEWHERE))
-            if here.positions:
-                found = here.agree()
-                trials.append(
-                    Trial(
-                        error=distance(query.position, found.position),
-                        first=distance(query.position, here.positions[0]),
-                        here=found,
-                        elsewhere=elsewhere.agree() if elsewhere.positions else None,
-                    )
+            # Most candidates come twice, so key points are compared before they are weighed.
+            features = (
+                [None] * len(ids) if local is None else self._local_features(list(records.values()))
+            )
+            compared = dict(zip(ids, compare(local, features), strict=True))
+            found, first = _agree(here, compared, records)
+            trials.append(
+                Trial(
+                    error=distance(query.position, found.position),
+                    first=distance(query.position, first),
+                    here=found,
+                    elsewhere=_agree(elsewhere, compared, records)[0] if elsewhere else None,
                 )
-
-    def _candidates(
-        self, vector: NDArray[np.float32], local: LocalFeatures | None, left_out: Flags
-    ) -> "_Candidates":
-        banned = {self._photos[i].id for i in np.flatnonzero(left_out)}
-        index = self._localizer.index
-        hits = index.search(vector[np.newaxis], RERANK + len(banned))
-        pairs = zip(hits.ids[0].tolist(), hits.similarities[0].tolist(), strict=True)
-        left = [(id_, similarity) for id_, similarity in pairs if id_ not in banned][:RERANK]
-        ids = [id_ for id_, _ in left]
-        records = dict(zip(ids, index.get(ids), strict=True))
-        evidence = self._localizer.weigh(records, [value for _, value in left], local)
-        return _Candidates([records[item.id].position for item in evidence], evidence)
+            )
 
 
-@dataclass(frozen=True, slots=True)
-class _Candidates:
-    """Candidates of one query, strongest first."""
+def _agree(
+    ranked: Ranked, compared: dict[int, Verified | None], records: dict[int, Record]
+) -> tuple[Consensus, Position]:
+    """The consensus of candidates, and the position of the strongest."""
+    ids = [id_ for id_, _ in ranked]
+    evidence = rank(
+        ids, [value for _, value in ranked], [compared[id_] for id_ in ids], [None] * len(ids)
+    )
+    positions = [records[item.id].position for item in evidence]
+    return agree(positions, evidence), positions[0]
 
-    positions: list[Position]
-    evidence: list[Evidence]
 
-    def agree(self) -> Consensus:
-        return agree(self.positions, self.evidence)
-
-
-def own_photos(localizer: Localizer, sample: int, progress: Progress) -> Iterator[Known]:
+def own_photos(
+    index: GeoIndex, local_features: LocalFeaturesOf, sample: int, progress: Progress
+) -> Iterator[Known]:
     """`sample` photos of the database as queries, or all where it holds no more."""
-    records = localizer.index.sample(sample, _SEED)
+    drawn = index.sample(sample, _SEED)
+    # In any order but theirs: whoever stops early has not seen one end of the database alone.
+    records = [drawn[i] for i in np.random.default_rng(_SEED).permutation(len(drawn))]
     progress.start("locating its own photos", len(records))
     for done, record in enumerate(records, 1):
         assert record.id is not None, "it comes from the index"
-        (vector,) = localizer.index.vectors([record.id])
-        (local,) = localizer.local_features([record])
+        (vector,) = index.vectors([record.id])
+        (local,) = local_features([record])
         yield Known(record.position, vector, local, record)
         progress.advance(done)
 
@@ -113,7 +129,7 @@ def photos_of(
     localizer: Localizer, folder: Path, csv: Path | None, progress: Progress
 ) -> Iterator[Known | Skipped | Record]:
     """Each photo below `folder` as a query, why it is none, or the record it is a copy of."""
-    files = scan(folder)
+    files = photo_paths(folder)
     names = [file.relative_to(folder).as_posix() for file in files]
     positions = Positions.for_folder(folder, names, csv)
     progress.start("locating queries", len(files))
@@ -127,7 +143,7 @@ def photos_of(
 
 def _query(localizer: Localizer, file: Path, positions: Positions, folder: Path) -> Known | Record:
     photo = read(file, longer_side=localizer.describer.longer_side)
-    twin = localizer.twin_of(photo)
+    twin = localizer.candidates.twin_of(photo)
     if twin is not None:
         return twin
     metadata = positions.of(photo, file.relative_to(folder))
@@ -138,7 +154,3 @@ def _query(localizer: Localizer, file: Path, positions: Positions, folder: Path)
         )
     vector, local = localizer.describer.vector_and_local(photo.image)
     return Known(metadata.position, vector, local)
-
-
-def _is_same(own: Record, record: Record) -> bool:
-    return record.position == own.position or record.content == own.content

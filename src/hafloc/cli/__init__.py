@@ -1,5 +1,20 @@
 """The command line: arguments in, exit status out; one file a command."""
 
-from hafloc.cli.app import main
+import sys
+from typing import NoReturn
 
 __all__ = ["main"]
+
+
+def main() -> NoReturn:
+    """Run the command line with the words of `sys.argv`; ends in SystemExit."""
+    from hafloc.cli.guard import guarded
+
+    sys.exit(guarded(_work))
+
+
+def _work(words: list[str]) -> int:
+    # Within the guard, so that Ctrl-C while modules load is answered like any other.
+    from hafloc.cli.app import run
+
+    return run(words)

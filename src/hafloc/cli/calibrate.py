@@ -5,16 +5,21 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from hafloc.cli.options import Csv, Device, IndexPath, Json, Probability, RecordedModel
+from hafloc.cli.output import print_json, say, tell
 from hafloc.cli.progress import bar
+from hafloc.cli.statuses import IN_PART
+from hafloc.cli.stopping import when_stopped
+from hafloc.errors import OptionError
 
 if TYPE_CHECKING:
     from hafloc.calibrate import CalibrationReport
 
-SOMETHING_SKIPPED = 1
+_SAMPLE = 300
 
 
 def calibrate(
-    index: Annotated[Path, typer.Argument(help="The index, a .gpkg file.")],
+    index: IndexPath,
     queries: Annotated[
         Path | None,
         typer.Option(
@@ -22,41 +27,81 @@ def calibrate(
             "By default the index's own photos, each without those at its very position."
         ),
     ] = None,
-    positions: Annotated[
-        Path | None,
+    positions: Csv = None,
+    probability: Probability = 0.9,
+    sample: Annotated[
+        int | None,
         typer.Option(
-            help="CSV of their positions: image,lat,lon[,heading,time]. By default a "
-            "positions.csv in or beside the folder; else file names, else EXIF."
+            min=1,
+            help="How many of the index's own photos are tried.",
+            show_default=str(_SAMPLE),
         ),
     ] = None,
-    probability: Annotated[
-        float, typer.Option(help="How often the radii in the report shall hold the truth.")
-    ] = 0.9,
-    sample: Annotated[
-        int, typer.Option(min=1, help="How many of the index's own photos are tried.")
-    ] = 300,
-    model: Annotated[
-        str | None, typer.Option(help="Checkpoint; by default the one that the index records.")
-    ] = None,
+    model: RecordedModel = None,
+    device: Device = "auto",
+    as_json: Json = False,
 ) -> None:
     """Learn from photos of known position how far off answers are, and when to say "not here"."""
     from hafloc.calibrate import calibrate as run
+    from hafloc.describe import choose_device
 
-    with bar() as progress:
+    _check(queries, positions, sample)
+    with when_stopped("the index is as it was; run it again"), bar() as progress:
         report = run(
             index,
             model,
             queries=queries,
             csv=positions,
-            sample=sample,
+            sample=sample or _SAMPLE,
             probability=probability,
+            device=choose_device(device),
             progress=progress,
         )
-    _tell(index, report, probability)
-    for photo in report.skipped:
-        typer.echo(f"skipped: {photo.reason}", err=True)
+    if as_json:
+        print_json(_facts(index, report, probability))
+    else:
+        _tell(index, report, probability)
+        for photo in report.skipped:
+            tell(f"skipped: {photo.reason}")
     if report.skipped:
-        raise typer.Exit(SOMETHING_SKIPPED)
+        raise typer.Exit(IN_PART)
+
+
+def _check(queries: Path | None, positions: Path | None, sample: int | None) -> None:
+    if positions is not None and queries is None:
+        raise OptionError(
+            "--positions tells where --queries were taken; name their folder, or leave it out"
+        )
+    if sample is not None and queries is not None:
+        raise OptionError(
+            "--sample is for the index's own photos, and --queries brings others; leave one out"
+        )
+
+
+def _facts(index: Path, report: "CalibrationReport", probability: float) -> dict[str, object]:
+    from hafloc.calibrate.quality import area_under_roc, calibration_error
+
+    calibration, held = report.calibration, report.held_out
+    facts: dict[str, object] = {
+        "index": index,
+        "queries": calibration.queries,
+        "found": len(calibration.scores),
+        "verified": calibration.verified,
+        "copies": report.copies,
+        "probability": probability,
+        "held_out": None,
+        "skipped": report.skipped,
+    }
+    if held is not None:
+        confidences, right = held.judged()
+        facts["held_out"] = {
+            "radius": held.radius,
+            "coverage": held.coverage,
+            "found": int(held.found.sum()),
+            "area_under_roc": area_under_roc(confidences[right], confidences[~right]),
+            "calibration_error": calibration_error(confidences, right),
+        }
+    return facts
 
 
 def _tell(index: Path, report: "CalibrationReport", probability: float) -> None:
@@ -66,28 +111,27 @@ def _tell(index: Path, report: "CalibrationReport", probability: float) -> None:
     found = len(calibration.scores)
     how = "by key points" if calibration.verified else "by similarity alone"
     copies = f"; {report.copies:,} copies of its photos left out" if report.copies else ""
-    typer.echo(
+    say(
         f"{index}: calibrated on {calibration.queries:,} queries {how}, "
         f"{found:,} of them found{copies}"
     )
     held = report.held_out
     if held is None:
-        typer.echo("too few queries to tell how good that is on others", err=True)
+        tell("too few queries to tell how good that is on others")
     else:
         confidences, right = held.judged()
         area = area_under_roc(confidences[right], confidences[~right])
-        typer.echo(
+        say(
             f"radius      {held.radius:,.0f} m in the median; holds "
             f"{100 * held.coverage:.1f} % of {int(held.found.sum()):,} found answers not "
             f"calibrated on ({100 * probability:g} % meant)"
         )
-        typer.echo(
+        say(
             f"confidence  area under ROC {area:.3f}, calibration error "
             f"{calibration_error(confidences, right):.3f}, on answers not calibrated on"
         )
     if found < FEW:
-        typer.echo(
+        tell(
             f"only {found:,} queries were found: the radius is a wide guess; {FEW} or more make it "
-            "sharper",
-            err=True,
+            "sharper"
         )

@@ -1,26 +1,28 @@
 """`hafloc evaluate`, `hafloc datasets`, `hafloc reproduce`: measure networks on benchmarks."""
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from typer.core import TyperCommand
 
+from hafloc.cli import datasets
+from hafloc.cli.datasets import Options, parse_options
+from hafloc.cli.options import Device, Json, check_target
+from hafloc.cli.output import print_json, say, tell
 from hafloc.cli.progress import bar
-from hafloc.errors import EvaluationError
+from hafloc.cli.statuses import epilog
+from hafloc.cli.stopping import when_stopped
+from hafloc.errors import EvaluationError, OptionError
 
-SOMETHING_WRONG = 1
+if TYPE_CHECKING:
+    from hafloc.evaluate import Result
 
-datasets = typer.Typer(
-    help="Benchmarks: what they are, whether yours is whole.", no_args_is_help=True
-)
+_STANDARD_OUTPUT = "-"
+_VECTORS_KEPT = "vectors described so far are kept; run the same command again to go on"
 
-Options = Annotated[
-    list[str] | None,
-    typer.Option("--set", metavar="NAME=VALUE", help="An option of the benchmark; repeatable."),
-]
-Root = Annotated[Path, typer.Argument(help="Folder of the data set.", metavar="DIR")]
 Cache = Annotated[
     Path | None, typer.Option(help="Where vectors are kept; by default in ~/.cache/hafloc.")
 ]
@@ -36,16 +38,27 @@ Dimension = Annotated[int | None, typer.Option(min=1, help="How many whitened di
 
 def register(app: typer.Typer) -> None:
     """Add the commands to the application."""
-    app.command("evaluate", cls=SeveralNames)(evaluate)
-    app.add_typer(datasets, name="datasets")
-    app.command("reproduce")(reproduce)
+    app.command("evaluate", cls=SeveralNames, epilog=epilog("evaluate"))(evaluate)
+    app.add_typer(datasets.app, name="datasets")
+    app.command("reproduce", epilog=epilog("reproduce"))(reproduce)
 
 
 class SeveralNames(TyperCommand):
-    """Lets `--compare a b c` stand for `--compare a --compare b --compare c`."""
+    """Lets `--compare a b c` stand for `--compare a --compare b --compare c`, and a bare `--json`
+    for `--json -`."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        return super().parse_args(ctx, spread(args, "--compare"))
+        return super().parse_args(ctx, complete(spread(args, "--compare"), "--json", "-"))
+
+
+def complete(args: Sequence[str], option: str, value: str) -> list[str]:
+    """The arguments with `value` after an `option` that no value follows."""
+    out = []
+    for word, following in zip(args, [*args[1:], "--"], strict=True):
+        out.append(word)
+        if word == option and following.startswith("-") and following != "-":
+            out.append(value)
+    return out
 
 
 def spread(args: Sequence[str], option: str) -> list[str]:
@@ -59,6 +72,12 @@ def spread(args: Sequence[str], option: str) -> list[str]:
             out.append(option)
         out.append(word)
     return out
+
+
+def _check_json(file: str | None) -> str | None:
+    if file not in (None, _STANDARD_OUTPUT):
+        check_target(Path(file))
+    return file
 
 
 def evaluate(
@@ -80,10 +99,20 @@ def evaluate(
     ] = None,
     options: Options = None,
     json_file: Annotated[
-        Path | None, typer.Option("--json", help="Write scores, protocol and provenance.")
+        str | None,
+        typer.Option(
+            "--json",
+            metavar="[FILE]",
+            help="Write scores, protocol and provenance; without FILE, or for -, to standard "
+            "output and nothing else there.",
+            callback=_check_json,
+        ),
     ] = None,
     figure: Annotated[
-        Path | None, typer.Option(help="Write the curves beside this name as PNG and SVG.")
+        Path | None,
+        typer.Option(
+            help="Write the curves beside this name as PNG and SVG.", callback=check_target
+        ),
     ] = None,
     gallery: Annotated[
         Path | None, typer.Option(help="Write an HTML page of queries and answers to this folder.")
@@ -93,25 +122,29 @@ def evaluate(
         Path | None, typer.Option(help="Apply the whitening that --save-whitening wrote.")
     ] = None,
     save_whitening: Annotated[
-        Path | None, typer.Option(help="Keep what --whiten-on fitted, as .npz.")
+        Path | None,
+        typer.Option(help="Keep what --whiten-on fitted, as .npz.", callback=check_target),
     ] = None,
     dimension: Dimension = None,
     cache: Cache = None,
+    device: Device = "auto",
 ) -> None:
     """Measure networks on a benchmark, under its protocol."""
     from hafloc import evaluate as rooms
-    from hafloc.describe import Describer
+    from hafloc.describe import Describer, choose_device
 
     names = list(dict.fromkeys([*([model] if model else []), *(compare or ())])) or ["haf"]
     _check_whitening(names, whiten_on, whitening, save_whitening, dimension)
-    chosen = _options(options)
+    chosen = parse_options(options)
     if tolerance is not None:
         chosen["tolerance"] = str(tolerance)
     loaded = rooms.load(benchmark, root, chosen)
     kept = rooms.BenchmarkWhitening.load(whitening) if whitening else None
+    where = choose_device(device)
+    networks = [Describer.open(name, device=where) for name in names]
     results = []
-    for network in [Describer.open(name) for name in names]:
-        with bar() as progress:
+    with when_stopped(_VECTORS_KEPT), bar() as progress:
+        for network in networks:
             if whiten_on:
                 kept = rooms.fit_whitening(
                     network,
@@ -121,27 +154,60 @@ def evaluate(
                     dimension=dimension,
                     evaluated=(*loaded.database, *loaded.queries),
                 )
-            result = rooms.evaluate(
-                loaded,
-                network,
-                cache=cache,
-                whitening=kept,
-                dimension=dimension,
-                progress=progress,
+            results.append(
+                rooms.evaluate(
+                    loaded,
+                    network,
+                    cache=cache,
+                    whitening=kept,
+                    dimension=dimension,
+                    progress=progress,
+                )
             )
-        results.append(result)
     if save_whitening and kept:
         kept.save(save_whitening)
-    typer.echo(rooms.table(results), nl=False)
-    typer.echo("".join(f"\n{line}" for line in rooms.difference_lines(results)))
-    typer.echo("\n".join(rooms.protocol_lines(results[0])))
+    if json_file != _STANDARD_OUTPUT:
+        _print(results)
     written = rooms.write_galleries(gallery, results) if gallery else []
-    if json_file:
-        written.append(rooms.write_json(json_file, results))
+    if json_file not in (None, _STANDARD_OUTPUT):
+        written.append(rooms.write_json(Path(json_file), results))
     if figure:
         written += rooms.write_figure(rooms.draw(results), figure)
+    if json_file == _STANDARD_OUTPUT:
+        print_json({"results": [_facts(one) for one in results], "written": written})
+        return
     for path in written:
-        typer.echo(f"wrote {path}", err=True)
+        tell(f"wrote {path}")
+
+
+def _print(results: "list[Result]") -> None:
+    from hafloc import evaluate as rooms
+
+    for line in rooms.table(results).splitlines():
+        say(line)
+    for line in rooms.difference_lines(results):
+        say(line)
+    for line in rooms.protocol_lines(results[0]):
+        say(line)
+
+
+def _facts(result: "Result") -> dict[str, Any]:
+    """What --json FILE writes of a result, under keys that need no quotes in other languages.
+
+    Scores, intervals and protocol keep their own names, as keys of objects of their own.
+    """
+    from hafloc.evaluate import as_json
+
+    content = as_json(result)
+    scores = {name: content.pop(name) for name in result.scores}
+    model = dict(content.pop("model"))
+    provenance = content.pop("provenance")
+    return {
+        "model": model | {"options": json.loads(model["options"])},
+        "scores": scores,
+        **{key.replace(" ", "_"): value for key, value in content.items()},
+        "provenance": {key.replace(" ", "_"): value for key, value in provenance.items()},
+    }
 
 
 def _check_whitening(
@@ -170,59 +236,6 @@ def _folders(text: str) -> list[Path]:
     return [Path(part.strip()) for part in text.split(",") if part.strip()]
 
 
-def _options(given: list[str] | None) -> dict[str, str]:
-    chosen = {}
-    for text in given or ():
-        name, found, value = text.partition("=")
-        if not found:
-            raise EvaluationError(f"--set {text} is not NAME=VALUE; write for example query=crop")
-        chosen[name.strip()] = value.strip()
-    return chosen
-
-
-@datasets.command("list")
-def list_() -> None:
-    """Every benchmark: what it is, its size, licence, source and options."""
-    from hafloc.evaluate import CATALOGUE
-
-    for name, known in CATALOGUE.items():
-        typer.echo(f"{name}: {known.title}")
-        typer.echo(f"  {known.size}; {known.licence}")
-        typer.echo(f"  from: {known.source}")
-        typer.echo(f"  folder: {known.layout}")
-        if known.unchecked:
-            typer.echo(f"  not verified: {known.unchecked}")
-        for option, choices in known.options.items():
-            typer.echo(f"  --set {option}={'|'.join(choices) or '…'}")
-
-
-@datasets.command()
-def check(name: str, root: Root, options: Options = None) -> None:
-    """Check layout, counts and every image; exit status 1 where something is wrong."""
-    from hafloc.evaluate import check as look
-
-    with bar() as progress:
-        finding = look(name, root, _options(options), progress)
-    for fact in finding.facts:
-        typer.echo(fact)
-    for problem in finding.problems:
-        typer.echo(f"problem: {problem}", err=True)
-    if finding.problems:
-        raise typer.Exit(SOMETHING_WRONG)
-    typer.echo(f"{root}: complete")
-
-
-@datasets.command()
-def prepare(name: str, root: Root) -> None:
-    """Download what is public, unpack what lies in the folder; run again to go on."""
-    from hafloc.evaluate import prepare as bring
-
-    with bar() as progress:
-        done = bring(name, root, progress)
-    for line in done or ("nothing to do",):
-        typer.echo(line)
-
-
 def reproduce(
     part: Annotated[str, typer.Argument(help="table1, table2, fig1 or fig3.")],
     data: Annotated[Path, typer.Option(help="Folder with one folder a benchmark, named like it.")],
@@ -236,18 +249,26 @@ def reproduce(
     whiten_on: WhitenOn = None,
     dimension: Dimension = None,
     cache: Cache = None,
+    device: Device = "auto",
+    as_json: Json = False,
 ) -> None:
     """Write a table or figure of the paper, its numbers beside ours."""
-    from hafloc.describe import Describer
+    from hafloc.describe import Describer, choose_device
     from hafloc.evaluate import Setup
     from hafloc.evaluate import reproduce as write
 
-    networks = [Describer.open(name) for name in model or ["haf"]]
+    if photo and part != "fig1":
+        raise OptionError(f"--photo is for the heat maps of fig1, not for {part}; leave it out")
+    where = choose_device(device)
+    networks = [Describer.open(name, device=where) for name in model or ["haf"]]
     _check_whitening([], whiten_on, None, None, dimension)
     setup = Setup(
         data, networks, photo or (), cache, _folders(whiten_on) if whiten_on else (), dimension
     )
-    with bar() as progress:
+    with when_stopped(_VECTORS_KEPT), bar() as progress:
         written = write(part, out, setup, progress)
+    if as_json:
+        print_json({"part": part, "written": written})
+        return
     for path in written:
-        typer.echo(path)
+        say(path)

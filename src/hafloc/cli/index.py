@@ -5,159 +5,205 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from hafloc.cli.build_report import report_build
+from hafloc.cli.existing import check_vector_type, choose_local, stored_photos
+from hafloc.cli.options import Csv, Device, Folder, IndexPath, Json, Model
+from hafloc.cli.output import print_json, say, tell
+from hafloc.cli.own_calibration import Calibrate, calibrate_itself
 from hafloc.cli.progress import bar
+from hafloc.cli.statuses import IN_PART, epilog
+from hafloc.cli.stopping import when_stopped
 
 if TYPE_CHECKING:
-    from hafloc.index import BuildReport
+    from hafloc.index import IndexInfo
 
 app = typer.Typer(help="Make, extend and inspect an index of photos.", no_args_is_help=True)
 
-SOMETHING_SKIPPED = 1
-
-IndexPath = Annotated[Path, typer.Argument(help="The index, a .gpkg file.", metavar="INDEX")]
-Folder = Annotated[Path, typer.Argument(help="Folder of photos, searched with all below it.")]
-Csv = Annotated[
-    Path | None,
-    typer.Option(
-        "--positions",
-        help="CSV of positions: image,lat,lon[,heading,time]. "
-        "By default a positions.csv in or beside the folder; else file names, else EXIF.",
-    ),
-]
-Model = Annotated[str, typer.Option(help="Checkpoint: a shipped name or a file.")]
 VectorType = Annotated[
-    str, typer.Option(help="How vectors are stored: float16, float32 or int8 (smallest).")
-]
-NoLocal = Annotated[
-    bool,
+    str | None,
     typer.Option(
-        "--no-local",
-        help="Store no key points (at most 24 KB a photo); candidates are then verified from "
-        "their files, which is slow.",
+        help="How a new index stores vectors: float16, float32 or int8 (smallest).",
+        show_default="float16",
+    ),
+]
+Local = Annotated[
+    bool | None,
+    typer.Option(
+        "--local/--no-local",
+        help="Store key points (at most 24 KB a photo), or none: candidates are then verified "
+        "from their files, which is slow. An index that exists goes on as it is.",
+        show_default="--local",
     ),
 ]
 
+Prune = Annotated[
+    bool, typer.Option("--prune", help="Take photos out whose files are gone from the folder.")
+]
 
-@app.command()
+
+@app.command(epilog=epilog("index build"))
 def build(
     index: IndexPath,
     photos: Folder,
     positions: Csv = None,
     model: Model = "haf",
-    vector_type: VectorType = "float16",
-    no_local: NoLocal = False,
+    vector_type: VectorType = None,
+    local: Local = None,
+    prune: Prune = False,
+    calibrate: Calibrate = True,
+    device: Device = "auto",
+    as_json: Json = False,
 ) -> None:
     """Index all photos of a folder; run again to complete or to add what is new."""
-    from hafloc.describe import Describer
+    from hafloc.describe import Describer, choose_device
     from hafloc.index import build_index
     from hafloc.photos import scan
 
-    scan(photos)
-    describer = Describer.open(model)
-    with bar() as progress:
+    scan(photos).not_empty()
+    check_vector_type(index, vector_type)
+    describer = Describer.open(model, device=choose_device(device))
+    stores_local = choose_local(index, local, describer)
+    with when_stopped(lambda: stored_photos(index)), bar() as progress:
         report = build_index(
             index,
             describer,
             photos,
             csv=positions,
-            vector_type=vector_type,
-            local=not no_local,
+            vector_type=vector_type or "float16",
+            local=stores_local,
+            prune=prune,
             progress=progress,
         )
-    _tell(index, report)
+    with bar() as progress:
+        calibrated = calibrate_itself(index, calibrate, progress)
+    report_build(index, report, calibrated, as_json)
 
 
-@app.command()
+@app.command(epilog=epilog("index add"))
 def add(
     index: IndexPath,
     photos: Folder,
     positions: Csv = None,
     model: Model = "haf",
-    no_local: NoLocal = False,
+    local: Local = None,
+    prune: Prune = False,
+    calibrate: Calibrate = True,
+    device: Device = "auto",
+    as_json: Json = False,
 ) -> None:
     """Add another folder's photos to an index; unchanged photos are left alone."""
-    from hafloc.describe import Describer
+    from hafloc.describe import Describer, choose_device
     from hafloc.index import add_folder, model_info, open_index
     from hafloc.photos import scan
 
-    scan(photos)
-    describer = Describer.open(model)
-    opened = open_index(index, write=True, model=model_info(describer, index))
-    with opened, bar() as progress:
-        report = add_folder(
-            opened, describer, photos, csv=positions, local=not no_local, progress=progress
-        )
-    _tell(index, report)
+    scan(photos).not_empty()
+    describer = Describer.open(model, device=choose_device(device))
+    stores_local = choose_local(index, local, describer)
+    with when_stopped(lambda: stored_photos(index)):
+        opened = open_index(index, write=True, model=model_info(describer, index))
+        with opened, bar() as progress:
+            report = add_folder(
+                opened,
+                describer,
+                photos,
+                csv=positions,
+                local=stores_local,
+                prune=prune,
+                progress=progress,
+            )
+    with bar() as progress:
+        calibrated = calibrate_itself(index, calibrate, progress)
+    report_build(index, report, calibrated, as_json)
 
 
-def _tell(index: Path, report: "BuildReport") -> None:
-    parts = [f"{report.added:,} added", f"{report.unchanged:,} unchanged"]
-    if report.moved:
-        parts.append(f"{report.moved:,} moved")
-    if report.corrected:
-        parts.append(f"{report.corrected:,} with a corrected position")
-    if report.skipped:
-        parts.append(f"{len(report.skipped):,} skipped")
-    typer.echo(f"{index}: {', '.join(parts)}")
-    for photo in report.skipped:
-        typer.echo(f"skipped: {photo.reason}", err=True)
-    if report.skipped:
-        raise typer.Exit(SOMETHING_SKIPPED)
-
-
-@app.command()
+@app.command(epilog=epilog("index remove"))
 def remove(
     index: IndexPath,
     photos: Annotated[list[Path], typer.Argument(help="Photos, or folders with all below.")],
+    as_json: Json = False,
 ) -> None:
     """Take photos out of an index; the files themselves stay."""
     from hafloc.index import ids_below, open_index, paths_of
 
     with open_index(index, write=True) as opened:
         removed = opened.remove(ids_below(opened, paths_of(index), photos))
-    typer.echo(f"{index}: {removed:,} removed")
+    if as_json:
+        print_json({"index": index, "removed": removed})
+    else:
+        say(f"{index}: {removed:,} removed")
     if not removed:
-        typer.echo("none of these photos is in the index; see hafloc index export", err=True)
-        raise typer.Exit(SOMETHING_SKIPPED)
+        tell("none of these photos is in the index; see hafloc index export")
+        raise typer.Exit(IN_PART)
 
 
-@app.command()
-def info(index: IndexPath) -> None:
+@app.command(epilog=epilog("index info"))
+def info(index: IndexPath, as_json: Json = False) -> None:
     """Say what an index holds: photos, extent, model, size."""
-    from hafloc.index import open_index
+    from hafloc.index import calibrated_in_words, open_index
 
     with open_index(index) as opened:
         facts = opened.info()
-    typer.echo(f"photos      {facts.photos:,}")
+        text = opened.calibration()
+    if as_json:
+        print_json(_info(index, facts, text))
+        return
+    say(f"photos      {facts.photos:,}")
     if facts.bounds is not None:
         west, south, east, north = facts.bounds
-        typer.echo(f"extent      {south:.6f}, {west:.6f} to {north:.6f}, {east:.6f}")
-    typer.echo(f"model       {facts.model.name} ({facts.model.hash})")
-    typer.echo(f"vectors     {facts.model.dimension:,} × {facts.vector_type}")
-    typer.echo(f"verifiable  {facts.verifiable:,}")
+        say(f"extent      {south:.6f}, {west:.6f} to {north:.6f}, {east:.6f}")
+    say(f"model       {facts.model.name} ({facts.model.hash})")
+    say(f"vectors     {facts.model.dimension:,} × {facts.vector_type}")
+    say(f"verifiable  {facts.verifiable:,}")
+    say(f"calibrated  {calibrated_in_words(text, facts.model.hash)}")
     for name, value in facts.details.items():
-        typer.echo(f"{name:<12}{value:,}" if isinstance(value, int) else f"{name:<12}{value}")
+        say(f"{name:<12}{value:,}" if isinstance(value, int) else f"{name:<12}{value}")
 
 
-@app.command()
-def verify(index: IndexPath) -> None:
-    """Check an index for damage; exit status 1 when something is wrong."""
-    from hafloc.index import open_index
+def _info(index: Path, facts: "IndexInfo", text: str | None) -> dict[str, object]:
+    import json
+    from dataclasses import asdict
 
-    with open_index(index) as opened:
+    from hafloc.index import origin_of
+
+    names = ("west", "south", "east", "north")
+    content = asdict(facts) | {"index": index}
+    content.pop("location", None)
+    content["model"]["options"] = json.loads(facts.model.options)
+    content["bounds"] = (
+        None if facts.bounds is None else dict(zip(names, facts.bounds, strict=True))
+    )
+    content["calibration"] = origin_of(text, facts.model.hash)
+    return content
+
+
+@app.command(epilog=epilog("index verify"))
+def verify(index: IndexPath, as_json: Json = False) -> None:
+    """Check an index for damage, and its photos' files for changes."""
+    from hafloc.index import find_stale, open_index, paths_of
+
+    with open_index(index) as opened, bar() as progress:
         problems = opened.verify()
         photos = opened.count()
-    for problem in problems:
-        typer.echo(f"problem: {problem}", err=True)
-    if problems:
-        raise typer.Exit(SOMETHING_SKIPPED)
-    typer.echo(f"{index}: {photos:,} photos, sound")
+        stale = find_stale(opened, paths_of(index), progress=progress)
+    if as_json:
+        content = {"index": index, "photos": photos, "sound": not problems, "problems": problems}
+        print_json(content | {"files": stale})
+    else:
+        for problem in problems:
+            tell(f"problem: {problem}")
+        if not problems:
+            say(f"{index}: {photos:,} photos, sound")
+        for line in stale.in_words():
+            tell(line)
+    if problems or stale.changed:
+        raise typer.Exit(IN_PART)
 
 
-@app.command()
+@app.command(epilog=epilog("index export"))
 def export(
     index: IndexPath,
     out: Annotated[Path, typer.Argument(help="Ending .geojson, .csv, or .npz (vectors).")],
+    as_json: Json = False,
 ) -> None:
     """Write the photos of an index as GeoJSON or CSV, or their vectors as .npz."""
     from hafloc.index import export as write
@@ -165,4 +211,7 @@ def export(
 
     with open_index(index) as opened:
         count = write(opened, out)
-    typer.echo(f"{out}: {count:,} photos")
+    if as_json:
+        print_json({"index": index, "written": out, "photos": count})
+    else:
+        say(f"{out}: {count:,} photos")

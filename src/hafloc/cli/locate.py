@@ -1,25 +1,25 @@
 """`hafloc locate`: where were these photos taken?"""
 
-import json
+import math
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
-from rich.table import Table
 
+from hafloc.cli.options import Device, IndexPath, Probability, RecordedModel, check_target
+from hafloc.cli.output import print_json, print_table, say, tell
 from hafloc.cli.progress import bar
-from hafloc.errors import PositionError
+from hafloc.cli.statuses import IN_PART
+from hafloc.cli.stopping import when_stopped
+from hafloc.errors import OptionError, PositionError
 
 if TYPE_CHECKING:
     from hafloc.locate import Answer, Localizer, Near
 
-SOMETHING_MISSING = 1
-
 
 def locate(
-    index: Annotated[Path, typer.Argument(help="The index, a .gpkg file.")],
+    index: IndexPath,
     queries: Annotated[list[Path], typer.Argument(help="Photos, or folders of photos.")],
     top: Annotated[int, typer.Option(min=1, help="How many nearest photos to show.")] = 5,
     near: Annotated[
@@ -44,14 +44,15 @@ def locate(
     ] = False,
     page: Annotated[
         Path | None,
-        typer.Option("--map", help="Write a map page with the photos; works without internet."),
+        typer.Option(
+            "--map",
+            help="Write a map page with the photos; works without internet.",
+            callback=check_target,
+        ),
     ] = None,
-    model: Annotated[
-        str | None, typer.Option(help="Checkpoint; by default the one that the index records.")
-    ] = None,
-    probability: Annotated[
-        float, typer.Option(help="How often the radius shall hold the true position.")
-    ] = 0.9,
+    model: RecordedModel = None,
+    device: Device = "auto",
+    probability: Probability = 0.9,
     sequence: Annotated[
         bool,
         typer.Option(
@@ -61,13 +62,17 @@ def locate(
     ] = False,
 ) -> None:
     """Say where photos were taken, from the photos of an index."""
+    from hafloc.describe import choose_device
     from hafloc.locate import Answer, Localizer
 
+    _check(as_json=as_json, as_geojson=as_geojson, pairs=pairs, rerank=rerank)
     place = parse_near(near) if near is not None else None
     files = list(_files(queries))
     answers: list[Answer] = []
     failures: list[str] = []
-    with Localizer.open(index, model) as localizer, bar() as progress:
+    where = choose_device(device)
+    stopped = when_stopped(lambda: f"{len(answers):,} of {len(files):,} photos were located")
+    with stopped, Localizer.open(index, model, device=where) as localizer, bar() as progress:
         progress.start("locating", len(files))
         locate_them = localizer.locate_walk if sequence else localizer.locate_many
         located = locate_them(
@@ -85,27 +90,40 @@ def locate(
             answers.append(result)
             if as_json:
                 more = {"pairs": result.pairs_to_dict()} if pairs else {}
-                typer.echo(json.dumps(result.to_dict() | more))
+                with progress.aside():
+                    print_json(result.to_dict() | more)
             elif not as_geojson:
-                _print(result)
+                with progress.aside():
+                    _print(result)
         if as_geojson:
-            typer.echo(json.dumps(_collection(answers)))
+            with progress.aside():
+                print_json(_collection(answers))
         if page is not None and answers:
-            _write_page(page, answers, localizer, index)
+            _write_page(page, answers, localizer)
     if not (as_json or as_geojson) and any(answer.confidence is None for answer in answers):
-        typer.echo(f"how far off that may be: `hafloc calibrate {index}` learns it", err=True)
-    _tell(failures, answers)
+        tell(f"how far off that may be: `hafloc calibrate {index}` learns it")
+    _end(failures, answers)
 
 
-def _tell(failures: list[str], answers: "list[Answer]") -> None:
+def _check(*, as_json: bool, as_geojson: bool, pairs: bool, rerank: int) -> None:
+    """Raises OptionError for options that would have no effect beside others."""
+    if as_json and as_geojson:
+        raise OptionError("--json and --geojson are two forms of one answer; name one")
+    if pairs and not as_json:
+        raise OptionError("--pairs adds matches to what --json prints; add --json")
+    if pairs and not rerank:
+        raise OptionError("--rerank 0 compares no key points, so --pairs has none; leave one out")
+
+
+def _end(failures: list[str], answers: "list[Answer]") -> None:
     """What went wrong, on standard error; ends with status 1 where something did."""
     for failure in failures:
-        typer.echo(failure, err=True)
+        tell(failure)
     missing = [answer for answer in answers if answer.found is False]
     if missing and len(answers) > 1:
-        typer.echo(f"{len(missing):,} of {len(answers):,} not in this database", err=True)
+        tell(f"{len(missing):,} of {len(answers):,} not in this database")
     if failures or missing:
-        raise typer.Exit(SOMETHING_MISSING)
+        raise typer.Exit(IN_PART)
 
 
 def parse_near(text: str) -> "Near":
@@ -119,15 +137,19 @@ def parse_near(text: str) -> "Near":
         raise PositionError(
             f"--near {text!r} is not LAT,LON,RADIUS; give for example 52.2053,0.1218,500"
         ) from error
+    if not 0 < radius < math.inf:
+        raise PositionError(
+            f"--near {text!r}: a radius of {radius:g} m holds no place; give metres"
+        )
     return Near(Position(lat, lon), radius)
 
 
 def _files(queries: list[Path]) -> Iterator[Path]:
-    from hafloc.photos import scan
+    from hafloc.photos import is_folder, photo_paths
 
     for query in queries:
-        if query.is_dir():
-            yield from scan(query)
+        if is_folder(query):
+            yield from photo_paths(query)
         else:
             yield query
 
@@ -135,24 +157,26 @@ def _files(queries: list[Path]) -> Iterator[Path]:
 def _print(answer: "Answer") -> None:
     from hafloc.locate import in_words
 
-    console = Console()
     # One line, however narrow the terminal: programs read it too.
-    line = f"[bold]{answer.query}[/bold]  {in_words(answer)}"
-    console.print(line, highlight=False, soft_wrap=True)
+    say(f"  {in_words(answer)}", title=answer.query)
     if answer.duplicate_of is not None:
-        console.print(f"  this very photo is in the index: {answer.duplicate_of.path}")
-    table = Table(box=None, padding=(0, 2, 0, 0))
-    for column in ("", "photo", "metres", "distance", "inliers"):
-        table.add_column(column, justify="left" if column == "photo" else "right")
-    for candidate in answer.candidates:
-        table.add_row(
-            str(candidate.rank),
-            candidate.path,
-            f"{candidate.metres:,.0f}",
-            f"{candidate.feature_distance:.3f}",
-            "" if candidate.inliers is None else f"{candidate.inliers:,}",
-        )
-    console.print(table)
+        say(f"  this very photo is in the index: {answer.duplicate_of.path}")
+    if answer.note is not None:
+        say(f"  {answer.note}")
+    print_table(
+        ("", "photo", "metres", "distance", "inliers"),
+        [
+            (
+                str(candidate.rank),
+                candidate.path,
+                f"{candidate.metres:,.0f}",
+                f"{candidate.feature_distance:.3f}",
+                "" if candidate.inliers is None else f"{candidate.inliers:,}",
+            )
+            for candidate in answer.candidates
+        ],
+        left=("photo",),
+    )
 
 
 def _collection(answers: "list[Answer]") -> dict[str, object]:
@@ -160,8 +184,8 @@ def _collection(answers: "list[Answer]") -> dict[str, object]:
     return {"type": "FeatureCollection", "features": features}
 
 
-def _write_page(page: Path, answers: "list[Answer]", localizer: "Localizer", index: Path) -> None:
+def _write_page(page: Path, answers: "list[Answer]", localizer: "Localizer") -> None:
     from hafloc.show import write_map
 
-    write_map(page, answers, list(localizer.index.iterate()), index.absolute().parent)
-    typer.echo(f"{page}: map of {len(answers):,} answers", err=True)
+    write_map(page, answers, localizer.index)
+    tell(f"{page}: map of {len(answers):,} answers")

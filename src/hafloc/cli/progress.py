@@ -1,5 +1,6 @@
 """Draws the progress of long work on the terminal."""
 
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -13,6 +14,8 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
+from hafloc.cli.output import is_terminal, shown
+
 
 class Bar:
     """One bar that starts anew with each step."""
@@ -24,7 +27,7 @@ class Bar:
     def start(self, step: str, total: int) -> None:
         if self._task is not None:
             self._progress.remove_task(self._task)
-        self._task = self._progress.add_task(step, total=total, said="")
+        self._task = self._progress.add_task(shown(step), total=total, said="")
 
     def advance(self, done: int) -> None:
         if self._task is not None:
@@ -33,21 +36,41 @@ class Bar:
     def tell(self, text: str) -> None:
         """Show how the step goes, at the end of its line."""
         if self._task is not None:
-            self._progress.update(self._task, said=text)
+            self._progress.update(self._task, said=shown(text))
+
+    @contextmanager
+    def aside(self) -> Iterator[None]:
+        """Take the bar away while something is printed on the terminal that may show both."""
+        if not self._progress.live.is_started:
+            yield
+            return
+        self._progress.stop()
+        try:
+            yield
+        finally:
+            self._progress.start()
 
 
 @contextmanager
 def bar() -> Iterator[Bar]:
     """A bar on standard error, gone when the work is done."""
     columns = (
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(),
         MofNCompleteColumn(),
         TimeRemainingColumn(),
-        TextColumn("{task.fields[said]}"),
+        TextColumn("{task.fields[said]}", markup=False),
     )
-    console = Console(stderr=True)
+    console = Console(stderr=True, markup=False, emoji=False)
     # In a file or a pipe a bar would only leave blank lines.
-    hidden = not console.is_terminal
-    with Progress(*columns, console=console, transient=True, disable=hidden) as progress:
+    hidden = not is_terminal(sys.stderr) or console.is_dumb_terminal
+    # Redirected, standard output would come out of standard error while the bar is drawn.
+    with Progress(
+        *columns,
+        console=console,
+        transient=True,
+        disable=hidden,
+        redirect_stdout=False,
+        redirect_stderr=False,
+    ) as progress:
         yield Bar(progress)

@@ -14,13 +14,12 @@ import torch
 from numpy.typing import NDArray
 
 from hafloc import __version__
-from hafloc.errors import EvaluationError
+from hafloc.errors import EvaluationError, OutputError
 from hafloc.evaluate.benchmark import Benchmark
 from hafloc.evaluate.describe_pictures import Network, describe_pictures
 from hafloc.evaluate.protocol import Ints, sum_scores
 from hafloc.evaluate.whitening import BenchmarkWhitening
-from hafloc.measure import recall
-from hafloc.measure.search import search
+from hafloc.measure import recall, search
 from hafloc.progress import Progress, Silent
 
 Floats = NDArray[np.float32]
@@ -30,6 +29,7 @@ _THRESHOLD_WORDS = (
     "answering only above a similarity: the area under its precision-recall curve, and the recall "
     "up to which every answer is right"
 )
+_NAME_A_CACHE = "name a folder for them with --cache"
 SHOWN = 10  # candidates a query that a gallery shows
 
 
@@ -84,9 +84,21 @@ def difference(result: Result, other: Result, score: str) -> tuple[float, float,
 
 
 def cache_folder() -> Path:
-    """Where vectors are kept unless told otherwise: $XDG_CACHE_HOME/hafloc/vectors."""
-    home = os.environ.get("XDG_CACHE_HOME")
-    return (Path(home) if home else Path.home() / ".cache") / "hafloc" / "vectors"
+    """Where vectors are kept unless told otherwise: $XDG_CACHE_HOME/hafloc/vectors.
+
+    Raises OutputError where neither that nor a home folder exists.
+    """
+    told = os.environ.get("XDG_CACHE_HOME", "")
+    # A relative one is to be ignored: XDG Base Directory Specification, "Basics".
+    if Path(told).is_absolute():
+        return Path(told) / "hafloc" / "vectors"
+    try:
+        home = Path.home()
+        if not home.is_dir():
+            raise OutputError(f"the home folder {home} is not there; {_NAME_A_CACHE}")
+    except (RuntimeError, OSError) as error:
+        raise OutputError(f"there is no home folder to keep vectors in; {_NAME_A_CACHE}") from error
+    return home / ".cache" / "hafloc" / "vectors"
 
 
 def evaluate(

@@ -15,8 +15,8 @@ from hafloc.evaluate.benchmark import Picture
 from hafloc.evaluate.data_sets.plain_arrays import read_npz
 from hafloc.evaluate.describe_pictures import Network, describe_pictures
 from hafloc.files import write_whole
-from hafloc.nn.whitening import principal_directions
-from hafloc.photos import scan
+from hafloc.nn import principal_directions
+from hafloc.photos import photo_paths
 from hafloc.progress import Progress
 
 Floats = NDArray[np.float32]
@@ -130,7 +130,7 @@ def fit_whitening(
     `evaluated`, cannot be read, or there are too few for `dimension`; PhotoError where a folder
     holds none.
     """
-    paths = sorted({path for folder in folders for path in scan(folder)})
+    paths = sorted({path for folder in folders for path in photo_paths(folder)})
     if shared := {path.resolve() for path in paths} & {item.path.resolve() for item in evaluated}:
         raise EvaluationError(
             f"{len(shared):,} photos of the whitening are in the benchmark too, the first is "

@@ -3,18 +3,21 @@
 A writer holds SQLite's own write lock from opening to closing, and lets go only within a
 commit. That lock belongs to the process: it ends with it however it ends, leaves no lock file
 behind, and keeps out every other SQLite program as well. In WAL mode readers read on meanwhile.
+Where a file system cannot share memory among processes, which WAL needs, the writer falls back to
+a rollback journal and keeps readers out until it closes.
 """
 
 import os
+import secrets
 import sqlite3
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
-from pathlib import Path
+import time
+from contextlib import suppress
+from pathlib import Path, PurePath
 from urllib.parse import quote
 
-from hafloc.errors import IndexBusyError, IndexFileError
+from hafloc.errors import IndexFileError
+from hafloc.index.functions import add_functions
 from hafloc.index.paths import linked_file
-from hafloc.index.point import read_point
 from hafloc.index.schema import (
     APPLICATION_ID,
     GEOPACKAGE_VERSION,
@@ -23,68 +26,60 @@ from hafloc.index.schema import (
     PAGE_BYTES,
     migrate,
 )
+from hafloc.index.trouble import (
+    BUSY,
+    NO_SHARED_MEMORY,
+    READ_ONLY_MEDIUM,
+    busy,
+    detail,
+    kind,
+    reason,
+    translated,
+)
 
-_CURES: dict[int, str] = {
-    sqlite3.SQLITE_FULL: "the disk is full; free some space and run it again (what was stored "
-    "before is intact)",
-    sqlite3.SQLITE_IOERR: "the disk refused; check its space and health, then run it again (what "
-    "was stored before is intact)",
-    sqlite3.SQLITE_READONLY: "the file or its folder is read-only; change the permissions or "
-    "copy it to a folder of your own",
-    sqlite3.SQLITE_CANTOPEN: "the file or its folder cannot be opened; check the path and its "
-    "permissions",
-    sqlite3.SQLITE_NOTADB: "it is not a GeoPackage; name a file made by `hafloc index build`",
-    sqlite3.SQLITE_CORRUPT: "it is damaged; restore a copy or rebuild it with `hafloc index build`",
-}
-_READ_ONLY_MEDIUM = (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN)
-_BUSY = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
 _WAIT_SECONDS = 5.0
+_BEING_MADE_SECONDS = 0.5
 
 
-@contextmanager
-def translated(path: Path, action: str) -> Iterator[None]:
-    """Turn SQLite's errors into IndexFileError or IndexBusyError with cause and cure."""
+def exists(path: str | os.PathLike[str]) -> bool:
+    """Whether there is anything at `path`. Raises IndexFileError where that cannot be told."""
     try:
-        yield
-    except sqlite3.Error as error:
-        code = _code(error)
-        if code in _BUSY:
-            raise IndexBusyError(
-                f"cannot {action} {path}: another program is writing to it; wait for it to end"
-            ) from error
-        cure = _CURES.get(code, f"{error}; check it with `hafloc index verify`")
-        raise IndexFileError(f"cannot {action} {path}: {cure}") from error
-
-
-def _code(error: sqlite3.Error) -> int:
-    # The low byte is the kind, the rest its detail. Errors of Python's own layer carry none.
-    return getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF
+        Path(path).stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except (OSError, ValueError) as error:
+        raise IndexFileError(
+            f"cannot open {path}: {reason(error)}; check the path and its permissions"
+        ) from error
+    return True
 
 
 def create_file(path: Path, settings: dict[str, str]) -> None:
     """A new, complete and empty index at `path`, or nothing.
 
-    Raises IndexFileError where a file is in the way or the folder cannot be written.
+    Raises IndexFileError where a file is in the way or the folder cannot be written,
+    IndexBusyError where another program makes the same index at the same time.
     """
-    if path.exists():
+    if exists(path):
         raise IndexFileError(
             f"cannot create {path}: it exists already; remove it or choose another name"
         )
-    if not path.parent.is_dir():
+    file = linked_file(path)
+    if not exists(file.parent):
         raise IndexFileError(
             f"cannot create {path}: there is no folder {path.parent}; make it first"
         )
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}.part")
+    # Not even a thread of this process may use the same; the name itself may be as long as allowed.
+    unfinished = file.with_name(f".{secrets.token_hex(8)}.part")
     try:
-        with translated(path, "create"):
+        with translated(path, "create", alone=True):
             _write_schema(unfinished, settings)
-        # Side files of a deleted index of this name would be taken for this one's.
-        for side_file in _side_files(path):
-            side_file.unlink(missing_ok=True)
-        unfinished.rename(path)
+        _publish(unfinished, file)
+    except FileExistsError:
+        raise busy(path, "create") from None
     except OSError as error:
         raise IndexFileError(
-            f"cannot create {path}: {error.strerror}; choose a folder of your own"
+            f"cannot create {path}: {reason(error)}; choose a folder of your own"
         ) from error
     finally:
         for left in (unfinished, *_side_files(unfinished)):
@@ -92,9 +87,24 @@ def create_file(path: Path, settings: dict[str, str]) -> None:
                 left.unlink()
 
 
+def _publish(unfinished: Path, file: Path) -> None:
+    # An empty file claims the name first: of two that make one index only one gets it, on file
+    # systems without hard links too.
+    os.close(os.open(file, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
+    try:
+        # Side files of a deleted index of this name would be taken for this one's.
+        for side_file in _side_files(file):
+            side_file.unlink(missing_ok=True)
+        unfinished.replace(file)
+    except BaseException:
+        file.unlink()
+        raise
+
+
 def _write_schema(path: Path, settings: dict[str, str]) -> None:
     connection = _connect(path, "rwc")
     try:
+        add_functions(connection)
         connection.execute(f"PRAGMA page_size={PAGE_BYTES}")
         connection.execute(f"PRAGMA application_id={APPLICATION_ID}")
         connection.execute(f"PRAGMA user_version={GEOPACKAGE_VERSION}")
@@ -114,30 +124,60 @@ def open_reader(path: Path) -> sqlite3.Connection:
     """A connection that never writes; on a read-only medium too."""
     _check_path(path)
     with translated(path, "open"):
-        # Where it may, a reader opens for writing: only so can it finish what a killed writer
-        # left in the -wal file, and remove that file when it is the last to close.
-        connection = _connect(path, "rw")
         try:
-            _check_format(connection, path)
-            connection.execute("PRAGMA query_only=ON")
+            return _open_shared(path)
         except sqlite3.Error as error:
-            connection.close()
-            if _code(error) not in _READ_ONLY_MEDIUM:
+            if detail(error) not in NO_SHARED_MEMORY and kind(error) not in READ_ONLY_MEDIUM:
                 raise
-            connection = _open_immutable(path)
-        except IndexFileError:
-            connection.close()
-            raise
+        try:
+            _leave_wal(path)
+            return _open_shared(path)
+        except sqlite3.Error as error:
+            if kind(error) in BUSY:
+                raise
+        return _open_immutable(path)
+
+
+def _open_shared(path: Path) -> sqlite3.Connection:
+    # Where it may, a reader opens for writing: only so can it finish what a killed writer
+    # left in the -wal file, and remove that file when it is the last to close.
+    connection = _connect(path, "rw")
+    try:
+        _check_format(connection, path)
+        connection.execute("PRAGMA query_only=ON")
+    except (sqlite3.Error, IndexFileError):
+        connection.close()
+        raise
     return connection
 
 
+def _leave_wal(path: Path) -> None:
+    """Bring a file out of WAL mode without shared memory, and what is in its -wal into it."""
+    connection = _connect(path, "rw")
+    try:
+        connection.execute("PRAGMA locking_mode=EXCLUSIVE")
+        connection.execute("PRAGMA journal_mode=DELETE")
+        connection.execute("BEGIN EXCLUSIVE")
+        _forget_shared_memory(path)
+    finally:
+        connection.close()
+
+
+def _forget_shared_memory(path: Path) -> None:
+    # SQLite makes this file before it finds that nobody can share it. Whoever has the database
+    # alone and out of WAL mode may delete it.
+    with suppress(OSError):
+        _side_files(linked_file(path))[1].unlink()
+
+
 def _open_immutable(path: Path) -> sqlite3.Connection:
-    wal = _side_files(path)[0]
-    if wal.exists() and wal.stat().st_size > 0:
-        raise IndexFileError(
-            f"cannot open {path}: {wal.name} beside it holds changes to finish, and the folder is "
-            "read-only; copy both files to a folder of your own"
-        )
+    wal, _, journal = _side_files(linked_file(path))
+    for left in (wal, journal):
+        if left.exists() and left.stat().st_size > 0:
+            raise IndexFileError(
+                f"cannot open {path}: {left.name} beside it holds changes to finish, and the "
+                "folder is read-only; copy both files to a folder of your own"
+            )
     connection = _connect(path, "ro&immutable=1")
     try:
         _check_format(connection, path)
@@ -154,21 +194,66 @@ def open_writer(path: Path) -> sqlite3.Connection:
     """
     _check_path(path)
     with translated(path, "write to"):
-        connection = _connect(path, "rw")
         try:
-            version = _check_format(connection, path, migrating=True)
-            # Waits for a reader to finish its statement; nothing to do while another writes.
-            connection.execute("PRAGMA journal_mode=WAL")
-            connection.execute("PRAGMA busy_timeout=0")
-            connection.execute("BEGIN IMMEDIATE")
-            if version < len(MIGRATIONS):
-                migrate(connection, version)
-                commit(connection)
-        except (sqlite3.Error, IndexFileError):
-            connection.close()
-            raise
-        connection.execute(f"PRAGMA busy_timeout={_WAIT_SECONDS * 1000:.0f}")
+            return _open_writer(path, alone=False)
+        except sqlite3.Error as error:
+            if detail(error) not in NO_SHARED_MEMORY:
+                raise
+        # Not only to write here, but also because the attempt may have left the file in WAL mode.
+        return _open_writer(path, alone=True)
+
+
+def _open_writer(path: Path, *, alone: bool) -> sqlite3.Connection:
+    before = identity(path)
+    connection = _connect(path, "rw")
+    try:
+        add_functions(connection)
+        if alone:  # before the first read, or that would ask for shared memory
+            connection.execute("PRAGMA locking_mode=EXCLUSIVE")
+        _check_format(connection, path, migrating=True)
+        if alone:
+            _take_alone(connection)
+            _forget_shared_memory(path)
+        else:
+            _share(connection)
+        # Another may have migrated it until it was ours.
+        version = _check_format(connection, path, migrating=True)
+        if identity(path) != before:  # deleted by the writer before us, or put in another's place
+            raise busy(path, "write to")
+        if version < len(MIGRATIONS):
+            migrate(connection, version)
+            commit(connection)
+    except (sqlite3.Error, OSError, IndexFileError):
+        connection.close()
+        raise
+    connection.execute(f"PRAGMA busy_timeout={_WAIT_SECONDS * 1000:.0f}")
     return connection
+
+
+def _share(connection: sqlite3.Connection) -> None:
+    # Waits for a reader to finish its statement; nothing to do while another writes.
+    (mode,) = connection.execute("PRAGMA journal_mode=WAL").fetchone()
+    if mode != "wal":
+        _take_alone(connection)
+        return
+    connection.execute("PRAGMA busy_timeout=0")
+    connection.execute("BEGIN IMMEDIATE")
+
+
+def _take_alone(connection: sqlite3.Connection) -> None:
+    connection.execute("PRAGMA locking_mode=EXCLUSIVE")
+    connection.execute("PRAGMA journal_mode=DELETE")
+    connection.execute("PRAGMA busy_timeout=0")
+    connection.execute("BEGIN EXCLUSIVE")
+
+
+def identity(path: Path) -> tuple[int, int] | None:
+    """What tells the file at `path` from another that takes its place."""
+    try:
+        found = path.stat()
+    except (OSError, ValueError):
+        return None
+    return found.st_dev, found.st_ino
 
 
 def begin(connection: sqlite3.Connection) -> None:
@@ -206,7 +291,7 @@ def close_writer(connection: sqlite3.Connection, path: Path) -> None:
             connection.close()
 
 
-def close_reader(connection: sqlite3.Connection, path: Path) -> None:
+def close_reader(connection: sqlite3.Connection) -> None:
     """Close; the last one out leaves one single file where the medium lets it."""
     with suppress(sqlite3.OperationalError):
         connection.execute("PRAGMA query_only=OFF")
@@ -229,13 +314,13 @@ def drop(connection: sqlite3.Connection, path: Path) -> bool:
             # taken for.
             connection.execute("PRAGMA locking_mode=EXCLUSIVE")
             connection.execute("BEGIN EXCLUSIVE")
-            journal = connection.execute("PRAGMA journal_mode").fetchone()[0]
+            (journal,) = connection.execute("PRAGMA journal_mode").fetchone()
             if journal == "wal" or _holds_photos(connection):
                 return False
             if os.name != "nt":
                 file.unlink()
         except sqlite3.OperationalError as error:
-            if _code(error) not in _BUSY:
+            if kind(error) not in BUSY:
                 raise
             return False
         finally:
@@ -252,62 +337,48 @@ def _holds_photos(connection: sqlite3.Connection) -> bool:
     return bool(connection.execute("SELECT EXISTS (SELECT 1 FROM photos)").fetchone()[0])
 
 
-def exists(path: str | os.PathLike[str]) -> bool:
-    """Whether there is anything at `path`. Raises IndexFileError where that cannot be told."""
-    try:
-        Path(path).stat()
-    except FileNotFoundError:
-        return False
-    except (OSError, ValueError) as error:
-        raise IndexFileError(f"cannot open {path}: {_reason(error)}; check the path") from error
-    return True
-
-
-def _reason(error: OSError | ValueError) -> str:
-    return error.strerror or str(error) if isinstance(error, OSError) else str(error)
-
-
 def _leave_one_file(connection: sqlite3.Connection) -> None:
     connection.execute("PRAGMA busy_timeout=0")
     connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    # Held alone, a rollback journal would stay beside the file, emptied.
+    connection.execute("PRAGMA locking_mode=NORMAL")
     try:
         connection.execute("PRAGMA journal_mode=DELETE")
     except sqlite3.OperationalError as error:
-        if _code(error) not in _BUSY:
+        if kind(error) not in BUSY:
             raise
 
 
 def _connect(path: Path, mode: str) -> sqlite3.Connection:
-    uri = f"file:{quote(str(path.absolute()))}?mode={mode}"
-    # SQLite itself serialises the threads that share a connection.
-    connection = sqlite3.connect(
-        uri, uri=True, timeout=_WAIT_SECONDS, isolation_level=None, check_same_thread=False
+    # A connection serves one thread at a time; see `Connections`.
+    return sqlite3.connect(
+        f"{uri(path.absolute())}?mode={mode}",
+        uri=True,
+        timeout=_WAIT_SECONDS,
+        isolation_level=None,
+        check_same_thread=False,
     )
-    for name, corner in (("ST_MinX", 0), ("ST_MaxX", 0), ("ST_MinY", 1), ("ST_MaxY", 1)):
-        connection.create_function(name, 1, _coordinate(corner), deterministic=True)
-    connection.create_function("ST_IsEmpty", 1, _is_empty, deterministic=True)
-    return connection
 
 
-def _coordinate(axis: int) -> Callable[[bytes | None], float | None]:
-    def coordinate(blob: bytes | None) -> float | None:
-        point = None if blob is None else read_point(blob)
-        return None if point is None else point[axis]
-
-    return coordinate
-
-
-def _is_empty(blob: bytes | None) -> bool | None:
-    return None if blob is None else read_point(blob) is None
+def uri(path: PurePath) -> str:
+    """An absolute path as SQLite takes it: an empty host, then the path with a slash before it."""
+    name = path.as_posix()
+    return "file://" + quote(os.fsencode(name if name.startswith("/") else f"/{name}"), safe="/:")
 
 
 def _check_path(path: Path) -> None:
-    if path.is_dir():
-        raise IndexFileError(f"cannot open {path}: it is a folder; name the index file in it")
-    if not path.exists():
+    if not exists(path):
         raise IndexFileError(
             f"cannot open {path}: there is no such file; make one with `hafloc index build`"
         )
+    if path.is_dir():
+        raise IndexFileError(f"cannot open {path}: it is a folder; name the index file in it")
+    # Another program may be about to put its new index here; see `_publish`.
+    with suppress(OSError):
+        while (found := path.stat()).st_size == 0:
+            if not 0 <= time.time() - found.st_mtime < _BEING_MADE_SECONDS:
+                break
+            time.sleep(0.01)
 
 
 def _check_format(connection: sqlite3.Connection, path: Path, *, migrating: bool = False) -> int:

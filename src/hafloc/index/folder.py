@@ -1,19 +1,65 @@
 """Bring a folder of photos into an index: find, compare, describe, store."""
 
-from collections.abc import Iterable
-from dataclasses import replace
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from hafloc.errors import HaflocError, PhotoError, PositionError
+from hafloc.errors import HaflocError, PositionError
 from hafloc.index.backends import create_index, index_exists, open_index, paths_of
-from hafloc.index.plan import BuildReport, Entry, Skipped, add_all, plan_build
-from hafloc.index.records import GeoIndex, ModelInfo, Record
-from hafloc.photos import Metadata, Photo, Positions, content, scan
+from hafloc.index.below import ids_below
+from hafloc.index.paths import PhotoPaths
+from hafloc.index.plan import Kept, Plan, ScannedFile, Skipped, is_gone, make_plan
+from hafloc.index.records import GeoIndex, Held, ModelInfo, Record
+from hafloc.index.store import BATCH, Entry, add_all
+from hafloc.photos import (
+    Metadata,
+    Photo,
+    Positions,
+    Scan,
+    content,
+    read_metadata,
+    scan,
+    shown,
+)
 from hafloc.progress import Progress, Silent
 
 if TYPE_CHECKING:  # an index is read and searched without the network's library
     from hafloc.describe import Describer
+
+# The source of a position that a table stated.
+_TABLE = "csv"
+
+
+@dataclass(frozen=True, slots=True)
+class BuildReport:
+    """What was done: numbers of photos, and what needs a word.
+
+    `added` were described, of them `replaced` in place of another photo of that path; `moved`
+    ones have a new path; `corrected` ones are unchanged photos of which table, name or EXIF now
+    say something else. `removed` records are gone from the index: their file holds something
+    that cannot be indexed, or nothing places it any more; `pruned` ones too, since their file is
+    gone. `gone` names the paths of those that are still there. `tabled` records keep what a
+    table said that was not at hand this time. `left_out` counts pictures that were not tried, by
+    kind. `table` is the table of positions that was read, `table_problems` its rows that cannot
+    be used, `unmatched_rows` those that name no photo, `unmatched_photos` the photos without one.
+    """
+
+    added: int
+    unchanged: int
+    moved: int
+    corrected: int = 0
+    replaced: int = 0
+    removed: int = 0
+    pruned: int = 0
+    tabled: int = 0
+    gone: tuple[str, ...] = ()
+    skipped: tuple[Skipped, ...] = field(default=())
+    left_out: str = ""
+    table: Path | None = None
+    table_problems: tuple[str, ...] = ()
+    unmatched_rows: tuple[str, ...] = ()
+    unmatched_photos: tuple[str, ...] = ()
 
 
 def model_info(describer: "Describer", index: Path | None = None) -> ModelInfo:
@@ -29,51 +75,27 @@ def add_folder(
     *,
     csv: Path | None = None,
     local: bool = True,
-    batch: int = 32,
+    prune: bool = False,
+    batch: int = BATCH,
     progress: Progress | None = None,
 ) -> BuildReport:
-    """Describe and store all photos below `folder` that `index` does not hold yet.
+    """Make `index` hold what the photos below `folder` are today.
 
-    Positions come from `csv`, a positions.csv in or beside the folder, file names or EXIF; see
-    `photos.Positions`; a photo that is held already takes over a position that the CSV has changed.
-    `local` stores local features too, where the network has them, so that
-    candidates can be verified without their files. Photos that are unreadable or without a
-    position are skipped and listed. Raises PhotoError and PositionError where nothing can be done
-    at all, IndexFileError where the index cannot be written; what was stored before stays.
+    New photos and those whose file has changed are described and stored; a renamed file keeps its
+    record; a photo of which the table, its name or its EXIF now say something else is corrected.
+    Of an unchanged photo only size and time are looked at. Positions come from `csv`, a
+    positions.csv in or beside the folder, file names or EXIF; see `photos.Positions`. `local`
+    stores local features too, where the network has them, so that candidates can be verified
+    without their files. `prune` removes the records of files that are gone.
+
+    What cannot be used is skipped and listed. Where a file holds something else than before that
+    cannot be indexed, the old record is removed. On Ctrl-C what has been described is stored.
+    Raises PhotoError and PositionError where nothing can be done at all, IndexFileError where the
+    index cannot be written; what was stored before stays.
     """
-    progress = progress or Silent()
-    paths = paths_of(index.location)
-    files = {paths.name_of(file): file for file in scan(folder)}
-    names = [file.relative_to(folder).as_posix() for file in files.values()]
-    positions = Positions.for_folder(folder, names, csv)
-    progress.start("reading", len(files))
-    listing, unreadable = _listing(files, progress)
-    plan = plan_build(index, listing, lambda name: paths.file_of(name).exists())
-    corrected = _corrected(index, positions, {n: f.relative_to(folder) for n, f in files.items()})
-    if corrected:
-        index.update(corrected)
-
-    def where(file: Path, photo: Photo) -> Metadata:
-        return positions.of(photo, file.relative_to(folder))
-
-    progress.start("describing", len(plan.describe))
-    described = describer.describe_files(
-        (files[name] for name in plan.describe),
-        check=lambda file, photo: _require_position(where(file, photo), file),
-        local=local,
+    return _Folder(index, folder, scan(folder).not_empty(), csv).bring_in(
+        describer, local=local, prune=prune, batch=batch, progress=progress or Silent()
     )
-    outcomes = (
-        Skipped(str(file), str(found))
-        if isinstance(found, HaflocError)
-        else Entry(
-            _record(paths.name_of(file), found.photo, where(file, found.photo)),
-            found.vector,
-            found.local,
-        )
-        for file, found in described
-    )
-    report = add_all(index, plan, outcomes, batch=batch, progress=progress.advance)
-    return replace(report, corrected=len(corrected), skipped=(*unreadable, *report.skipped))
 
 
 def build_index(
@@ -84,22 +106,25 @@ def build_index(
     csv: Path | None = None,
     vector_type: str = "float16",
     local: bool = True,
+    prune: bool = False,
     progress: Progress | None = None,
 ) -> BuildReport:
     """A new index at `path` of the photos below `folder`, or the completion of a begun one.
 
-    `csv` and `local` are those of `add_folder`.
+    `csv`, `local` and `prune` are those of `add_folder`.
     Raises as `add_folder` does, and PositionError where not one photo could be stored; an index
     without photos is not left behind.
     """
-    scan(folder)
+    found = scan(folder).not_empty()
     model = model_info(describer, path)
     if index_exists(path):
         index = open_index(path, write=True, model=model)
     else:
         index = create_index(path, model, vector_type)
     try:
-        report = add_folder(index, describer, folder, csv=csv, local=local, progress=progress)
+        report = _Folder(index, folder, found, csv).bring_in(
+            describer, local=local, prune=prune, batch=BATCH, progress=progress or Silent()
+        )
     finally:
         is_empty = index.count() == 0
         if is_empty:
@@ -107,61 +132,196 @@ def build_index(
         else:
             index.close()
     if is_empty:
-        raise PositionError(_nothing_stored(folder, report.skipped))
+        raise PositionError(_nothing_stored(folder, report))
     return report
 
 
-def _listing(
-    files: dict[str, Path], progress: Progress
-) -> tuple[list[tuple[str, str]], list[Skipped]]:
-    listing, unreadable = [], []
-    for done, (name, file) in enumerate(files.items(), 1):
-        try:
-            listing.append((name, content(file)))
-        except PhotoError as error:
-            unreadable.append(Skipped(str(file), str(error)))
-        progress.advance(done)
-    return listing, unreadable
+class _Folder:
+    """One folder's photos beside an index: what each stage needs of both."""
+
+    def __init__(self, index: GeoIndex, folder: Path, found: Scan, csv: Path | None) -> None:
+        self._index = index
+        self._folder = folder
+        self._found = found
+        self._paths: PhotoPaths = paths_of(index.location)
+        inside = [path.relative_to(folder).as_posix() for path in found.paths]
+        self._positions = Positions.for_folder(folder, inside, csv)
+        self._files = [
+            ScannedFile(
+                self._paths.name_of(photo.path),
+                name,
+                photo.path,
+                photo.size,
+                photo.modified,
+                self._positions.stated(name),
+            )
+            for photo, name in zip(found.photos, inside, strict=True)
+        ]
+
+    def bring_in(
+        self, describer: "Describer", *, local: bool, prune: bool, batch: int, progress: Progress
+    ) -> BuildReport:
+        plan = self._plan(progress)
+        report = self._update(plan)
+        progress.start("describing", len(plan.describe))
+        outcomes = self._describe(describer, plan, local)
+        added, failed = add_all(self._index, outcomes, batch=batch, progress=progress.advance)
+        stale = self._stale(plan, failed)
+        removed = self._index.remove(stale) if stale else 0
+        pruned = self._index.remove([item.id for item in plan.gone]) if prune and plan.gone else 0
+        return replace(
+            report,
+            added=added,
+            replaced=len(plan.replaced) - removed,
+            removed=report.removed + removed,
+            pruned=pruned,
+            gone=() if prune else tuple(item.path for item in plan.gone),
+            skipped=(*report.skipped, *failed),
+        )
+
+    def _plan(self, progress: Progress) -> Plan:
+        progress.start("comparing", len(self._files))
+        read = 0
+
+        def content_of(path: Path) -> str:
+            nonlocal read
+            read += 1
+            progress.advance(read)
+            return content(path)
+
+        def below(missing: Sequence[Held]) -> set[int]:
+            return set(ids_below(self._index, self._paths, [self._folder]))
+
+        return make_plan(
+            self._index.held(),
+            self._files,
+            content=content_of,
+            is_gone=lambda name: is_gone(self._paths, name),
+            below=below,
+        )
+
+    def _update(self, plan: Plan) -> BuildReport:
+        """Bring the records that stay up to date; their share of the report."""
+        records = dict(
+            zip(plan.keep, self._index.get([kept.id for kept in plan.keep]), strict=True)
+        )
+        renewed: list[Record] = []
+        unplaced: list[int] = []
+        skipped = [Skipped(str(path), why) for path, why in self._found.unreadable]
+        skipped += plan.skipped
+        moved = corrected = tabled = 0
+        for kept, record in records.items():
+            if self._keeps_its_table(kept, record):
+                tabled += 1
+                now: Record | None = record
+            else:
+                try:
+                    now = self._restated(record, kept.file) if kept.restated else record
+                except HaflocError as error:
+                    now = None if isinstance(error, PositionError) else record
+                    skipped.append(Skipped(str(kept.file.path), str(error)))
+            if now is None:
+                unplaced.append(kept.id)
+                continue
+            moved += kept.moved
+            corrected += now != replace(record, stated=now.stated)
+            size, time = kept.file.bytes, kept.file.modified
+            renewed.append(replace(now, path=kept.file.name, bytes=size, modified=time))
+        if renewed:
+            self._index.update(renewed)
+        if unplaced:
+            self._index.remove(unplaced)
+        return BuildReport(
+            added=0,
+            unchanged=plan.unchanged + len(renewed) - moved,
+            moved=moved,
+            corrected=corrected,
+            removed=len(unplaced),
+            tabled=tabled,
+            skipped=tuple(skipped),
+            left_out=self._found.left_out_in_words(),
+            table=self._positions.path,
+            table_problems=self._positions.problems,
+            unmatched_rows=self._positions.unmatched_rows,
+            unmatched_photos=self._positions.unmatched_photos,
+        )
+
+    def _keeps_its_table(self, kept: Kept, record: Record) -> bool:
+        """Whether a table placed the photo and none is at hand: then it has not been corrected."""
+        return kept.restated and record.source == _TABLE and self._positions.path is None
+
+    def _restated(self, record: Record, file: ScannedFile) -> Record:
+        """The record with what is said of its photo today. Raises PositionError where nothing
+        places it any more, PhotoError where its file cannot be read."""
+        said = self._positions.complete(read_metadata(file.path), file.inside)
+        _require_position(said, file.path)
+        return replace(record, stated=file.stated, **_where_and_when(said))
+
+    def _describe(
+        self, describer: "Describer", plan: Plan, local: bool
+    ) -> Iterable[Entry | Skipped]:
+        files = {file.path: file for file in plan.describe}
+
+        def where(path: Path, photo: Photo) -> Metadata:
+            return self._positions.of(photo, files[path].inside)
+
+        described = describer.describe_files(
+            files,
+            check=lambda path, photo: _require_position(where(path, photo), path),
+            local=local,
+        )
+        for path, found in described:
+            if isinstance(found, HaflocError):
+                yield Skipped(str(path), str(found))
+                continue
+            photo, file = found.photo, files[path]
+            record = Record(
+                path=file.name,
+                content=photo.content,
+                width=photo.width,
+                height=photo.height,
+                bytes=file.bytes,
+                modified=file.modified,
+                stated=file.stated,
+                **_where_and_when(where(path, photo)),
+            )
+            yield Entry(record, found.vector, found.local)
+
+    def _stale(self, plan: Plan, failed: Iterable[Skipped]) -> list[int]:
+        """Records whose file holds something else now that was not stored in their place."""
+        reasons = {item.path for item in failed}
+        return [
+            plan.replaced[file.name]
+            for file in plan.describe
+            if file.name in plan.replaced and str(file.path) in reasons
+        ]
 
 
-def _corrected(index: GeoIndex, positions: Positions, names: dict[str, Path]) -> list[Record]:
-    """The records of photos, by stored path, for which the CSV says another position now."""
-    found = []
-    for record in index.iterate() if positions.rows else ():
-        row = positions.row(names[record.path].as_posix()) if record.path in names else None
-        if row is None or row.position in (None, record.position):
-            continue
-        heading = record.heading if row.heading is None else row.heading
-        source = row.source or record.source
-        found.append(replace(record, position=row.position, heading=heading, source=source))
-    return found
-
-
-def _require_position(metadata: Metadata, file: Path) -> None:
+def _require_position(metadata: Metadata, path: Path) -> None:
     if metadata.position is None:
         reason = metadata.problem or "it has no GPS position"
         raise PositionError(
-            f"cannot place {file.name}: {reason}; give a position in a CSV (image,lat,lon), "
+            f"cannot place {shown(path.name)}: {reason}; give a position in a CSV (image,lat,lon), "
             "its file name or its EXIF"
         )
 
 
-def _record(name: str, photo: Photo, metadata: Metadata) -> Record:
-    assert metadata.position is not None, "checked before describing"
-    return Record(
-        path=name,
-        content=photo.content,
-        position=metadata.position,
-        width=photo.width,
-        height=photo.height,
-        source=metadata.source or "",
-        heading=metadata.heading,
-        altitude=metadata.altitude,
-        time=metadata.time,
-    )
+def _where_and_when(said: Metadata) -> dict[str, Any]:
+    """The fields of a record that metadata gives, which must hold a position."""
+    return {
+        "position": said.position,
+        "source": said.source or "",
+        "heading": said.heading,
+        "magnetic": said.magnetic,
+        "altitude": said.altitude,
+        "time": said.time,
+        "accuracy": said.accuracy,
+        "gps_status": said.gps_status,
+    }
 
 
-def _nothing_stored(folder: Path, skipped: Iterable[Skipped]) -> str:
-    first = next(iter(skipped), None)
+def _nothing_stored(folder: Path, report: BuildReport) -> str:
+    first = next(iter(report.skipped), None)
     example = f"; the first: {first.reason}" if first else ""
-    return f"no photo in {folder} could be indexed, so no index was made{example}"
+    also = f"; {report.left_out}" if report.left_out else ""
+    return f"no photo in {shown(folder)} could be indexed, so no index was made{example}{also}"

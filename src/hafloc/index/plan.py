@@ -1,25 +1,13 @@
-"""Fill an index step by step: what is to be done, and doing it in batches.
+"""What a folder's files mean for an index: new, replaced, moved, to be read anew, or gone."""
 
-The pipeline that describes photos is somebody else's: here come its outcomes.
-"""
+import os
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
 
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field, replace
-
-import numpy as np
-from numpy.typing import NDArray
-
-from hafloc.description import LocalFeatures
-from hafloc.index.records import GeoIndex, Record
-
-
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """A photo to store, with its unit vector `[D]` and, where wanted, its local features."""
-
-    record: Record
-    vector: NDArray[np.float32]
-    local: LocalFeatures | None = None
+from hafloc.errors import PhotoError
+from hafloc.index.paths import PhotoPaths
+from hafloc.index.records import Held
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,103 +19,160 @@ class Skipped:
 
 
 @dataclass(frozen=True, slots=True)
-class BuildPlan:
-    """What is to be done with the files of a scan: paths to `describe`, photos that are only
-    to be renamed (`moved`, with their new path), and the number that needs nothing."""
+class ScannedFile:
+    """A photo's file as a scan found it.
 
-    describe: tuple[str, ...]
-    moved: tuple[Record, ...]
-    unchanged: int
+    `name` is how the index writes it down, `inside` its path within the folder with forward
+    slashes; `bytes` and `modified` (nanoseconds since 1970) those of the file; `stated` the
+    fingerprint of what its table row and name say, see `Positions.stated`.
+    """
+
+    name: str
+    inside: str
+    path: Path
+    bytes: int
+    modified: int
+    stated: str
 
 
 @dataclass(frozen=True, slots=True)
-class BuildReport:
-    """What was done: numbers of photos, and those skipped with the reason.
+class Kept:
+    """A record whose vector stays, since `file` has the very bytes that it was made from.
 
-    `corrected` ones are unchanged photos for which the CSV now says another position.
+    `restated` says that its metadata is to be read anew.
     """
 
-    added: int
+    id: int
+    file: ScannedFile
+    restated: bool
+    moved: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What is to be done with the files of a scan.
+
+    `describe` are new photos and those in place of another one, whose ids `replaced` has by name;
+    `keep` are records to be brought up to date; `unchanged` counts those that need nothing;
+    `gone` are records below the folder whose file is not there any more.
+    """
+
+    describe: tuple[ScannedFile, ...]
+    replaced: dict[str, int]
+    keep: tuple[Kept, ...]
     unchanged: int
-    moved: int
-    corrected: int = 0
-    skipped: tuple[Skipped, ...] = field(default=())
+    gone: tuple[Held, ...]
+    skipped: tuple[Skipped, ...]
 
 
-def plan_build(
-    index: GeoIndex, files: Iterable[tuple[str, str]], exists: Callable[[str], bool]
-) -> BuildPlan:
-    """Compare the (stored path, content) of each scanned file with what the index holds.
-
-    A file of known content at a new path is a move if no file `exists` at the old path any
-    more, and else a copy, to be described like any other.
-    """
-    scanned = list(files)
-    known = {(held.content, held.path): held.id for held in index.held()}
-    taken = {path for path, _ in scanned}
-    left: dict[str, list[int]] = {}
-    for (content, path), id_ in known.items():
-        if path not in taken and not exists(path):
-            left.setdefault(content, []).append(id_)
-    describe: list[str] = []
-    moves: dict[int, str] = {}
-    held = {path for _, path in known}
-    for path, content in scanned:
-        if (content, path) in known:
-            continue
-        # A path that the index holds already is a changed photo, whatever it now contains.
-        if path not in held and left.get(content):
-            moves[left[content].pop(0)] = path
-        else:
-            describe.append(path)
-    moved = [replace(record, path=moves[record.id or 0]) for record in index.get(list(moves))]
-    unchanged = len(scanned) - len(describe) - len(moved)
-    return BuildPlan(tuple(describe), tuple(moved), unchanged)
-
-
-def add_all(
-    index: GeoIndex,
-    plan: BuildPlan,
-    outcomes: Iterable[Entry | Skipped],
+def make_plan(
+    held: Iterable[Held],
+    files: Sequence[ScannedFile],
     *,
-    batch: int = 32,
-    progress: Callable[[int], None] | None = None,
-) -> BuildReport:
-    """Carry out `plan` with the `outcomes` of describing its photos, in their order.
+    content: Callable[[Path], str],
+    is_gone: Callable[[str], bool],
+    below: Callable[[Sequence[Held]], set[int]],
+) -> Plan:
+    """Compare the files of a scan with what an index holds.
 
-    Each `batch` is one transaction: what ends in between loses at most one. `progress` hears
-    after each batch how many outcomes are done.
+    A file of known size and time is taken for unchanged; otherwise its `content` is read, and may
+    raise PhotoError. A file at a new path with the content of a record whose own file `is_gone`
+    has been moved. A file of known content at a new path beside its twin is a copy, to be
+    described like any other. `below` tells which of the missing records lie below the folder.
     """
-    if plan.moved:
-        index.update(plan.moved)
-    added = 0
-    skipped: list[Skipped] = []
-    for entries, troubles in _batches(outcomes, batch):
-        if entries:
-            index.add(
-                [entry.record for entry in entries],
-                np.stack([entry.vector for entry in entries]),
-                [entry.local for entry in entries],
-            )
-        added += len(entries)
-        skipped += troubles
-        if progress is not None:
-            progress(added + len(skipped))
-    return BuildReport(added, plan.unchanged, len(plan.moved), skipped=tuple(skipped))
-
-
-def _batches(
-    outcomes: Iterable[Entry | Skipped], size: int
-) -> Iterator[tuple[list[Entry], list[Skipped]]]:
-    entries: list[Entry] = []
-    troubles: list[Skipped] = []
-    for outcome in outcomes:
-        if isinstance(outcome, Entry):
-            entries.append(outcome)
+    named = {file.name for file in files}
+    here, elsewhere = {}, []
+    for item in held:
+        if item.path in named:
+            here[item.path] = item
         else:
-            troubles.append(outcome)
-        if len(entries) + len(troubles) >= size:
-            yield entries, troubles
-            entries, troubles = [], []
-    if entries or troubles:
-        yield entries, troubles
+            elsewhere.append(item)
+    lost = _Lost(elsewhere, [file for file in files if file.name not in here], is_gone)
+    describe, replaced, keep, skipped = [], {}, [], []
+    unchanged = 0
+    for file in files:
+        before = here.get(file.name)
+        try:
+            same = _same(before, file, lost, content)
+        except PhotoError as error:
+            skipped.append(Skipped(str(file.path), str(error)))
+            continue
+        if same is None:
+            describe.append(file)
+            if before is not None:
+                replaced[file.name] = before.id
+        elif _is_current(same, file):
+            unchanged += 1
+        else:
+            keep.append(
+                Kept(same.id, file, same.stated != file.stated, moved=same.path != file.name)
+            )
+    missing = [item for item in elsewhere if item.id not in lost.taken]
+    inside = below(missing) if missing else set()
+    gone = tuple(item for item in missing if item.id in inside and is_gone(item.path))
+    return Plan(tuple(describe), replaced, tuple(keep), unchanged, gone, tuple(skipped))
+
+
+def _same(
+    before: Held | None, file: ScannedFile, lost: "_Lost", content: Callable[[Path], str]
+) -> Held | None:
+    """The record that was made from the very bytes of `file`, if there is one to keep."""
+    if before is not None:
+        if (before.bytes, before.modified) == (file.bytes, file.modified):
+            return before
+        if before.bytes not in (None, file.bytes):
+            return None
+        return before if before.content == content(file.path) else None
+    return lost.find(content(file.path)) if lost.may_have(file.bytes) else None
+
+
+def _is_current(held: Held, file: ScannedFile) -> bool:
+    return (held.path, held.bytes, held.modified, held.stated) == (
+        file.name,
+        file.bytes,
+        file.modified,
+        file.stated,
+    )
+
+
+class _Lost:
+    """Records without their file, which a new file may turn out to be: moved or renamed."""
+
+    def __init__(
+        self,
+        elsewhere: Sequence[Held],
+        new: Sequence[ScannedFile],
+        is_gone: Callable[[str], bool],
+    ) -> None:
+        sizes = {file.bytes for file in new}
+        # Only records that could match are looked for on the disk.
+        wanted = [item for item in elsewhere if new and (item.bytes is None or item.bytes in sizes)]
+        found = [item for item in wanted if is_gone(item.path)]
+        self._sizes = {item.bytes for item in found}
+        self._by_content: dict[str, list[Held]] = {}
+        for item in reversed(found):
+            self._by_content.setdefault(item.content, []).append(item)
+        self.taken: set[int] = set()
+
+    def may_have(self, size: int) -> bool:
+        return size in self._sizes or None in self._sizes
+
+    def find(self, content: str) -> Held | None:
+        left = self._by_content.get(content)
+        if not left:
+            return None
+        found = left.pop()
+        self.taken.add(found.id)
+        return found
+
+
+def is_gone(paths: PhotoPaths, name: str) -> bool:
+    """Whether nothing lies where a record's file was; False where that cannot be looked at."""
+    try:
+        os.lstat(paths.file_of(name))
+    except (FileNotFoundError, NotADirectoryError):
+        return True
+    # A forbidden folder, or a drive that does not answer: the photo may well be there.
+    except (OSError, ValueError):
+        return False
+    return False

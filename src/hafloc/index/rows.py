@@ -45,6 +45,17 @@ def row(record: Record) -> tuple[Any, ...]:
     )
 
 
+def place(id_: int, geometry: bytes | None, file: str) -> tuple[float, float] | None:
+    """The (longitude, latitude) of a photo; None where a GIS has taken it away.
+
+    Raises IndexFileError, which names `file`, where it is no point.
+    """
+    try:
+        return None if geometry is None else read_point(geometry)
+    except ValueError as error:
+        raise _unreadable(f"photo {id_}", file, error) from error
+
+
 def record(found: Sequence[Any], file: str) -> Record | None:
     """The record of a row of `columns`; None where a GIS has taken its position away.
 
@@ -75,7 +86,11 @@ def record(found: Sequence[Any], file: str) -> Record | None:
             stated=stated,
         )
     except (ValueError, PositionError) as error:
-        raise IndexFileError(
-            f"cannot read photo {id_} ({path}) of {file}: {error}; correct it or remove "
-            "it with `hafloc index remove`"
-        ) from error
+        raise _unreadable(f"photo {id_} ({path})", file, error) from error
+
+
+def _unreadable(photo: str, file: str, error: Exception) -> IndexFileError:
+    return IndexFileError(
+        f"cannot read {photo} of {file}: {error}; correct it or remove it with "
+        "`hafloc index remove`"
+    )

@@ -1,7 +1,7 @@
 """What `verify` looks for in an index file, and how it says what it found."""
 
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 
@@ -32,58 +32,81 @@ def find_problems(connection: sqlite3.Connection, vector_type: str, dimension: i
         *_vectors(connection, vector_type, dimension),
         *_local_features(connection),
         *_positions(connection),
-        *_extent(connection),
     ]
+
+
+class _Photos:
+    """Photos with one flaw: how many, and the first few of them."""
+
+    def __init__(self, flaw: str) -> None:
+        self.flaw = flaw
+        self.count = 0
+        self.first: list[int] = []
+
+    def add(self, ids: Iterable[int]) -> None:
+        for id_ in ids:
+            self.count += 1
+            if len(self.first) < _NAMED:
+                self.first.append(id_)
+
+    def said(self) -> Iterator[str]:
+        if self.count:
+            photos = f"{self.count:,} photo{'s' if self.count > 1 else ''}"
+            named = ", ".join(map(str, self.first)) + (", …" if self.count > _NAMED else "")
+            yield self.flaw.format(photos, named)
 
 
 def _partners(connection: sqlite3.Connection) -> Iterator[str]:
     checks = {
         "{} without a vector: {}; add the file again or remove the photo": (
-            "SELECT id FROM photos WHERE id NOT IN (SELECT photo_id FROM descriptors)"
+            "SELECT id FROM photos WHERE NOT EXISTS "
+            "(SELECT 1 FROM descriptors WHERE photo_id = id) ORDER BY id"
         ),
         "a vector without its photo, for {}: {}; rebuild with `hafloc index build`": (
-            "SELECT photo_id FROM descriptors WHERE photo_id NOT IN (SELECT id FROM photos)"
-        ),
-        "{} missing from the spatial index: {}; rebuild it in a GIS": (
-            "SELECT id FROM photos WHERE geom NOT NULL AND NOT ST_IsEmpty(geom) "
-            "AND id NOT IN (SELECT id FROM rtree_photos_geom)"
-        ),
-        "the spatial index names {} that have no position: {}; rebuild it in a GIS": (
-            "SELECT id FROM rtree_photos_geom WHERE id NOT IN "
-            "(SELECT id FROM photos WHERE geom NOT NULL AND NOT ST_IsEmpty(geom))"
+            "SELECT photo_id FROM descriptors WHERE NOT EXISTS "
+            "(SELECT 1 FROM photos WHERE id = photo_id) ORDER BY photo_id"
         ),
     }
-    for message, query in checks.items():
-        yield from _say(message, [id_ for (id_,) in connection.execute(query)])
+    for flaw, query in checks.items():
+        found = _Photos(flaw)
+        found.add(id_ for (id_,) in connection.execute(query))
+        yield from found.said()
 
 
 def _vectors(connection: sqlite3.Connection, vector_type: str, dimension: int) -> Iterator[str]:
     size = dimension * stored.stored_dtype(vector_type).itemsize
-    misfits: list[int] = []
-    unsound: list[int] = []
+    misfits = _Photos(f"{{}} with a vector that is not {size:,} bytes long: {{}}")
+    unsound = _Photos("{} with a vector that is not of unit length: {}")
     found = connection.execute("SELECT photo_id, vector FROM descriptors ORDER BY photo_id")
     while batch := found.fetchmany(_FETCH):
         fitting = [(id_, blob) for id_, blob in batch if _is_blob(blob, size)]
-        misfits += [id_ for id_, blob in batch if not _is_blob(blob, size)]
+        misfits.add(id_ for id_, blob in batch if not _is_blob(blob, size))
         if fitting:
             sound = stored.is_sound(stored.stack([blob for _, blob in fitting], vector_type))
-            unsound += [fitting[i][0] for i in np.flatnonzero(~sound)]
-    yield from _say(f"{{}} with a vector that is not {size:,} bytes long: {{}}", misfits)
-    yield from _say("{} with a vector that is not of unit length: {}", unsound)
+            unsound.add(fitting[i][0] for i in np.flatnonzero(~sound))
+    yield from misfits.said()
+    yield from unsound.said()
 
 
 def _local_features(connection: sqlite3.Connection) -> Iterator[str]:
     query = "SELECT count(*) FROM sqlite_master WHERE name = 'local_features'"
     if connection.execute(query).fetchone() == (0,):  # a file of format 1
         return
-    orphans = "SELECT photo_id FROM local_features WHERE photo_id NOT IN (SELECT id FROM photos)"
-    yield from _say(
-        "local features without their photo, for {}: {}; rebuild with `hafloc index build`",
-        [id_ for (id_,) in connection.execute(orphans)],
+    orphans = _Photos(
+        "local features without their photo, for {}: {}; rebuild with `hafloc index build`"
     )
+    orphans.add(
+        id_
+        for (id_,) in connection.execute(
+            "SELECT photo_id FROM local_features WHERE NOT EXISTS "
+            "(SELECT 1 FROM photos WHERE id = photo_id) ORDER BY photo_id"
+        )
+    )
+    yield from orphans.said()
+    unsound = _Photos("{} with damaged local features: {}; add the file again")
     found = connection.execute("SELECT photo_id, features FROM local_features ORDER BY photo_id")
-    unsound = [id_ for id_, blob in found if compact.find_problem(blob)]
-    yield from _say("{} with damaged local features: {}; add the file again", unsound)
+    unsound.add(id_ for id_, blob in found if compact.find_problem(blob))
+    yield from unsound.said()
 
 
 def _is_blob(value: object, size: int) -> bool:
@@ -91,19 +114,55 @@ def _is_blob(value: object, size: int) -> bool:
 
 
 def _positions(connection: sqlite3.Connection) -> Iterator[str]:
-    nowhere: list[int] = []
-    disagreeing: list[int] = []
+    (extent,) = connection.execute(
+        "SELECT min_x, max_x, min_y, max_y FROM gpkg_contents WHERE table_name = 'photos'"
+    )
+    missing = _Photos("{} missing from the spatial index: {}; rebuild it in a GIS")
+    superfluous = _Photos(
+        "the spatial index names {} that have no position: {}; rebuild it in a GIS"
+    )
+    nowhere = _Photos("{} without a position on Earth: {}; correct or remove them")
+    disagreeing = _Photos("{} elsewhere in the spatial index: {}; rebuild it in a GIS")
+    outside = 0
     found = connection.execute(
         "SELECT id, geom, minx, maxx, miny, maxy FROM photos LEFT JOIN rtree_photos_geom USING (id)"
     )
     for id_, geometry, *box in found:
-        point = None if geometry is None else read_point(geometry)
+        point = _point(geometry)
         if point is None or not _is_on_earth(*point):
-            nowhere.append(id_)
-        elif None not in box and not _encloses(box, point):
-            disagreeing.append(id_)
-    yield from _say("{} without a position on Earth: {}; correct or remove them", nowhere)
-    yield from _say("{} elsewhere in the spatial index: {}; rebuild it in a GIS", disagreeing)
+            nowhere.add([id_])
+        if point is None:
+            superfluous.add([id_] if None not in box else [])
+        elif None in box:
+            missing.add([id_])
+        elif _is_on_earth(*point) and not _encloses(box, point):
+            disagreeing.add([id_])
+        outside += point is not None and not _is_inside(extent, point)
+    superfluous.add(
+        id_
+        for (id_,) in connection.execute(
+            "SELECT rowid FROM rtree_photos_geom_rowid AS indexed WHERE NOT EXISTS "
+            "(SELECT 1 FROM photos WHERE photos.id = indexed.rowid) ORDER BY rowid"
+        )
+    )
+    for flaw in (missing, superfluous, nowhere, disagreeing):
+        yield from flaw.said()
+    if outside:
+        yield f"the layer's extent leaves out {outside:,} of its photos; add or remove any photo"
+
+
+def _point(geometry: object) -> tuple[float, float] | None:
+    try:
+        return read_point(geometry) if isinstance(geometry, bytes) else None
+    except ValueError:
+        return None
+
+
+def _is_inside(extent: Sequence[float | None], point: tuple[float, float]) -> bool:
+    west, east, south, north = extent
+    if west is None or east is None or south is None or north is None:
+        return False
+    return west <= point[0] <= east and south <= point[1] <= north
 
 
 def _is_on_earth(lon: float, lat: float) -> bool:
@@ -117,20 +176,3 @@ def _is_on_earth(lon: float, lat: float) -> bool:
 def _encloses(box: Sequence[float], point: tuple[float, float]) -> bool:
     ends = zip(box[::2], box[1::2], point, strict=True)
     return all(low <= at <= high and high - low <= abs(at) * _ROUNDING for low, high, at in ends)
-
-
-def _extent(connection: sqlite3.Connection) -> Iterator[str]:
-    (outside,) = connection.execute(
-        "SELECT count(*) FROM photos, gpkg_contents WHERE table_name = 'photos' AND NOT "
-        "coalesce(ST_MinX(geom) >= min_x AND ST_MaxX(geom) <= max_x AND ST_MinY(geom) >= min_y "
-        "AND ST_MaxY(geom) <= max_y, ST_MinX(geom) ISNULL)"
-    ).fetchone()
-    if outside:
-        yield f"the layer's extent leaves out {outside:,} of its photos; add or remove any photo"
-
-
-def _say(message: str, ids: list[int]) -> Iterator[str]:
-    if ids:
-        photos = f"{len(ids):,} photo{'s' if len(ids) > 1 else ''}"
-        named = ", ".join(map(str, ids[:_NAMED])) + (", …" if len(ids) > _NAMED else "")
-        yield message.format(photos, named)

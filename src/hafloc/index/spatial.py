@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from hafloc import geo
 from hafloc.geo import Position
-from hafloc.index.point import read_point
 from hafloc.index.records import Box, Near
+from hafloc.index.rows import place
 
 Ids = NDArray[np.int64]
 Run = Callable[[str, Sequence[Any]], list[Any]]
@@ -110,7 +110,7 @@ def _distances(run: Run, centre: Position, ids: Ids) -> tuple[Ids, NDArray[np.fl
         "SELECT id, geom FROM photos WHERE id IN (SELECT value FROM json_each(?)) ORDER BY id",
         (json.dumps(ids.tolist()),),
     )
-    places = [(id_, read_point(geometry)) for id_, geometry in rows if geometry is not None]
+    places = [(id_, place(id_, geometry, "the index")) for id_, geometry in rows]
     placed = [(id_, point) for id_, point in places if point is not None]
     kept = np.array([id_ for id_, _ in placed], dtype=np.int64)
     lons = np.array([point[0] for _, point in placed])

@@ -3,7 +3,7 @@
 import json
 import math
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from importlib.resources import files
 from typing import Any
 
@@ -12,11 +12,14 @@ from scipy.special import expit
 
 from hafloc.errors import PositionError
 from hafloc.geo import Position
+from hafloc.index import Origin, origin_to_json
 from hafloc.locate.position import SIGNS, Consensus
 
 # Below this confidence an answer says "not in this database".
 THRESHOLD = 0.5
 PROBABILITY = 0.9
+# Whose calibration an answer rests on.
+OWN, SHIPPED = "own", "shipped"
 
 # Grows whenever signs, scale or the strength of evidence change their meaning.
 _FORMAT = 1
@@ -29,7 +32,7 @@ class Calibration:
     `verified` says whether candidates were verified by geometry. `weights` (one for each of
     SIGNS, none negative: more evidence never lowers confidence) and `bias` give the log-odds of
     the confidence; `scores` are error / scale of the found trials, ascending; `queries` counts
-    all trials.
+    all trials. `shipped` ones come with the checkpoint, others from the database they speak for.
     """
 
     verified: bool
@@ -37,6 +40,7 @@ class Calibration:
     bias: float
     scores: tuple[float, ...]
     queries: int
+    shipped: bool = False
 
     def confidence(self, consensus: Consensus) -> float:
         """How likely the consensus is the query's place, in (0, 1).
@@ -71,7 +75,8 @@ class Verdict:
     """What is said of one query: the answer's position, and how far it can be trusted.
 
     `radius` (metres) holds the truth with `probability`; both None where unknown or where the
-    place is not `found`. `confidence` and `found` are None without a calibration.
+    place is not `found`. `confidence` and `found` are None without a calibration; `calibration` is
+    OWN where it was learned on this database, SHIPPED where it came with the checkpoint.
     """
 
     position: Position
@@ -79,6 +84,7 @@ class Verdict:
     probability: float | None = None
     confidence: float | None = None
     found: bool | None = None
+    calibration: str | None = None
 
 
 def judge(
@@ -90,6 +96,9 @@ def judge(
 ) -> Verdict:
     """The verdict on a consensus, with a `confidence` from elsewhere where one is given.
 
+    The radius is never smaller than the consensus's own `accuracy`: calibration knows the usual
+    error of positions, not that of these. A larger radius holds the truth no less often.
+
     Raises PositionError where `probability` is none.
     """
     check_probability(probability)
@@ -100,8 +109,15 @@ def judge(
     found = confidence >= THRESHOLD
     # The radius is calibrated on found answers; of others it says nothing.
     radius = calibration.radius(consensus, probability) if found else None
+    if radius is not None:
+        radius = max(radius, consensus.accuracy)
     return Verdict(
-        consensus.position, radius, None if radius is None else probability, confidence, found
+        consensus.position,
+        radius,
+        None if radius is None else probability,
+        confidence,
+        found,
+        SHIPPED if calibration.shipped else OWN,
     )
 
 
@@ -113,14 +129,18 @@ def check_probability(probability: float) -> None:
         )
 
 
-def write_calibrations(checkpoint: str, calibrations: Sequence[Calibration]) -> str:
+def write_calibrations(
+    checkpoint: str, calibrations: Sequence[Calibration], origin: Origin | None = None
+) -> str:
     """JSON text of the calibrations that belong to the checkpoint with this hash."""
-    content = {
+    content: dict[str, Any] = {
         "format": _FORMAT,
         "checkpoint": checkpoint,
         "signs": SIGNS,
-        "calibrations": [asdict(calibration) for calibration in calibrations],
+        "calibrations": [_to_json(calibration) for calibration in calibrations],
     }
+    if origin is not None:
+        content["origin"] = origin_to_json(origin)
     return json.dumps(content, indent=1)
 
 
@@ -146,12 +166,19 @@ def shipped_calibrations(checkpoint: str) -> tuple[Calibration, ...]:
         if file.name.endswith(".calibration.json"):
             found = read_calibrations(file.read_text(encoding="utf-8"), checkpoint)
             if found:
-                return found
+                return tuple(replace(item, shipped=True) for item in found)
     return ()
 
 
+def _to_json(calibration: Calibration) -> dict[str, Any]:
+    content = asdict(calibration)
+    del content["shipped"]  # told by where the text lies
+    return content
+
+
 def _calibration(item: dict[str, Any]) -> Calibration:
-    values = {field.name: item[field.name] for field in fields(Calibration)}
+    names = [field.name for field in fields(Calibration) if field.name != "shipped"]
+    values = {name: item[name] for name in names}
     weights = tuple(float(value) for value in values["weights"])
     scores = tuple(sorted(float(value) for value in values["scores"]))
     bias = float(values["bias"])

@@ -3,12 +3,13 @@
 from hafloc.nn.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from hafloc.nn.crn import CRN
 from hafloc.nn.haf import HAF, LEVELS, HAFOptions
+from hafloc.nn.images import check_sides, to_batch
 from hafloc.nn.netvlad import NetVLAD, NetVLADOptions
 from hafloc.nn.network import NETWORKS, VGG16_START, Entry, Network, build_network
 from hafloc.nn.start_weights import load_start_weights, start_file
 from hafloc.nn.superpoint import SuperPoint, SuperPointOptions
 from hafloc.nn.vgg import VGG16
-from hafloc.nn.whitening import Whitening, pair_whitening, pca_whitening
+from hafloc.nn.whitening import Whitening, pair_whitening, pca_whitening, principal_directions
 
 __all__ = [
     "CRN",
@@ -27,10 +28,13 @@ __all__ = [
     "SuperPointOptions",
     "Whitening",
     "build_network",
+    "check_sides",
     "load_checkpoint",
     "load_start_weights",
     "pair_whitening",
     "pca_whitening",
+    "principal_directions",
     "save_checkpoint",
     "start_file",
+    "to_batch",
 ]

@@ -1,24 +1,35 @@
 """Photos: decoding, EXIF and XMP, positions from tables and file names, scanning folders."""
 
-from hafloc.photos.decode import BACKGROUND, MAX_PIXELS, content, read, read_metadata
-from hafloc.photos.folder import scan
+from hafloc.photos.decode import MAX_PIXELS, read, read_metadata
+from hafloc.photos.folder import Scan, ScannedPhoto, is_file, is_folder, photo_paths, scan
+from hafloc.photos.given import Given, as_photo
 from hafloc.photos.name import position_from_name
 from hafloc.photos.photo import Image, Metadata, Photo
+from hafloc.photos.pixels import BACKGROUND
 from hafloc.photos.positions import Positions
+from hafloc.photos.stored import content, shown
 from hafloc.photos.table import PositionTable, read_positions_csv
 
 __all__ = [
     "BACKGROUND",
     "MAX_PIXELS",
+    "Given",
     "Image",
     "Metadata",
     "Photo",
     "PositionTable",
     "Positions",
+    "Scan",
+    "ScannedPhoto",
+    "as_photo",
     "content",
+    "is_file",
+    "is_folder",
+    "photo_paths",
     "position_from_name",
     "read",
     "read_metadata",
     "read_positions_csv",
     "scan",
+    "shown",
 ]

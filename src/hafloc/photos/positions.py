@@ -8,6 +8,7 @@ from pathlib import Path, PurePath
 from typing import Self
 
 from hafloc.errors import PositionError
+from hafloc.photos.folder import is_file
 from hafloc.photos.name import position_from_name
 from hafloc.photos.partners import find_partners
 from hafloc.photos.photo import Metadata, Photo
@@ -108,7 +109,7 @@ def _posix(name: str | PurePath) -> str:
 def _table_near(folder: Path) -> Path | None:
     # resolve(): the parent of "." is not "".
     for place in (folder, folder.resolve().parent):
-        if (place / TABLE).is_file():
+        if is_file(place / TABLE):
             return place / TABLE
     return None
 

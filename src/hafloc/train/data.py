@@ -15,10 +15,10 @@ from hafloc.photos import (
     Image,
     Metadata,
     Positions,
+    photo_paths,
     read,
     read_metadata,
     read_positions_csv,
-    scan,
 )
 
 log = logging.getLogger(__name__)
@@ -69,7 +69,7 @@ def read_photo_set(folders: Sequence[Path]) -> PhotoSet:
             table = _table(folder / TABLE)
             found = dict(zip(table, _files(folder, list(table)), strict=True))
         else:
-            found = {path.relative_to(folder).as_posix(): path for path in scan(folder)}
+            found = {path.relative_to(folder).as_posix(): path for path in photo_paths(folder)}
             table = _from_files(folder, found)
         names += list(table)
         paths += [found[name] for name in table]

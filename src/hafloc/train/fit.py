@@ -7,11 +7,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from hafloc.measure.neighbours import neighbour_pairs
+from hafloc.measure import neighbour_pairs
 from hafloc.nn import HAF, LEVELS, HAFOptions, load_start_weights, save_checkpoint
 from hafloc.nn.images import to_batch
 from hafloc.nn.vgg import Taps
-from hafloc.photos import Metadata, Positions, read, scan
+from hafloc.photos import Metadata, Positions, photo_paths, read
 from hafloc.progress import Progress, Silent
 from hafloc.train.initialise import fit_heads, fit_local, fit_whitening, sample_places
 
@@ -96,7 +96,7 @@ def _photos(folders: Sequence[Path]) -> list[tuple[Path, Metadata]]:
     """All photos of the folders with what their CSV or name tells, for neighbours."""
     found = []
     for folder in folders:
-        paths = {path.relative_to(folder).as_posix(): path for path in scan(folder)}
+        paths = {path.relative_to(folder).as_posix(): path for path in photo_paths(folder)}
         positions = Positions.for_folder(folder, list(paths))
         for name, path in paths.items():
             found.append((path, positions.complete(Metadata(), name)))

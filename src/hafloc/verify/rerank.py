@@ -32,12 +32,23 @@ def weigh(
     `ids`, `similarities` and `candidates` belong together, best first. A candidate without
     features, or all of them where the query has none, is judged by its similarity alone.
     """
-    verified = compare(query, candidates)
-    strengths = (rule or shipped_rule()).strengths(similarities, verified)
     sizes = [
         None if query is None or candidate is None else (query.size, candidate.size)
         for candidate in candidates
     ]
+    return rank(ids, similarities, compare(query, candidates), sizes, rule=rule)
+
+
+def rank(
+    ids: Sequence[int],
+    similarities: Sequence[float],
+    verified: Sequence[Verified | None],
+    sizes: Sequence[tuple[Size, Size] | None],
+    *,
+    rule: Rule | None = None,
+) -> list[Evidence]:
+    """`weigh` with what `compare` said of each candidate already known."""
+    strengths = (rule or shipped_rule()).strengths(similarities, verified)
     evidence = [
         _evidence(id_, float(similarity), item, float(strength), pair)
         for id_, similarity, item, strength, pair in zip(

@@ -15,9 +15,8 @@ from hafloc.evaluate.benchmark import Benchmark, Picture, Search, Truth
 from hafloc.evaluate.protocol import Ints
 from hafloc.geo import Position
 from hafloc.index import open_index, paths_of
-from hafloc.measure.neighbours import rows_around
-from hafloc.measure.recall import drop_rows
-from hafloc.photos import Metadata, Photo, Positions, content, read, scan
+from hafloc.measure import drop_rows, rows_around
+from hafloc.photos import Metadata, Photo, Positions, content, photo_paths, read
 
 DEPTH = 100
 TOLERANCE = 25.0  # metres
@@ -155,7 +154,7 @@ def _index_search(path: Path, ids: Sequence[int]) -> Search:
 
 
 def _with_positions(folder: Path, table: Path | None) -> _Photos:
-    found = scan(folder)
+    found = photo_paths(folder)
     names = [path.relative_to(folder).as_posix() for path in found]
     positions = Positions.for_folder(folder, names, table)
     paths, places, headings = [], [], []

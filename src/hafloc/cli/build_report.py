@@ -1,0 +1,93 @@
+"""What `index build` and `index add` say of their work."""
+
+from collections.abc import Iterator
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+from hafloc.cli.output import print_json, say, tell
+from hafloc.cli.own_calibration import calibration_facts, calibration_notes
+from hafloc.cli.statuses import IN_PART
+
+if TYPE_CHECKING:
+    from hafloc.calibrate import NotCalibrated, SelfCalibration
+    from hafloc.index import BuildReport
+
+_NAMED = 5  # how many photos or rows a line names
+
+
+def report_build(
+    index: Path,
+    report: "BuildReport",
+    calibrated: "SelfCalibration | NotCalibrated | None",
+    as_json: bool,
+) -> None:
+    """Print a build's report; ends with status 1 where photos or rows could not be used."""
+    if as_json:
+        facts = {"index": index, **asdict(report)}
+        print_json(facts | {"calibration": calibration_facts(calibrated)})
+    else:
+        say(f"{index}: {', '.join(_counts(report))}")
+        for line in _notes(report):
+            tell(line)
+        for photo in report.skipped:
+            tell(f"skipped: {photo.reason}")
+        for line in calibration_notes(calibrated):
+            tell(line)
+    if report.skipped or report.table_problems:
+        raise typer.Exit(IN_PART)
+
+
+def _counts(report: "BuildReport") -> list[str]:
+    always = [f"{report.added:,} added", f"{report.unchanged:,} unchanged"]
+    others = (
+        (report.replaced, "of them in place of another"),
+        (report.moved, "moved"),
+        (report.corrected, "corrected"),
+        (report.removed, "removed, for their files hold something else"),
+        (report.pruned, "removed, for their files are gone"),
+        (len(report.gone), "gone"),
+        (len(report.skipped), "skipped"),
+    )
+    return [always[0], *(f"{n:,} {words}" for n, words in others[:1] if n), always[1]] + [
+        f"{n:,} {words}" for n, words in others[1:] if n
+    ]
+
+
+def _notes(report: "BuildReport") -> Iterator[str]:
+    if report.gone:
+        yield (
+            f"{_photos(len(report.gone))} in the index, but gone from the folder: "
+            f"{_some(report.gone)}; --prune takes them out"
+        )
+    if report.tabled:
+        yield (
+            f"{_photos(report.tabled)} placed by a table that is not here now; what it said stays "
+            "(--positions names it)"
+        )
+    if report.left_out:
+        yield report.left_out
+    table = report.table
+    for problem in report.table_problems:
+        yield f"skipped: {problem}"
+    if report.unmatched_rows:
+        rows = len(report.unmatched_rows)
+        yield (
+            f"{table}: {rows:,} row{'s match' if rows > 1 else ' matches'} no photo here: "
+            f"{_some(report.unmatched_rows)}"
+        )
+    if table is not None and report.unmatched_photos:
+        yield (
+            f"{table}: {_photos(len(report.unmatched_photos))} without a row in it: "
+            f"{_some(report.unmatched_photos)}"
+        )
+
+
+def _photos(count: int) -> str:
+    return f"{count:,} photo{'s' if count > 1 else ''}"
+
+
+def _some(names: tuple[str, ...]) -> str:
+    return ", ".join(names[:_NAMED]) + (", …" if len(names) > _NAMED else "")

@@ -1,0 +1,72 @@
+"""What an index that exists already makes of the options of `build` and `add`."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from hafloc.cli.output import tell
+from hafloc.errors import HaflocError, OptionError
+
+if TYPE_CHECKING:
+    from hafloc.describe import Describer
+    from hafloc.index import IndexInfo
+
+
+def check_vector_type(index: Path, wanted: str | None) -> None:
+    """Raises OptionError where the index stores another type of vectors than the one wanted."""
+    if wanted is None:
+        return
+    facts = _facts(index)
+    if facts is not None and facts.vector_type != wanted:
+        raise OptionError(
+            f"{index} holds {facts.vector_type} vectors; --vector-type {wanted} has no effect on "
+            "an existing index: leave it out, or build a new index"
+        )
+
+
+def choose_local(index: Path, wanted: bool | None, describer: "Describer") -> bool:
+    """Whether key points are to be stored: as wanted, or as the index has it so far.
+
+    Raises OptionError where that would leave an index half with key points, half without.
+    """
+    facts = _facts(index)
+    if not describer.has_local_features or facts is None or not facts.photos:
+        return wanted is not False
+    holds = facts.verifiable > 0
+    if wanted is not None and wanted != holds:
+        what, option = ("", "--no-local") if holds else ("no ", "--local")
+        raise OptionError(
+            f"{index} holds {what}key points; {option} has no effect on the photos of an existing "
+            "index: leave it out, or build a new index"
+        )
+    if not holds and wanted is None:
+        tell(
+            f"{index} was built without key points, and new photos get none either; "
+            "a new index has them"
+        )
+    return holds
+
+
+def stored_photos(index: Path) -> str:
+    """How much of a stopped build is kept, and how to go on."""
+    again = "run the same command again to go on"
+    try:
+        facts = _facts(index)
+    except HaflocError:
+        return again
+    if facts is None or not facts.photos:
+        return f"nothing is stored yet; {again.removesuffix(' to go on')}"
+    verb = "photo is" if facts.photos == 1 else "photos are"
+    return f"{facts.photos:,} {verb} stored in {index}; {again}"
+
+
+def _facts(index: Path) -> "IndexInfo | None":
+    from hafloc.index import index_exists, open_index
+
+    # What cannot be looked at the command itself names.
+    try:
+        if not index_exists(index):
+            return None
+    except HaflocError:
+        return None
+    with open_index(index) as opened:
+        return opened.info()

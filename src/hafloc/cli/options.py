@@ -1,0 +1,73 @@
+"""Arguments and options that several commands share, each worded once."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from hafloc.errors import OptionError, OutputError
+
+
+def check_target(path: Path | None) -> Path | None:
+    """The path of a file to be written, looked at before the work rather than after it.
+
+    Raises OutputError where a folder is in the way, or the file's own folder is missing.
+    """
+    if path is not None:
+        _refuse_stream(path)
+        try:
+            taken, has_home = path.is_dir(), path.absolute().parent.is_dir()
+        except OSError as error:
+            raise OutputError(
+                f"cannot write {path}: {error.strerror}; name another place"
+            ) from error
+        if taken:
+            raise OutputError(f"cannot write {path}: it is a folder; name a file in it")
+        if not has_home:
+            raise OutputError(
+                f"cannot write {path}: there is no folder {path.parent}; make it first"
+            )
+    return path
+
+
+def _check_index(path: Path) -> Path:
+    _refuse_stream(path)
+    return path
+
+
+def _refuse_stream(path: Path) -> None:
+    if str(path) == "-":
+        raise OptionError("- is no file here; name one, or ./- if that is its name")
+
+
+IndexPath = Annotated[
+    Path, typer.Argument(help="The index, a .gpkg file.", metavar="INDEX", callback=_check_index)
+]
+Folder = Annotated[Path, typer.Argument(help="Folder of photos, searched with all below it.")]
+Csv = Annotated[
+    Path | None,
+    typer.Option(
+        "--positions",
+        help="CSV of positions: image,lat,lon[,heading,time]. "
+        "By default a positions.csv in or beside the folder; else file names, else EXIF.",
+    ),
+]
+Model = Annotated[str, typer.Option(help="Checkpoint: a shipped name, a file, or onnx:FILE.")]
+RecordedModel = Annotated[
+    str | None, typer.Option(help="Checkpoint; by default the one that the index records.")
+]
+Probability = Annotated[
+    float, typer.Option(help="How often the radius shall hold the true position.")
+]
+Device = Annotated[
+    str,
+    typer.Option(
+        metavar="DEVICE",
+        help="Where the network runs: cpu, cuda, cuda:1 or mps; auto takes a CUDA device where "
+        "there is one.",
+    ),
+]
+Json = Annotated[
+    bool, typer.Option("--json", help="Print what was done or found as one JSON object.")
+]
+Out = Annotated[Path, typer.Option("--out", "-o", help="The file to write.", callback=check_target)]

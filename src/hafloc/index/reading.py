@@ -1,0 +1,276 @@
+"""All that is read from a GeoPackage: records, vectors, key points, and the search in them."""
+
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hafloc import geo
+from hafloc.description import LocalFeatures
+from hafloc.errors import IndexFileError
+from hafloc.geo import Position
+from hafloc.index import local_features as compact
+from hafloc.index import rows as photos
+from hafloc.index import spatial
+from hafloc.index import vectors as stored
+from hafloc.index.connections import Connections
+from hafloc.index.matrix import Matrix
+from hafloc.index.paths import PhotoPaths, index_root
+from hafloc.index.records import Box, Held, Hits, IndexInfo, ModelInfo, Near, Record
+from hafloc.index.soundness import find_problems
+
+_FETCH = 4_096  # rows fetched at a time
+CALIBRATION = "calibration"
+
+
+class GeoPackageReader:
+    """The part of `GeoPackageIndex` that changes nothing."""
+
+    def __init__(self, path: Path, connections: Connections) -> None:
+        self._path = path
+        self._connections = connections
+        self._rows = connections.rows
+        settings: dict[str, str] = dict(self._rows("SELECT key, value FROM hafloc"))
+        self._vector_type = settings["vector_type"]
+        self._format_version = int(settings["format_version"])
+        self._model = ModelInfo(
+            name=settings["model_name"],
+            hash=settings["model_hash"],
+            options=settings["model_options"],
+            dimension=int(settings["dimension"]),
+        )
+        self._columns = photos.columns(self._format_version)
+        # Files of format 1 have no such table, and readers leave them as they are.
+        self._holds_local_features = self._format_version >= 2
+        self._matrix = Matrix(connections, self._vector_type, self._model.dimension)
+
+    @property
+    def model(self) -> ModelInfo:
+        """The network that made the vectors."""
+        return self._model
+
+    @property
+    def location(self) -> str:
+        """The path of the file, as it was given."""
+        return str(self._path)
+
+    @property
+    def paths(self) -> PhotoPaths:
+        """How the index names the files of its photos: relative to its own folder."""
+        return PhotoPaths(index_root(self._path))
+
+    def search(self, vectors: NDArray[np.float32], k: int, near: Near | None = None) -> Hits:
+        """The k most similar photos of each of Q unit vectors `[Q, D]`, equals by lower id."""
+        if vectors.ndim != 2 or vectors.shape[1] != self._model.dimension:
+            raise ValueError(
+                f"vectors have shape {vectors.shape}, not (Q, {self._model.dimension})"
+            )
+        if k < 1:
+            raise ValueError(f"k is {k}, not at least 1")
+        return self._matrix.current().search(vectors, k, near)
+
+    def get(self, ids: Sequence[int]) -> list[Record]:
+        """The records of `ids`, in that order.
+
+        Raises IndexFileError where one is not there.
+        """
+        query = f"SELECT {self._columns} FROM photos WHERE id IN (SELECT value FROM json_each(?))"
+        found = {record.id: record for record in self._records(query, (_json(ids),))}
+        try:
+            return [found[int(id_)] for id_ in ids]
+        except KeyError as error:
+            raise self._missing(error.args[0]) from None
+
+    def count(self) -> int:
+        """How many photos with a position there are."""
+        return int(self._rows("SELECT count(*) FROM rtree_photos_geom_rowid")[0][0])
+
+    def find_content(self, contents: Sequence[str]) -> list[Record]:
+        """The records with one of these contents, by id."""
+        return self._records_where("content", contents)
+
+    def find_paths(self, paths: Sequence[str]) -> list[Record]:
+        """The records with one of these paths, by id."""
+        return self._records_where("path", paths)
+
+    def nearest(self, position: Position, k: int) -> list[Record]:
+        """The k records nearest to `position` by geodesic distance, equals by lower id."""
+        if k < 1:
+            raise ValueError(f"k is {k}, not at least 1")
+        return self._present(spatial.nearest(self._rows, position, k))
+
+    def within(self, near: Near) -> Iterator[Record]:
+        """The records at most `near.radius` metres from its centre, by id."""
+        for batch in self._batches(spatial.ids_in(self._rows, spatial.around(near))):
+            lats = [record.position.lat for record in batch]
+            lons = [record.position.lon for record in batch]
+            inside = geo.distances(near.centre, lats, lons) <= near.radius
+            yield from (batch[i] for i in np.flatnonzero(inside))
+
+    def sample(self, n: int, seed: int | np.random.Generator) -> list[Record]:
+        """n records drawn without replacement, or all where there are no more, by id."""
+        ids = np.array(
+            [id_ for (id_,) in self._rows("SELECT rowid FROM rtree_photos_geom_rowid")],
+            dtype=np.int64,
+        )
+        if len(ids) > n:
+            chosen = np.random.default_rng(seed).choice(len(ids), n, replace=False)
+            ids = np.sort(ids)[np.sort(chosen)]
+        return self._present(np.sort(ids))
+
+    def iterate(self, bbox: Box | None = None) -> Iterator[Record]:
+        """All records, or those within (west, south, east, north) degrees, by id.
+
+        A box with west > east crosses the 180th meridian.
+        """
+        if bbox is None:
+            query = f"SELECT {self._columns} FROM photos WHERE id > ? ORDER BY id LIMIT {_FETCH}"
+            for rows in self._pages(query):
+                yield from self._read(rows)
+            return
+        boxes = spatial.halves(bbox)
+        for batch in self._batches(spatial.ids_in(self._rows, boxes)):
+            yield from (record for record in batch if _is_inside(record.position, boxes))
+
+    def photos(self, bbox: Box | None = None) -> list[Record]:
+        """What `iterate` goes through, at once: for databases that fit into memory."""
+        return list(self.iterate(bbox))
+
+    def held(self) -> Iterator[Held]:
+        """What a scan is compared with, for each photo that has its vector and position, by id."""
+        since_3 = self._format_version >= 3
+        facts = "bytes, modified, stated" if since_3 else "NULL, NULL, NULL"
+        # Without the index of numbers, pages of vectors would be read to see that they are there.
+        table = "descriptors" + (" INDEXED BY descriptors_by_photo" if since_3 else "")
+        query = (
+            f"SELECT id, path, content, {facts}, geom FROM photos WHERE id > ? AND geom NOT NULL "
+            f"AND EXISTS (SELECT 1 FROM {table} WHERE photo_id = id) ORDER BY id LIMIT {_FETCH}"
+        )
+        for rows in self._pages(query):
+            yield from (
+                Held(*row[:-1]) for row in rows if photos.place(row[0], row[-1], self.location)
+            )
+
+    def names(self) -> Iterator[tuple[int, str]]:
+        """The id and path of every photo, also of those that `verify` finds incomplete, by id."""
+        query = f"SELECT id, path FROM photos WHERE id > ? ORDER BY id LIMIT {_FETCH}"
+        for rows in self._pages(query):
+            yield from rows
+
+    def vectors(self, ids: Sequence[int]) -> NDArray[np.float32]:
+        """The unit vectors of `ids` in that order, as they are searched: `[N, D]`."""
+        rows = self._rows(
+            "SELECT photo_id, vector FROM descriptors "
+            "WHERE photo_id IN (SELECT value FROM json_each(?))",
+            (_json(ids),),
+        )
+        blobs = dict(rows)
+        result = np.empty((len(ids), self._model.dimension), dtype=np.float32)
+        for i, id_ in enumerate(ids):
+            if int(id_) not in blobs:
+                raise self._missing(int(id_))
+            result[i] = stored.unit(self._matrix.stack([(int(id_), blobs[int(id_)])]))[0]
+        return result
+
+    def local_features(self, ids: Sequence[int]) -> list[LocalFeatures | None]:
+        """The local features of `ids`, in that order; None for photos without.
+
+        Raises IndexFileError where some are damaged.
+        """
+        if not self._holds_local_features:
+            return [None] * len(ids)
+        rows = self._rows(
+            "SELECT photo_id, features FROM local_features "
+            "WHERE photo_id IN (SELECT value FROM json_each(?))",
+            (_json(ids),),
+        )
+        found = {}
+        for id_, blob in rows:
+            if problem := compact.find_problem(blob):
+                raise IndexFileError(
+                    f"photo {id_} of {self._path} has {problem}; remove it with "
+                    "`hafloc index remove` and add it again"
+                )
+            found[id_] = compact.decode(blob)
+        return [found.get(int(id_)) for id_ in ids]
+
+    def calibration(self) -> str | None:
+        """The text that `store_calibration` was last given; None where it never was."""
+        rows = self._rows("SELECT value FROM hafloc WHERE key = ?", (CALIBRATION,))
+        return str(rows[0][0]) if rows else None
+
+    def info(self) -> IndexInfo:
+        """The facts of this index for a person."""
+        count = self.count()
+        verifiable = 0
+        if self._holds_local_features:
+            (verifiable,) = self._rows("SELECT count(*) FROM local_features")[0]
+        bounds = self._rows(
+            "SELECT min_x, min_y, max_x, max_y FROM gpkg_contents WHERE table_name = 'photos'"
+        )[0]
+        return IndexInfo(
+            location=self.location,
+            photos=count,
+            verifiable=verifiable,
+            model=self._model,
+            bounds=None if None in bounds or not count else bounds,
+            vector_type=self._vector_type,
+            details={"size": self._path.stat().st_size, "format": self._format_version},
+        )
+
+    def verify(self) -> list[str]:
+        """Problems found, in words; empty when the index is sound."""
+        with self._connections.lent("verify") as connection:
+            return find_problems(connection, self._vector_type, self._model.dimension)
+
+    def _pages(self, query: str) -> Iterator[list[Any]]:
+        """The rows of `query`, whose parameter is the id after which to go on."""
+        last = -(2**63)
+        while rows := self._rows(query, (last,)):
+            last = rows[-1][0]
+            yield rows
+
+    def _batches(self, ids: NDArray[np.int64]) -> Iterator[list[Record]]:
+        for start in range(0, len(ids), _FETCH):
+            yield self._present(ids[start : start + _FETCH])
+
+    def _present(self, ids: NDArray[np.int64]) -> list[Record]:
+        """The records of `ids`, in that order, without those removed in the meantime."""
+        query = f"SELECT {self._columns} FROM photos WHERE id IN (SELECT value FROM json_each(?))"
+        found = {record.id: record for record in self._records(query, (_json(ids),))}
+        return [found[id_] for id_ in ids.tolist() if id_ in found]
+
+    def _records_where(self, column: str, values: Sequence[str]) -> list[Record]:
+        query = (
+            f"SELECT {self._columns} FROM photos WHERE {column} IN "
+            "(SELECT value FROM json_each(?)) ORDER BY id"
+        )
+        return list(self._records(query, (json.dumps(list(values)),)))
+
+    def _records(self, query: str, values: Sequence[Any] = ()) -> Iterator[Record]:
+        return self._read(self._rows(query, values))
+
+    def _read(self, rows: Sequence[Any]) -> Iterator[Record]:
+        for row in rows:
+            record = photos.record(row, self.location)
+            if record is not None:
+                yield record
+
+    def _missing(self, id_: int | None) -> IndexFileError:
+        return IndexFileError(
+            f"there is no photo {id_} in {self._path}; `hafloc index verify` checks the file"
+        )
+
+
+def _is_inside(place: Position, boxes: Sequence[Box]) -> bool:
+    return any(
+        west <= place.lon <= east and south <= place.lat <= north
+        for west, south, east, north in boxes
+    )
+
+
+def _json(ids: Iterable[int]) -> str:
+    return json.dumps([int(id_) for id_ in ids])

@@ -1,0 +1,62 @@
+"""Which records no longer tell of the file that they were made from."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from hafloc.errors import PhotoError
+from hafloc.index.paths import PhotoPaths
+from hafloc.index.records import GeoIndex, Held
+from hafloc.photos import content
+from hafloc.progress import Progress, Silent
+
+_NAMED = 5  # how many photos a message names
+
+
+@dataclass(frozen=True, slots=True)
+class Stale:
+    """Paths of records by what became of their files.
+
+    `changed` ones hold something else now, `missing` ones are not there, `unreadable` ones cannot
+    be looked at.
+    """
+
+    changed: tuple[str, ...]
+    missing: tuple[str, ...]
+    unreadable: tuple[str, ...]
+
+    def in_words(self) -> Iterator[str]:
+        """A line for each kind that there is: how many, the first few, and what to do."""
+        for paths, what, cure in (
+            (self.changed, "now hold something else", "run `hafloc index build` again"),
+            (self.missing, "are gone", "`hafloc index build --prune` takes them out"),
+            (self.unreadable, "cannot be read", "check their permissions"),
+        ):
+            if paths:
+                named = ", ".join(paths[:_NAMED]) + (", …" if len(paths) > _NAMED else "")
+                yield f"{len(paths):,} of the photos' files {what}: {named}; {cure}"
+
+
+def find_stale(index: GeoIndex, paths: PhotoPaths, *, progress: Progress | None = None) -> Stale:
+    """Compare each record with its file: size and time, and the content where these differ."""
+    progress = progress or Silent()
+    found: dict[str, list[str]] = {"changed": [], "missing": [], "unreadable": []}
+    progress.start("comparing files", index.count())
+    for done, held in enumerate(index.held(), 1):
+        state = _state(held, paths)
+        if state is not None:
+            found[state].append(held.path)
+        progress.advance(done)
+    return Stale(**{kind: tuple(names) for kind, names in found.items()})
+
+
+def _state(held: Held, paths: PhotoPaths) -> str | None:
+    file = paths.file_of(held.path)
+    try:
+        status = file.stat()
+        if (held.bytes, held.modified) == (status.st_size, status.st_mtime_ns):
+            return None
+        return None if content(file) == held.content else "changed"
+    except (FileNotFoundError, NotADirectoryError):
+        return "missing"
+    except (OSError, ValueError, PhotoError):
+        return "unreadable"

@@ -1,0 +1,65 @@
+"""Store described photos in batches, so that whatever ends it loses nothing described."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hafloc.description import LocalFeatures
+from hafloc.index.plan import Skipped
+from hafloc.index.records import GeoIndex, Record
+
+# Photos of one transaction: a minute's work or so, a second on a GPU.
+BATCH = 32
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A photo to store, with its unit vector `[D]` and, where wanted, its local features."""
+
+    record: Record
+    vector: NDArray[np.float32]
+    local: LocalFeatures | None = None
+
+
+def add_all(
+    index: GeoIndex,
+    outcomes: Iterable[Entry | Skipped],
+    *,
+    batch: int = BATCH,
+    progress: Callable[[int], None] | None = None,
+) -> tuple[int, list[Skipped]]:
+    """Store the `outcomes` of describing photos; how many were stored, and those that were not.
+
+    Each `batch` is one transaction. On Ctrl-C, or an error in describing, what has been described
+    is stored before it goes on its way. `progress` hears how many outcomes are done.
+    """
+    waiting: list[Entry] = []
+    skipped: list[Skipped] = []
+    added = 0
+
+    def store() -> int:
+        entries = waiting.copy()
+        waiting.clear()
+        if entries:
+            index.add(
+                [entry.record for entry in entries],
+                np.stack([entry.vector for entry in entries]),
+                [entry.local for entry in entries],
+            )
+        return len(entries)
+
+    try:
+        for done, outcome in enumerate(outcomes, 1):
+            if isinstance(outcome, Entry):
+                waiting.append(outcome)
+            else:
+                skipped.append(outcome)
+            if len(waiting) >= batch:
+                added += store()
+            if progress is not None:
+                progress(done)
+    finally:
+        added += store()
+    return added, skipped

@@ -1,0 +1,175 @@
+"""What an existing index makes of options, what `index` prints as JSON, and what a stop leaves."""
+
+import json
+import shutil
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+
+from hafloc.cli import main
+from hafloc.cli.existing import stored_photos
+from hafloc.demo import render_city
+from hafloc.describe import Describer, choose_device
+from hafloc.errors import OptionError
+from hafloc.index import GeoPackageIndex, build_index
+
+Run = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture(scope="module")
+def street(tmp_path_factory: pytest.TempPathFactory, tiny_checkpoint: Path) -> Path:
+    """A folder with four photos, `with.gpkg` with key points and `without.gpkg` without."""
+    folder = tmp_path_factory.mktemp("street")
+    render_city(folder, database=4, queries=1, size=(160, 120))
+    for name, local in (("with", True), ("without", False)):
+        describer = Describer.open(tiny_checkpoint)
+        build_index(folder / f"{name}.gpkg", describer, folder / "database", local=local)
+    return folder
+
+
+@pytest.fixture
+def run(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tiny_checkpoint: Path
+) -> Run:
+    def run(*words: object, model: bool = False) -> tuple[int, str, str]:
+        more = ["--model", str(tiny_checkpoint)] if model else []
+        monkeypatch.setattr(sys, "argv", ["hafloc", *map(str, words), *more])
+        with pytest.raises(SystemExit) as stop:
+            main()
+        out, err = capsys.readouterr()
+        return int(stop.value.code or 0), out, err
+
+    return run
+
+
+@pytest.mark.parametrize(
+    ("index", "option", "said"),
+    [
+        ("with", ["--vector-type", "int8"], "holds float16 vectors; --vector-type int8 has no"),
+        ("with", ["--no-local"], "holds key points; --no-local has no effect"),
+        ("without", ["--local"], "holds no key points; --local has no effect"),
+    ],
+)
+def test_an_option_that_an_existing_index_contradicts_is_refused(
+    run: Run, street: Path, index: str, option: list[str], said: str
+) -> None:
+    file = street / f"{index}.gpkg"
+    code, out, err = run("index", "build", file, street / "database", *option, model=True)
+    assert (code, out) == (2, "")
+    assert said in err
+    assert len(err.splitlines()) == 1
+
+
+def test_options_that_say_what_the_index_is_are_welcome(run: Run, street: Path) -> None:
+    asked = ("index", "build", street / "with.gpkg", street / "database")
+    assert run(*asked, "--vector-type", "float16", "--local", model=True)[::2] == (0, "")
+
+
+def test_new_photos_are_stored_as_the_index_has_it(run: Run, street: Path, tmp_path: Path) -> None:
+    more = tmp_path / "more"
+    more.mkdir()
+    photo = (street / "database" / "view_0000.jpg").read_bytes()
+    (more / "again.jpg").write_bytes(photo + b"not the same file")
+    (more / "positions.csv").write_text("image,lat,lon\nagain.jpg,48,16\n")
+    index = tmp_path / "copy.gpkg"
+    shutil.copy(street / "without.gpkg", index)
+    code, _, err = run("index", "add", index, more, model=True)
+    assert code == 0
+    assert "was built without key points, and new photos get none either" in err
+    with GeoPackageIndex.open(index) as opened:
+        assert (opened.info().photos, opened.info().verifiable) == (5, 0)
+
+
+def test_facts_are_one_json_object_each(run: Run, street: Path, tmp_path: Path) -> None:
+    index = street / "with.gpkg"
+    expected = {
+        ("info",): {"index": str(index), "photos": 4, "verifiable": 4, "vector_type": "float16"},
+        ("verify",): {"index": str(index), "photos": 4, "sound": True, "problems": []},
+        ("export", tmp_path / "x.csv"): {"written": str(tmp_path / "x.csv"), "photos": 4},
+    }
+    for (command, *more), facts in expected.items():
+        code, out, err = run("index", command, index, *more, "--json")
+        assert (code, err, out.count("\n")) == (0, "", 1)
+        said = json.loads(out)
+        assert {key: said[key] for key in facts} == facts
+        assert all(key == key.lower() and " " not in key for key in said)
+    said = json.loads(run("index", "info", index, "--json")[1])
+    assert set(said["bounds"]) == {"west", "south", "east", "north"}
+    assert said["model"]["options"]["longer_side"] == 160
+
+
+def test_a_build_tells_as_json_what_was_skipped(run: Run, street: Path, tmp_path: Path) -> None:
+    photos = tmp_path / "photos"
+    shutil.copytree(street / "database", photos)
+    (photos / "bad\n[x].jpg").write_bytes(b"")
+    code, out, err = run("index", "build", tmp_path / "c.gpkg", photos, "--json", model=True)
+    said = json.loads(out)
+    assert (code, err, said["added"]) == (1, "", 4)
+    assert [photo["path"] for photo in said["skipped"]] == [str(photos / "bad\n[x].jpg")]
+
+
+def test_a_skipped_photo_is_one_line_whatever_its_name(
+    run: Run, street: Path, tmp_path: Path
+) -> None:
+    photos = tmp_path / "photos"
+    shutil.copytree(street / "database", photos)
+    (photos / "bad\nhafloc: forged\x1b[31m.jpg").write_bytes(b"")
+    _, _, err = run("index", "build", tmp_path / "c.gpkg", photos, model=True)
+    assert len(err.splitlines()) == 1
+    assert r"bad\nhafloc: forged\x1b[31m.jpg" in err
+
+
+def test_a_stopped_build_says_what_is_stored_and_how_to_go_on(
+    run: Run, street: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    index = tmp_path / "copy.gpkg"
+    shutil.copy(street / "with.gpkg", index)
+
+    def stopped(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("hafloc.index.build_index", stopped)
+    code, _, err = run("index", "build", index, street / "database", model=True)
+    assert code == 130
+    kept = f"4 photos are stored in {index}; run the same command again to go on"
+    assert err == f"hafloc: interrupted; {kept}\n"
+    assert stored_photos(tmp_path / "none.gpkg").startswith("nothing is stored yet; run the same")
+
+
+@pytest.mark.parametrize("name", ["[edited]", "x[/b]", ":smile:", "東京 " + "long " * 40])
+def test_names_stand_whole_in_an_answer(run: Run, street: Path, tmp_path: Path, name: str) -> None:
+    photos = tmp_path / "p"
+    file = photos / f"{name}.jpg"
+    file.parent.mkdir(parents=True)
+    shutil.copy(street / "database" / "view_0000.jpg", file)
+    (photos / "positions.csv").write_text(f"image,lat,lon\n{name}.jpg,48,16\n", encoding="utf-8")
+    index = tmp_path / "p.gpkg"
+    assert run("index", "build", index, photos, model=True)[0] == 0
+    _, out, _ = run("locate", index, file, model=True)
+    # As the query, as the duplicate, and as the candidate.
+    assert out.count(f"p/{name}.jpg") == 3
+
+
+def test_a_device_is_chosen_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert [choose_device(name) for name in ("auto", "cpu", "cpu:0")] == ["cpu"] * 3
+    with pytest.raises(OptionError, match=r"no CUDA device here: torch .*; use --device cpu"):
+        choose_device("cuda")
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    assert [choose_device(name) for name in ("auto", "cuda", "cuda:1")] == [
+        "cuda",
+        "cuda",
+        "cuda:1",
+    ]
+    with pytest.raises(OptionError, match="the last CUDA device here is cuda:1"):
+        choose_device("cuda:2")
+
+
+@pytest.mark.parametrize("name", ["", "gpu", "cuda:", "cuda:x", "cuda:-1", "CUDA", "cpu:"])
+def test_a_device_that_is_none_is_refused(name: str) -> None:
+    with pytest.raises(OptionError, match="there is no device"):
+        choose_device(name)
