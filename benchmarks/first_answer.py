@@ -1,9 +1,9 @@
 """Is the first answer sharp, and does its radius hold? An index's own calibration on new photos.
 
     python benchmarks/first_answer.py --city 0 1 2 --keep /tmp/first_answer
-    python benchmarks/first_answer.py ../shared/data/cambridge/val --split places --keep DIR
-    python benchmarks/first_answer.py ../shared/data/campus_night/val --split days --keep DIR
-    python benchmarks/first_answer.py ../shared/data/sf_west --split places --keep DIR
+    python benchmarks/first_answer.py data/cambridge/val --split places --keep DIR
+    python benchmarks/first_answer.py data/campus_night/val --split days --keep DIR
+    python benchmarks/first_answer.py data/sf_west --split places --keep DIR
 
 A set is described once into `--keep`; what is there is not described again. Its photos are then
 split into a database and queries that it does not hold, `--draws` times: by position (`places`: a

@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 from hafloc.geo import Position
 from hafloc.index import Record
 from hafloc.locate import Answer, Verdict, in_words
-from hafloc.locate.trust import Verdict
 
 
 def record(id_: int, lat: float, lon: float, heading: float | None = None) -> Record:

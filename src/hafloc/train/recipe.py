@@ -268,7 +268,8 @@ def read_recipe(path: Path, changes: Sequence[str] = ()) -> Recipe:
     Raises TrainingError naming file and key for whatever does not fit.
     """
     try:
-        table = tomllib.loads(path.read_text("utf-8"))
+        # Editors of Windows begin a file with a mark of its encoding.
+        table = tomllib.loads(path.read_text("utf-8-sig"))
     except OSError as error:
         raise TrainingError(
             f"cannot read recipe {path}: {error.strerror}; check the path"
