@@ -1,7 +1,7 @@
 """How good are hafloc's answers: position, radius, and "not here"? Leave-one-out over one folder.
 
-    python benchmarks/answers.py ../shared/data/sf_west --index /tmp/sf_west.gpkg
-    python benchmarks/answers.py ../shared/data/cambridge/val --index /tmp/val.gpkg
+    python benchmarks/answers.py data/sf_west --index /tmp/sf_west.gpkg
+    python benchmarks/answers.py data/cambridge/val --index /tmp/val.gpkg
 
 The folder holds `images/`, `positions.csv` and, where there is one, `verified_pairs.csv`. Every
 photo is a query in turn, located by all others but those at its very position, once as the
@@ -14,7 +14,7 @@ its expected calibration error in 10 bins. All of it once with key points verifi
 similarity alone, and once more as the calibration that ships with the checkpoint has it, which was
 fitted on sf_west:
 
-    python benchmarks/answers.py ../shared/data/sf_west --index /tmp/sf_west.gpkg \
+    python benchmarks/answers.py data/sf_west --index /tmp/sf_west.gpkg \
         --calibration src/hafloc/nn/checkpoints/haf.calibration.json
 
 A query's place counts as known where it has a verified partner, or, without pairs, a photo within
@@ -48,8 +48,13 @@ from hafloc.describe import Describer
 from hafloc.files import write_whole
 from hafloc.geo import distances
 from hafloc.index import Record, build_index
-from hafloc.locate import Localizer
-from hafloc.locate.trust import PROBABILITY, Calibration, shipped_calibrations, write_calibrations
+from hafloc.locate import (
+    PROBABILITY,
+    Calibration,
+    Localizer,
+    shipped_calibrations,
+    write_calibrations,
+)
 
 TOLERANCE = 25.0  # metres
 DRAWS = 10

@@ -30,7 +30,7 @@ def measure(which: str, args: argparse.Namespace, pipe: Connection) -> None:
     database = unit(args.database, args.dimension, 0)
     queries = unit(args.queries, args.dimension, 1)
     if which == "hafloc":
-        from hafloc.measure.search import search
+        from hafloc.measure.exact_search import search
 
         search(database[:1000], queries[:10], args.k)
         before = _peak()

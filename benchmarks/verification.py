@@ -2,8 +2,8 @@
 
 Used by `real_photos.py --rerank K`, and to fit the rule that ships with hafloc:
 
-    python benchmarks/real_photos.py ../shared/data/sf_west --rerank 50 --save sf_west.npz
-    python benchmarks/real_photos.py ../shared/data/cambridge/val --rerank 50 --save val.npz
+    python benchmarks/real_photos.py data/sf_west --rerank 50 --save sf_west.npz
+    python benchmarks/real_photos.py data/cambridge/val --rerank 50 --save val.npz
     python benchmarks/verification.py sf_west.npz val.npz --out src/hafloc/verify/rule.json
 
 The last command prints what rules fitted on one set are worth on the other, then fits on all.
@@ -27,17 +27,18 @@ from hafloc.description import LocalFeatures
 from hafloc.files import write_whole
 from hafloc.index import GeoIndex
 from hafloc.photos import Image
-from hafloc.verify.geometry import Verified, verify
-from hafloc.verify.matching import match_rows
-from hafloc.verify.rerank import compare
-from hafloc.verify.rule import (
+from hafloc.verify import (
     CUES,
-    FORMAT,
     PLAIN_CUES,
     Rule,
+    Verified,
     Weights,
+    compare,
+    match_rows,
     read_cues,
+    verify,
 )
+from hafloc.verify.rule import FORMAT
 
 Floats = NDArray[np.float64]
 Flags = NDArray[np.bool_]

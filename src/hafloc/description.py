@@ -1,7 +1,8 @@
-"""What a network says of one image: the plain result that later floors share."""
+"""What a network says of one image, and what asks it: shared by later floors, without torch."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -68,3 +69,16 @@ class LocalFeatures:
 
     def __len__(self) -> int:
         return len(self.xy)
+
+
+class VectorMaker(Protocol):
+    """What locating and indexing need of `hafloc.describe.Describer`.
+
+    Images are upright RGB `H×W×3` uint8, of any size; vectors `[D]` have unit length.
+    """
+
+    longer_side: int
+
+    def vector(self, image: NDArray[np.uint8]) -> Array: ...
+
+    def vector_and_local(self, image: NDArray[np.uint8]) -> tuple[Array, LocalFeatures | None]: ...

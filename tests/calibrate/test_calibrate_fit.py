@@ -14,7 +14,7 @@ from trials import consensus, draw
 from hafloc.calibrate.fit import FEWEST, Trial, fit, fit_logistic
 from hafloc.calibrate.quality import area_under_roc, calibration_error, cross_validate
 from hafloc.errors import PositionError
-from hafloc.locate.trust import Calibration, Verdict, judge, read_calibrations, write_calibrations
+from hafloc.locate import Calibration, Verdict, judge, read_calibrations, write_calibrations
 
 
 def calibrated(scores: list[float]) -> Calibration:

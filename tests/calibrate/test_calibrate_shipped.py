@@ -1,7 +1,7 @@
 """The calibration that comes with hafloc."""
 
 from hafloc.calibrate.fit import FEW
-from hafloc.locate.trust import shipped_calibrations
+from hafloc.locate import shipped_calibrations
 from hafloc.nn import load_checkpoint
 
 

@@ -12,7 +12,7 @@ from hafloc import calibrate
 from hafloc.errors import IndexFileError, PositionError
 from hafloc.geo import distance
 from hafloc.index import open_index
-from hafloc.locate.localizer import Localizer
+from hafloc.locate import Localizer
 
 
 class Silent:

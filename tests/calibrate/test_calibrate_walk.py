@@ -1,6 +1,7 @@
 """Photos of one walk, located together."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -8,10 +9,11 @@ import pytest
 from numbered_places import MODEL, ByNumber, build, draw, where
 
 from hafloc import calibrate
-from hafloc.errors import PhotoError
+from hafloc.errors import HaflocError, PhotoError
 from hafloc.geo import distance
-from hafloc.index import open_index
+from hafloc.index import GeoPackageIndex, open_index
 from hafloc.locate import Answer, Localizer
+from hafloc.locate.walk_photos import FEWER, NO_TIME
 
 START = datetime(2024, 5, 31, 12, 0)
 
@@ -42,7 +44,7 @@ def street(path: Path) -> Iterator[Localizer]:
         yield opened
 
 
-def answers(located: list[tuple[str, Answer | PhotoError]]) -> list[Answer]:
+def answers(located: list[tuple[str, Answer | HaflocError]]) -> list[Answer]:
     found = [answer for _, answer in located]
     assert all(isinstance(answer, Answer) for answer in found)
     return [answer for answer in found if isinstance(answer, Answer)]
@@ -112,17 +114,51 @@ def test_times_decide_the_order_and_answers_come_in_the_order_of_the_queries(
     assert mixed == [ordered[2], ordered[1], ordered[0]]
 
 
-def test_a_photo_without_a_time_is_refused_in_one_line(street: Localizer, tmp_path: Path) -> None:
-    walk = [draw(tmp_path, 5, 5, time=later(0)), draw(tmp_path, 6, 5)]
-    with pytest.raises(PhotoError, match=r"cannot order .*006_5\.png: its EXIF has no time"):
-        street.locate_walk(walk)
+def test_a_photo_without_a_time_is_answered_on_its_own_and_stops_no_walk(
+    street: Localizer, tmp_path: Path
+) -> None:
+    timed = [draw(tmp_path, place, 5, time=later(2 * place)) for place in (5, 6, 7)]
+    untimed = draw(tmp_path, 9, 5)
+    together = answers(street.locate_walk([timed[0], untimed, *timed[1:]]))
+    alone = street.locate(untimed)
+    assert together[1] == replace(alone, note=NO_TIME)
+    assert [together[i] for i in (0, 2, 3)] == answers(street.locate_walk(timed))
+    assert {answer.note for answer in answers(street.locate_walk(timed))} == {None}
 
 
-def test_clocks_with_and_without_a_time_zone_are_refused(street: Localizer, tmp_path: Path) -> None:
-    aware = later(1).replace(tzinfo=UTC)
-    walk = [draw(tmp_path, 5, 5, time=later(0)), draw(tmp_path, 6, 5, time=aware)]
-    with pytest.raises(PhotoError, match="only one of them tells its time zone"):
-        street.locate_walk(walk)
+def test_clocks_with_and_without_a_time_zone_help_their_like(
+    street: Localizer, tmp_path: Path
+) -> None:
+    # Given two walks, of which one camera tells its time zone, mixed with each other
+    plain = [draw(tmp_path, place, 5, time=later(2 * place)) for place in (5, 6, 7)]
+    zoned = [
+        draw(tmp_path, place, 5, time=later(2 * place).replace(tzinfo=UTC)) for place in (20, 21)
+    ]
+    # When they are located together, they are answered as two walks
+    together = answers(street.locate_walk([plain[0], zoned[0], *plain[1:], zoned[1]]))
+    assert [together[i] for i in (0, 2, 3)] == answers(street.locate_walk(plain))
+    # And the fewer ones say that most of the walk could not help them
+    apart = answers(street.locate_walk(zoned))
+    assert [together[1], together[4]] == [replace(answer, note=FEWER[True]) for answer in apart]
+
+
+def test_the_same_photo_twice_in_a_walk_is_answered_twice(
+    street: Localizer, tmp_path: Path
+) -> None:
+    photo = draw(tmp_path, 5, 5, time=later(0))
+    first, second = answers(street.locate_walk([photo, photo]))
+    assert (first.query, first.position) == (second.query, second.position)
+
+
+def test_a_walk_asks_for_a_sample_of_the_database_and_not_for_all_of_it(
+    street: Localizer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def streamed(self: object, bbox: object = None) -> None:
+        raise AssertionError("all records were read")
+
+    monkeypatch.setattr(GeoPackageIndex, "iterate", streamed)
+    walk = [draw(tmp_path, place, 5, time=later(2 * place)) for place in (5, 6)]
+    assert len(answers(street.locate_walk(walk))) == 2
 
 
 def test_an_unreadable_photo_stops_no_walk(street: Localizer, tmp_path: Path) -> None:

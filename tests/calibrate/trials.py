@@ -4,7 +4,7 @@ import numpy as np
 
 from hafloc.calibrate.fit import Trial
 from hafloc.geo import Position
-from hafloc.locate.position import Consensus
+from hafloc.locate import Consensus
 
 PLACE = Position(52.2, 0.1)
 

@@ -73,7 +73,7 @@ def test_a_position_that_the_table_corrects_is_taken_over(
     table = tmp_path / "table.csv"
     table.write_text("image,lat,lon,heading\nview_0003.jpg,-48.5,-123.25,90\n")
     build = ("index", "build", target, city.folder / "database", "--positions", table)
-    assert run(*build)[1] == f"{target}: 0 added, 12 unchanged, 1 with a corrected position\n"
+    assert run(*build)[1] == f"{target}: 0 added, 12 unchanged, 1 corrected\n"
     assert run(*build)[1] == f"{target}: 0 added, 12 unchanged\n"
     with open_index(target) as opened:
         records = {Path(record.path).name: record for record in opened.iterate()}

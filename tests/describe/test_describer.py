@@ -1,13 +1,17 @@
 """The describer: sizes, order, and files that cannot be described."""
 
+import pickle
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from hafloc.describe import Described, Describer
-from hafloc.errors import HaflocError, PhotoError, PositionError
+from hafloc.errors import HaflocError, OptionError, PhotoError, PositionError
+from hafloc.nn import load_checkpoint
 from hafloc.photos import Photo
 
 
@@ -75,3 +79,76 @@ def test_stopping_early_leaves_nothing_waiting(describer: Describer, folder: Pat
     stream.close()
     with pytest.raises(StopIteration):
         next(stream)
+
+
+def test_neighbours_of_one_size_described_together_are_as_described_alone(
+    describer: Describer, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Given landscape photos with an upright one, a broken one and a narrow one between
+    Image.open(folder / "2.png").rotate(90, expand=True).save(folder / "2.png")
+    (folder / "4.png").write_bytes(b"no picture")
+    Image.new("RGB", (20, 200)).save(folder / "8.png")
+    paths = sorted(folder.glob("*.png"))
+    alone = list(describer.describe_files(paths, local=True))
+    # When up to three go through the network together
+    sizes = []
+    network = describer._vectors_and_locals
+    monkeypatch.setattr(describer, "_vectors_and_locals",
+                        lambda images: (sizes.append(len(images)), network(images))[1])  # fmt: skip
+    monkeypatch.setattr("hafloc.describe.describer._BATCH", {"cpu": 3})
+    together = list(describer.describe_files(paths, local=True))
+    # Then photos of one size do, and all comes out in the same order and the same
+    assert sizes == [2, 1, 1, 3, 1]
+    assert [path for path, _ in together] == paths
+    for (_, one), (_, other) in zip(alone, together, strict=True):
+        assert type(one) is type(other)
+        if isinstance(one, Described) and isinstance(other, Described):
+            assert one.vector == pytest.approx(other.vector, abs=1e-6)
+            assert one.local is not None
+            assert other.local is not None
+            assert np.array_equal(one.local.xy, other.local.xy)
+        else:
+            assert str(one) == str(other)
+
+
+def test_threads_get_the_same_vectors_one_at_a_time(
+    describer: Describer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    images = [
+        np.random.default_rng(seed).integers(0, 256, (60 + 8 * seed, 96, 3), dtype=np.uint8)
+        for seed in range(8)
+    ]
+    alone = [describer.vector(image) for image in images]
+    network, inside, most = describer._network, [], []
+
+    def watched(batch: torch.Tensor) -> torch.Tensor:
+        inside.append(1)
+        most.append(len(inside))
+        try:
+            return network(batch)
+        finally:
+            inside.pop()
+
+    watched.device = network.device  # type: ignore[attr-defined]
+    monkeypatch.setattr(describer, "_network", watched)
+    with ThreadPoolExecutor(8) as pool:
+        found = list(pool.map(describer.vector, images))
+    assert np.allclose(found, alone, atol=1e-6)
+    assert max(most) == 1
+
+
+def test_a_device_that_is_not_here_is_told(tiny_checkpoint: Path) -> None:
+    assert Describer.open(tiny_checkpoint, device="cpu").device == "cpu"
+    with pytest.raises(OptionError, match="there is no device 'gpu'; name one of auto, cpu"):
+        Describer.open(tiny_checkpoint, device="gpu")
+
+
+def test_a_describer_sent_to_another_process_is_opened_there_anew(
+    describer: Describer, tiny_checkpoint: Path
+) -> None:
+    copy = pickle.loads(pickle.dumps(describer))
+    assert (copy.hash, copy.device) == (describer.hash, describer.device)
+    image = np.full((40, 60, 3), 90, np.uint8)
+    assert np.array_equal(copy.vector(image), describer.vector(image))
+    with pytest.raises(TypeError, match="use open"):
+        pickle.dumps(Describer(load_checkpoint(tiny_checkpoint)))

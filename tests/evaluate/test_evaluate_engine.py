@@ -18,7 +18,7 @@ from hafloc.evaluate.describe_pictures import describe_pictures
 from hafloc.evaluate.whitening import BenchmarkWhitening, fit_whitening
 from hafloc.geo import Position
 from hafloc.index import ModelInfo, Record, create_index
-from hafloc.measure import search as exact_search
+from hafloc.measure import exact_search
 from hafloc.photos import content, read
 from hafloc.progress import Silent
 

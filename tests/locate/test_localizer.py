@@ -1,19 +1,23 @@
 """Locating photos in a small database."""
 
+import gc
 import io
+import weakref
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
 from located_photos import COLOURS, MODEL, PLACES, MeanColour, build, paint
 from PIL import Image
 
+from hafloc import describe
 from hafloc.errors import CheckpointError, IndexFileError, PhotoError, PositionError
 from hafloc.geo import Position
 from hafloc.index import create_index, open_index
-from hafloc.locate import Answer, Localizer, Near, localizer
+from hafloc.locate import Answer, Localizer, Near
 
 REDDISH = (240, 40, 20)
 
@@ -177,7 +181,7 @@ def opened_with(monkeypatch: pytest.MonkeyPatch, hash_: str) -> list[str]:
             vector_and_local=MeanColour().vector_and_local,
         )
 
-    monkeypatch.setattr(localizer, "Describer", SimpleNamespace(open=load))
+    monkeypatch.setattr(describe, "Describer", SimpleNamespace(open=load))
     return asked
 
 
@@ -196,3 +200,119 @@ def test_opening_with_another_checkpoint_is_refused(
     opened_with(monkeypatch, "f" * 16)
     with pytest.raises(IndexFileError, match="was made with checkpoint colours"):
         Localizer.open(build(tmp_path), "other.safetensors")
+
+
+ODD = {
+    "nothing": None,
+    "a number": 7,
+    "a list": [1, 2],
+    "an empty name": "",
+    "a name with a null": "a\0b.jpg",
+    "a folder": Path(),
+    "an address": "https://example.org/a.jpg",
+    "bytes of a cut photo": b"\x89PNG\r\n\x1a\n\0\0",
+    "an array of four dimensions": np.zeros((1, 40, 40, 3), np.uint8),
+    "an array without pixels": np.zeros((0, 0, 3), np.uint8),
+    "an array of text": np.array([["a"]]),
+    "a file of text": io.StringIO("no photo"),
+    "an image without pixels": Image.new("RGB", (0, 0)),
+}
+
+
+@pytest.mark.parametrize("query", ODD.values(), ids=ODD.keys())
+def test_whatever_is_asked_is_answered_or_refused_in_one_line(city: Localizer, query: Any) -> None:
+    with pytest.raises(PhotoError, match=r"^cannot (use|read) .+[^.]$") as refused:
+        city.locate(query)
+    assert "\n" not in str(refused.value)
+    (_, first), (_, second) = city.locate_many([query, Image.new("RGB", (40, 40))])
+    assert (type(first), type(second)) == (PhotoError, Answer)
+
+
+def test_queries_are_taken_one_by_one_and_what_they_raise_comes_through(city: Localizer) -> None:
+    taken: list[int] = []
+
+    def queries() -> Iterator[Image.Image]:
+        for number in range(3):
+            taken.append(number)
+            yield Image.new("RGB", (40, 40), REDDISH)
+        raise RuntimeError("the camera was unplugged")
+
+    answers = city.locate_many(queries())
+    assert taken == []
+    assert next(answers)[0] == "query 1"
+    assert taken == [0]
+    with pytest.raises(RuntimeError, match="unplugged"):
+        list(answers)
+    assert taken == [0, 1, 2]
+
+
+@pytest.mark.parametrize("nothing", [[], (), iter([]), {}])
+def test_no_queries_have_no_answers(city: Localizer, nothing: Any) -> None:
+    assert list(city.locate_many(nothing)) == []
+    assert city.locate_walk(nothing) == []
+
+
+@pytest.mark.parametrize(
+    "one",
+    ["a.jpg", Path("a.jpg"), b"bytes", Image.new("RGB", (40, 40)), np.zeros((40, 40, 3), np.uint8)],
+    ids=lambda one: type(one).__name__,
+)
+def test_one_query_where_several_are_expected_is_told(city: Localizer, one: Any) -> None:
+    for locate in (city.locate_many, city.locate_walk):
+        with pytest.raises(PhotoError, match="give a list of queries"):
+            locate(one)
+
+
+def test_a_place_without_photos_is_told_once_for_all_queries(city: Localizer) -> None:
+    with pytest.raises(PositionError, match="the nearest is"):
+        city.locate_many([Image.new("RGB", (40, 40))], near=Near(Position(10, 10), 500))
+
+
+def test_an_error_of_the_index_on_one_query_stops_no_other(
+    city: Localizer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    get, calls = city.index.get, []
+
+    def failing(ids: list[int]) -> Any:
+        calls.append(ids)
+        if len(calls) <= 3:
+            raise IndexFileError("photo 3 is damaged; remove it")
+        return get(ids)
+
+    monkeypatch.setattr(city.index, "get", failing)
+    photo = Image.new("RGB", (40, 40), REDDISH)
+    results = [result for _, result in city.locate_many([photo, photo])]
+    assert [type(result) for result in results] == [IndexFileError, Answer]
+
+
+def test_a_photo_removed_while_it_was_searched_is_left_out(
+    city: Localizer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    search, calls = city.index.search, []
+
+    def racing(*given: Any) -> Any:
+        hits = search(*given)
+        if not calls:
+            with open_index(tmp_path / "colours.gpkg", write=True) as writer:
+                writer.remove([int(hits.ids[0, 0])])
+        calls.append(given)
+        return hits
+
+    monkeypatch.setattr(city.index, "search", racing)
+    answer = city.locate(Image.new("RGB", (40, 40), REDDISH))
+    assert [c.path for c in answer.candidates] == ["orange.png", "green.png", "blue.png"]
+
+
+def test_a_localizer_that_nobody_uses_leaves_memory_at_once(tmp_path: Path) -> None:
+    gc.collect()
+    gc.disable()
+    try:
+        index = open_index(build(tmp_path))
+        opened = Localizer(index, MeanColour())
+        opened.locate(Image.new("RGB", (40, 40)))
+        gone = weakref.ref(opened)
+        del opened
+        assert gone() is None
+        index.close()
+    finally:
+        gc.enable()

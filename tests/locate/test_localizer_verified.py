@@ -1,7 +1,9 @@
 """Locating with key points: stored or from files, and photos that nothing can be seen in."""
 
+import dataclasses
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -91,12 +93,41 @@ def test_features_from_files_are_those_that_are_stored(
     tmp_path: Path, walls: Localizer, describer: Describer
 ) -> None:
     (record,) = walls.index.get([5])
-    stored = walls.index.local_features([5])[0]
-    computed = walls._describe_file(record)
+    (stored,) = walls.index.local_features([5])
+    (computed,) = walls.candidates.local_features([dataclasses.replace(record, id=99)])
     assert stored is not None
     assert computed is not None
     assert np.array_equal(stored.descriptors, computed.descriptors)
     assert np.allclose(stored.xy, computed.xy, atol=0.01)
+
+
+def test_features_from_a_file_are_made_once_until_the_file_changes(
+    tmp_path: Path, describer: Describer
+) -> None:
+    class Counting:
+        longer_side = describer.longer_side
+        vector = describer.vector
+        made = 0
+
+        def vector_and_local(self, image: np.ndarray) -> Any:
+            self.made += 1
+            return describer.vector_and_local(image)
+
+    # Given an index without key points, one file of it damaged
+    path = build(tmp_path, describer, local=False)
+    damaged = tmp_path / "photos" / "1.png"
+    whole = damaged.read_bytes()
+    damaged.write_bytes(b"no photo")
+    eye = Counting()
+    with Localizer(open_index(path), eye) as walls:
+        # When photos are located, each wall is described once beside the queries
+        for _ in range(3):
+            assert walls.locate(view(4, 8, 8)).candidates[0].path == "photos/4.png"
+        assert eye.made == 3 + PHOTOS - 1
+        # And the damaged one is looked at again when it is whole
+        damaged.write_bytes(whole)
+        first = walls.locate(view(1, 8, 8)).candidates[0]
+        assert (first.path, first.inliers is not None) == ("photos/1.png", True)
 
 
 def test_rerank_0_compares_nothing(walls: Localizer) -> None:

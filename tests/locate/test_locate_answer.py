@@ -2,6 +2,7 @@
 
 import json
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,8 +11,7 @@ from hypothesis import strategies as st
 
 from hafloc.geo import Position
 from hafloc.index import Record
-from hafloc.locate import Answer, in_words
-from hafloc.locate.trust import Verdict
+from hafloc.locate import Answer, Verdict, in_words
 
 
 def record(id_: int, lat: float, lon: float, heading: float | None = None) -> Record:
@@ -94,6 +94,7 @@ def test_a_record_that_was_never_stored_is_refused() -> None:
 def test_json_has_exactly_the_documented_keys_and_survives_a_round_trip() -> None:
     value = sample().to_dict()
     assert json.loads(json.dumps(value, allow_nan=False)) == value
+    of_source = {"magnetic": False, "accuracy": None, "gps_status": None}
     unverified = dict.fromkeys(("inliers", "matches", "geometry", "strength"))
     assert value == {
         "query": "query.jpg",
@@ -104,6 +105,7 @@ def test_json_has_exactly_the_documented_keys_and_survives_a_round_trip() -> Non
         "confidence": None,
         "calibration": None,
         "duplicate_of": None,
+        "note": None,
         "candidates": [
             {
                 "rank": 1,
@@ -111,6 +113,7 @@ def test_json_has_exactly_the_documented_keys_and_survives_a_round_trip() -> Non
                 "path": "7.jpg",
                 "position": {"lat": 52.2, "lon": 0.1},
                 "heading": 90.0,
+                **of_source,
                 "similarity": 0.9,
                 "feature_distance": round(math.sqrt(0.2), 6),
                 "metres": 0.0,
@@ -122,6 +125,7 @@ def test_json_has_exactly_the_documented_keys_and_survives_a_round_trip() -> Non
                 "path": "3.jpg",
                 "position": {"lat": 52.2, "lon": 0.101},
                 "heading": None,
+                **of_source,
                 "similarity": 0.5,
                 "feature_distance": 1.0,
                 "metres": value["candidates"][1]["metres"],
@@ -162,3 +166,21 @@ def test_a_radius_that_is_not_fitted_to_the_database_is_said_to_be_so() -> None:
     said = "10.000000, 20.000000  within 80 m (90 %), confidence 0.93"
     assert words("own") == said
     assert words("shipped") == f"{said}, not fitted to this database"
+
+
+def test_both_forms_say_what_the_source_says_of_a_position_and_heading() -> None:
+    known = replace(record(1, 10, 20), heading=12.5, magnetic=True, accuracy=4.7512, gps_status="V")
+    answer = Answer.from_hits("q", [known], [0.5], note="on its own")
+    said = {"heading": 12.5, "magnetic": True, "accuracy": 4.75, "gps_status": "V"}
+    assert said.items() <= answer.to_dict()["candidates"][0].items()
+    features = answer.to_geojson()["features"]
+    assert said.items() <= features[1]["properties"].items()
+    assert answer.to_dict()["note"] == features[0]["properties"]["note"] == "on its own"
+
+
+def test_a_duplicate_s_radius_is_not_below_its_own_accuracy() -> None:
+    own = replace(record(1, 10, 20), accuracy=65.0)
+    for radius, said in ((12.0, 65.0), (80.0, 80.0), (None, None)):
+        verdict = Verdict(own.position, radius, 0.9, 0.9, True)
+        answer = Answer.from_hits("q", [own], [1.0], verdict=verdict, duplicate_of=own)
+        assert answer.radius == said

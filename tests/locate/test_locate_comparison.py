@@ -15,8 +15,7 @@ from hafloc.cli import main
 from hafloc.errors import CheckpointError, IndexFileError, PhotoError
 from hafloc.geo import distance
 from hafloc.index import open_index
-from hafloc.locate import Localizer, compare_with
-from hafloc.locate.trust import Calibration, write_calibrations
+from hafloc.locate import Calibration, Localizer, compare_with, write_calibrations
 
 Run = Callable[..., tuple[int, str, str]]
 # More photos than are verified by default, so that some lie beyond.

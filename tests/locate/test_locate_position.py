@@ -8,8 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hafloc.geo import LocalFrame, Position, distance
+from hafloc.locate import Calibration, judge
 from hafloc.locate.position import FIX, REACH, SIGNS, Consensus, agree
-from hafloc.verify.evidence import Evidence
+from hafloc.verify import Evidence
 
 CENTRE = Position(52.2, 0.1)
 
@@ -147,3 +148,52 @@ def test_the_consensus_lies_within_reach_of_a_candidate_and_among_them(
     assert min(p[0] for p in drawn) - 1e-3 <= x <= max(p[0] for p in drawn) + 1e-3
     assert min(p[1] for p in drawn) - 1e-3 <= y <= max(p[1] for p in drawn) + 1e-3
     assert found.scale >= FIX
+
+
+def test_a_single_candidate_s_accuracy_is_the_consensus_s() -> None:
+    assert agree([CENTRE], [evidence(1, 2.0)], [35.0]).accuracy == 35
+    assert agree([CENTRE], [evidence(1, 2.0)], [None]).accuracy == 0
+    assert agree([CENTRE], [evidence(1, 2.0)]).accuracy == 0
+
+
+def test_accuracies_count_as_much_as_their_positions() -> None:
+    # Shares 1 / 1.64 and 0.64 / 1.64, as of their positions; the third is beyond reach.
+    found = agree(
+        at((0, 0), (30, 0), (500, 0)),
+        [evidence(1, 1.0), evidence(2, 1.0), evidence(3, 0.9)],
+        [10.0, 50.0, 900.0],
+    )
+    assert found.accuracy == pytest.approx((10 + 0.64 * 50) / 1.64)
+
+
+@given(
+    st.lists(st.tuples(st.floats(-40, 40), st.floats(0, 200), st.floats(0, 6.28)), min_size=1),
+)
+def test_the_mean_is_never_farther_off_than_its_accuracy(
+    candidates: list[tuple[float, float, float]],
+) -> None:
+    # Given photos of one street, each stored as far from its true place as its accuracy allows
+    places = [(east, 0.0) for east, _, _ in candidates]
+    found = agree(at(*places), [evidence(i, 1.0) for i in range(len(places))],
+                  [error for _, error, _ in candidates])  # fmt: skip
+    shares = shares_of(places)
+    off = np.array([[e * math.cos(turn), e * math.sin(turn)] for _, e, turn in candidates])
+    # Then the mean of the true places is no farther from the mean of the stored ones
+    assert np.hypot(*(shares @ off)) <= found.accuracy + 1e-6
+
+
+def shares_of(places: list[tuple[float, float]]) -> np.ndarray:
+    """The kernel's shares around the place with the most votes, all strengths alike."""
+    xy = np.array(places)
+    votes = np.maximum(0, 1 - (np.hypot(*(xy[:, None] - xy[None]).T) / REACH) ** 2)
+    row = votes[int(np.argmax(votes.sum(axis=1).round(9)))]
+    return np.asarray(row / row.sum())
+
+
+def test_a_radius_is_never_smaller_than_the_accuracy_of_the_positions() -> None:
+    calibration = Calibration(False, (1.0, 0.0, 0.0, 0.0), 0.0, tuple([0.5] * 30), 30)
+    rough, fine = (agree([CENTRE], [evidence(1, 2.0)], [metres]) for metres in (65.0, 3.0))
+    # Without it: the scale FIX times the score 0.5.
+    assert judge(fine, calibration).radius == FIX * 0.5
+    assert judge(rough, calibration).radius == 65
+    assert judge(rough, calibration).probability == 0.9

@@ -5,13 +5,14 @@ from typing import TypeVar
 
 import torch
 
-from hafloc.nn import CRN, HAF, HAFOptions, NetVLAD, NetVLADOptions, SuperPoint, SuperPointOptions
+from hafloc.nn import CRN, NETWORKS, HAFOptions, NetVLADOptions, Network, SuperPointOptions
 
 Module = TypeVar("Module", bound=torch.nn.Module)
 
 HAF_OPTIONS = HAFOptions(channels=(24, 32, 16), level_sizes=(12, 16, 8))
 VLAD_OPTIONS = NetVLADOptions(clusters=5, size=7)
 POINT_OPTIONS = SuperPointOptions(size=9)
+SMALL = {HAFOptions: HAF_OPTIONS, NetVLADOptions: VLAD_OPTIONS, SuperPointOptions: POINT_OPTIONS}
 
 
 def image(height: int, width: int, seed: int = 0) -> torch.Tensor:
@@ -60,14 +61,9 @@ class Case:
 
     name: str
 
-    def fresh(self) -> HAF | NetVLAD | CRN | SuperPoint:
-        if self.name == "haf":
-            return HAF(HAF_OPTIONS)
-        if self.name == "netvlad":
-            return NetVLAD(VLAD_OPTIONS)
-        if self.name == "crn":
-            return CRN(VLAD_OPTIONS)
-        return SuperPoint(POINT_OPTIONS)
+    def fresh(self) -> Network:
+        entry = NETWORKS[self.name]
+        return entry.build(SMALL[entry.options])
 
 
-CASES = [Case(name) for name in ("haf", "netvlad", "crn", "superpoint")]
+CASES = [Case(name) for name in NETWORKS]

@@ -6,6 +6,7 @@ import torch
 from nn_samples import POINT_OPTIONS, close, image, shaken
 
 from hafloc.nn import SuperPoint, SuperPointOptions, superpoint
+from hafloc.nn.superpoint import PixelMaps
 
 
 @pytest.fixture(scope="module")
@@ -13,12 +14,17 @@ def net() -> SuperPoint:
     return shaken(SuperPoint(POINT_OPTIONS))
 
 
+def maps_of(net: SuperPoint, photo: torch.Tensor) -> PixelMaps:
+    scores, cells = net.dense(photo[None])
+    return PixelMaps(scores[0], cells[0])
+
+
 @pytest.mark.parametrize("size", [(48, 88), (37, 85)], ids=["even", "odd"])
 def test_every_stage_agrees_with_the_formulas(net: SuperPoint, size: tuple[int, int]) -> None:
     # Given an image of more cell rows than one band
     photo = image(*size)
     expected = reference.superpoint(net, photo)
-    maps = net.maps(photo[None])[0]
+    maps = maps_of(net, photo)
     places = torch.arange(size[0] * size[1])
     close(maps.scores(), expected["scores"])
     close(maps.described(places)[1], expected["scores"].flatten())
@@ -63,7 +69,7 @@ def test_it_starts_from_the_generator_alone() -> None:
 
 def test_gradients_reach_both_heads_through_chosen_places() -> None:
     net = SuperPoint(POINT_OPTIONS)
-    maps = net.maps(image(40, 48)[None])[0]
+    maps = maps_of(net, image(40, 48))
     places = torch.tensor([0, 47, 700, 1919])
     assert not maps.scores().requires_grad
     descriptors, scores = maps.described(places)

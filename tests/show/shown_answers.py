@@ -1,11 +1,12 @@
 """A made-up database with photos on disk and answers about it."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
-from hafloc.geo import Position
+from hafloc.geo import Position, distance
 from hafloc.index import Record
 from hafloc.locate import Answer
 
@@ -31,3 +32,26 @@ def answer(folder: Path, records: list[Record], name: str = "query.jpg", seed: i
     similarities = [0.9 - i / 10 for i in range(len(records))]
     file = noise(folder / name, seed)
     return Answer.from_hits(name, records, similarities, file=file)
+
+
+class Held:
+    """What a map asks of an index, by the slowest way: records at hand, files in `folder`."""
+
+    def __init__(self, records: list[Record], folder: Path) -> None:
+        self.records = records
+        self.location = str(folder / "held.gpkg")
+        self.streamed = False
+
+    def count(self) -> int:
+        return len(self.records)
+
+    def iterate(self, bbox: object = None) -> Iterator[Record]:
+        self.streamed = True
+        return iter(self.records)
+
+    def nearest(self, position: Position, k: int) -> list[Record]:
+        return sorted(self.records, key=lambda r: (distance(r.position, position), r.id))[:k]
+
+    def sample(self, n: int, seed: int) -> list[Record]:
+        chosen = np.random.default_rng(seed).choice(len(self.records), n, replace=False)
+        return [self.records[i] for i in sorted(chosen)]

@@ -12,13 +12,13 @@ from typing import Any
 
 import pytest
 from PIL import Image
-from shown_answers import answer, database, noise
+from shown_answers import Held, answer, database, noise
 
 from hafloc.errors import OutputError
+from hafloc.geo import Position
 from hafloc.index import Record
 from hafloc.locate import Answer
-from hafloc.show import map_page, write_map
-from hafloc.show.thumbnails import Thumbnails
+from hafloc.show import Thumbnails, map_page, write_map
 
 HOSTILE = [
     "<script>alert(1)</script>.jpg",
@@ -66,7 +66,7 @@ class Page(HTMLParser):
 
 def written(tmp_path: Path, answers: list[Answer], records: list[Record]) -> Page:
     out = tmp_path / "out.html"
-    write_map(out, answers, records, tmp_path)
+    write_map(out, answers, Held(records, tmp_path))
     return Page(out.read_text(encoding="utf-8"))
 
 
@@ -227,11 +227,40 @@ def test_a_page_that_cannot_be_written_leaves_the_old_one(
     monkeypatch.setattr("os.fsync", full)
     message = r"out\.html: No space left on device; free space or choose another place"
     with pytest.raises(OutputError, match=message):
-        write_map(out, [], [], tmp_path)
+        write_map(out, [], Held([], tmp_path))
     assert out.read_text() == "the old page"
     assert [file.name for file in tmp_path.iterdir()] == ["out.html"]
 
 
 def test_a_missing_folder_is_named(tmp_path: Path) -> None:
     with pytest.raises(OutputError, match=r"there is no folder .*nowhere; make it first"):
-        write_map(tmp_path / "nowhere" / "map.html", [], [], tmp_path)
+        write_map(tmp_path / "nowhere" / "map.html", [], Held([], tmp_path))
+
+
+def test_a_page_of_a_large_database_shows_a_part_and_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Given 200 photos in a row, one a kilometre, and an answer at the far end of it
+    places = [Position(10 + i / 111, 20) for i in range(200)]
+    records = [Record(f"{i}.jpg", f"{i}", p, 9, 9, "csv", id=i + 1) for i, p in enumerate(places)]
+    index = Held(records, tmp_path)
+    monkeypatch.setattr(map_page, "MOST_DOTS", 40)
+    said = Answer.from_hits("query.jpg", [records[-1]], [0.9])
+    # When its page is written
+    write_map(tmp_path / "out.html", [said], index)
+    content = Page((tmp_path / "out.html").read_text(encoding="utf-8")).content
+    # Then it has the nearest 20, others from everywhere, and the number of all
+    shown = [int(path.split(".")[0]) for _, _, path in content["photos"]]
+    assert len(shown) <= 40
+    assert set(range(180, 200)) <= set(shown)
+    assert min(shown) < 50
+    assert content["total"] == 200
+    assert not index.streamed
+
+
+def test_a_heading_from_magnetic_north_is_told(tmp_path: Path) -> None:
+    (record,) = database(tmp_path, 1)
+    records = [dataclasses.replace(record, heading=90.0, magnetic=True)]
+    page = written(tmp_path, [answer(tmp_path, records)], records)
+    assert page.content["queries"][0]["candidates"][0]["magnetic"] is True
+    assert "from magnetic north" in page.inside["script"][1]

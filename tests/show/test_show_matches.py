@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from PIL import Image
-from shown_answers import answer, database
+from shown_answers import Held, answer, database
 
 from hafloc.description import Description, KeyPoints
 from hafloc.geo import LocalFrame, distance
@@ -18,7 +18,7 @@ from hafloc.show import map_sketch, match_picture
 from hafloc.show.matches import MOST_LINES, chosen_pairs, facts_in_words
 from hafloc.show.sheet import ACCENT
 from hafloc.show.sketch import BEST, LAND, round_step
-from hafloc.verify.evidence import Evidence, Geometry
+from hafloc.verify import Evidence, Geometry
 
 NONE = np.zeros((0, 4), np.float32)
 GREY = (90, 90, 90)
@@ -51,7 +51,7 @@ def compared(folder: Path, pairs: NDArray[np.float32]) -> Comparison:
 
 
 def drawn(folder: Path, pairs: NDArray[np.float32]) -> NDArray[np.int64]:
-    picture = match_picture(compared(folder, pairs), Eye(), [])
+    picture = match_picture(compared(folder, pairs), Eye(), Held([], folder))
     return np.asarray(picture, dtype=np.int64)
 
 
@@ -116,7 +116,7 @@ def test_a_query_without_a_file_cannot_be_drawn(tmp_path: Path) -> None:
     comparison = compared(tmp_path, NONE)
     nameless = dataclasses.replace(comparison.answer, file=None)
     with pytest.raises(ValueError, match="without a file"):
-        match_picture(dataclasses.replace(comparison, answer=nameless), Eye(), [])
+        match_picture(dataclasses.replace(comparison, answer=nameless), Eye(), Held([], tmp_path))
 
 
 def coloured(picture: Image.Image, colour: tuple[int, int, int]) -> NDArray[np.float64]:

@@ -12,6 +12,7 @@ from PIL import Image
 from shown_answers import answer, database
 
 from hafloc.description import Description, KeyPoints, LevelDescription
+from hafloc.index import PhotoPaths
 from hafloc.show import attention, candidate_sheet, save_picture
 from hafloc.show.attention import overlay
 from hafloc.show.pictures import PANEL
@@ -139,7 +140,7 @@ def test_the_sheet_shows_the_framed_query_and_its_first_candidates(tmp_path: Pat
     colours = [(10 + 30 * i, 120, 200) for i in range(7)]
     for record, colour in zip(records, colours, strict=True):
         Image.new("RGB", (96, 64), colour).save(tmp_path / record.path)
-    sheet = candidate_sheet(answer(tmp_path, records), tmp_path)
+    sheet = candidate_sheet(answer(tmp_path, records), PhotoPaths(tmp_path))
     assert sheet.width == GAP + 6 * (PANEL + GAP)
     assert sheet.getpixel((GAP + 1, GAP + 1)) == ACCENT
     for i in range(5):
@@ -150,7 +151,7 @@ def test_the_sheet_shows_the_framed_query_and_its_first_candidates(tmp_path: Pat
 def test_upright_and_wide_photos_stand_on_one_line(tmp_path: Path) -> None:
     records = database(tmp_path, 1)
     Image.new("RGB", (60, 120), (200, 40, 40)).save(tmp_path / "0.jpg")
-    sheet = candidate_sheet(answer(tmp_path, records), tmp_path)
+    sheet = candidate_sheet(answer(tmp_path, records), PhotoPaths(tmp_path))
     foot = GAP + PANEL - 1
     middle = GAP + PANEL + GAP + PANEL // 2
     assert sheet.getpixel((middle, foot - 1)) == pytest.approx((200, 40, 40), abs=4)
@@ -164,7 +165,7 @@ def test_gone_photos_are_blank_and_a_query_from_memory_is_shown(tmp_path: Path) 
     from_memory = dataclasses.replace(answer(tmp_path, records), file=None)
     (tmp_path / "0.jpg").unlink()
     query = np.full((64, 96, 3), (20, 200, 20), np.uint8)
-    sheet = candidate_sheet(from_memory, tmp_path, query=query)
+    sheet = candidate_sheet(from_memory, PhotoPaths(tmp_path), query=query)
     assert sheet.getpixel((GAP + PANEL // 2, GAP + PANEL // 3)) == (20, 200, 20)
     assert sheet.getpixel((GAP + PANEL + GAP + 10, GAP + PANEL // 2)) == (226, 229, 232)
 

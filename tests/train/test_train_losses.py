@@ -70,7 +70,7 @@ def test_the_distance_of_two_images_is_equation_5(how: str, places: int) -> None
     for seed in range(5):
         a, b = random_level(2 * seed), random_level(2 * seed + 1, 5, 9)
         chosen = tuple(choose_places(m.score, maxima=places, candidates=4 * places) for m in (a, b))
-        fast = local_distance(a, b, chosen, how)
+        fast = local_distance(a.described(chosen[0].maxima), b, chosen[1].candidates, how)
         assert float(fast) == pytest.approx(slow_distance(a, b, places, how == "mutual"), rel=1e-12)
 
 
@@ -126,7 +126,7 @@ def test_identical_images_have_distance_zero_and_a_finite_gradient() -> None:
     a = random_level(3)
     a.all.requires_grad_()
     chosen = choose_places(a.score, maxima=3, candidates=12)
-    distance = local_distance(a, a, (chosen, chosen), "nearest")
+    distance = local_distance(a.described(chosen.maxima), a, chosen.candidates, "nearest")
     distance.backward()
     assert float(distance.detach()) == 0
     assert bool(a.all.grad.isfinite().all())
@@ -176,7 +176,8 @@ def test_gathered_places_give_the_gradient_of_whole_maps(detection: str) -> None
             pair.append((tensors, level))
         levels = [level for _, level in pair]
         chosen = tuple(choose_places(m.scores(), maxima=4, candidates=16) for m in levels)
-        local_distance(*levels, chosen, "nearest").backward()
+        here = levels[0].described(chosen[0].maxima)
+        local_distance(here, levels[1], chosen[1].candidates, "nearest").backward()
         gradients.append([t.grad for tensors, _ in pair for t in tensors])
     for gathered, expected in zip(*gradients, strict=True):
         if gathered is None or expected is None:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from hafloc.errors import TrainingError
 from hafloc.geo import Position, distance, earth_centred
 from hafloc.nn import HAF, HAFOptions, save_checkpoint
-from hafloc.train.augment import augment, homography
+from hafloc.train.augment import PERSPECTIVE, augment
 from hafloc.train.data import PhotoSet, number_places, read_photo_set
 from hafloc.train.recipe import Augmentation, Recipe
 from hafloc.train.sweep import fuse_and_score, simplex, sweep_fusion, sweep_training
@@ -149,13 +149,23 @@ def test_a_sweep_of_a_network_without_levels_is_refused(
 
 @settings(max_examples=20, deadline=None)
 @given(st.integers(0, 2**32))
-def test_the_perspective_takes_the_corners_where_it_should(seed: int) -> None:
-    corners = np.array([[0, 0], [64, 0], [64, 48], [0, 48]], float)
-    moved = corners + np.random.default_rng(seed).uniform(-5, 5, (4, 2))
-    a, b, c, d, e, f, g, h = homography(corners, moved)
-    for (x, y), target in zip(corners, moved, strict=True):
-        w = g * x + h * y + 1
-        np.testing.assert_allclose([(a * x + b * y + c) / w, (d * x + e * y + f) / w], target)
+def test_another_perspective_moves_each_corner_inwards_and_keeps_lines_straight(seed: int) -> None:
+    # Given a photo whose colours say where each pixel came from
+    width, height = 120, 90
+    image = np.zeros((height, width, 3), np.uint8)
+    image[..., 0], image[..., 1] = np.arange(width), np.arange(height)[:, None]
+    # When it is seen from another side
+    seen = augment(image, Augmentation(perspective=1.0), (seed,))[..., :2].astype(float)
+    # Then corners lie further in, by the part that the strength allows
+    most = PERSPECTIVE * np.array([width, height])
+    whole = np.array([width - 1, height - 1])
+    inwards = np.array([seen[0, 0], seen[0, -1], seen[-1, -1], seen[-1, 0]])
+    inwards = np.abs(inwards - np.array([[0, 0], [1, 0], [1, 1], [0, 1]]) * whole)
+    assert (inwards <= most + 1).all()
+    # And a row of pixels still comes from a straight line of the photo
+    x, y = seen[height // 2].T
+    slope, start = np.polyfit(x, y, 1)
+    assert np.abs(slope * x + start - y).max() < 1.5
 
 
 @pytest.mark.parametrize("change", list(Augmentation.model_fields))

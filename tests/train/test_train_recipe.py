@@ -58,8 +58,8 @@ def test_the_papers_recipe_says_the_papers_numbers() -> None:
         (GOOD + "[loss]\nanchor = 1.0", r"loss.anchor needs whitening.refit = false"),
         (GOOD + "[loss]\nanchor = 1.0\n[whitening]\nrefit = false", "needs augmentation"),
         (GOOD.replace('"haf"\nstart', '"netvlad"\nstart'), "netvlad has no local scores"),
-        (GOOD.replace('"haf"\nstart', '"resnet"\nstart'), "network.name"),
-        (GOOD.replace('start = "haf"', ""), "network.start is empty"),
+        (GOOD.replace('"haf"\nstart', '"resnet"\nstart'), "network.name: .*haf, netvlad, crn"),
+        (GOOD.replace('start = "haf"', 'start = ""'), "network.start is empty"),
         (GOOD + "[mining]\npositive_within = 30.0", "mining: positive_beyond < positive_within"),
         (GOOD + "cache = 'c'\n[augmentation]\nblur = 0.5", "no augmentation"),
         (GOOD.replace("[data]", "train_from = 'conv9'\n[data]"), "train_from 'conv9' is none of"),
@@ -74,6 +74,23 @@ def test_a_wrong_recipe_names_file_and_key(tmp_path: Path, text: str, said: str)
         read_recipe(path)
     assert str(path) in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "start"), [("haf", "vgg16"), ("netvlad", "vgg16"), ("crn", "vgg16")]
+)
+def test_a_recipe_without_a_start_takes_the_shipped_imagenet_weights(
+    tmp_path: Path, name: str, start: str
+) -> None:
+    text = GOOD.replace('start = "haf"', "").replace('"haf"', f'"{name}"')
+    recipe = read_recipe(write(tmp_path, text + "[loss]\nlocal = 0.0\nvector = 1.0"))
+    assert recipe.network.start == start
+    assert recipe.plain()["network"]["start"] == start
+
+
+def test_superpoint_starts_from_nothing(tmp_path: Path) -> None:
+    text = GOOD.replace('"haf"\nstart = "haf"', '"superpoint"\ntrain_from = "conv1_1"')
+    assert read_recipe(write(tmp_path, text)).network.start == ""
 
 
 def test_a_missing_recipe_says_so(tmp_path: Path) -> None:
@@ -92,6 +109,7 @@ def test_set_changes_values_in_tables_that_the_file_lacks(tmp_path: Path) -> Non
     assert recipe.optimizer.lr == 3e-4
     assert recipe.run.device == "cpu"
     assert recipe.data.train == ("x", "y")
+    assert read_recipe(write(tmp_path, GOOD), ["data.train=my photos"]).data.train == ("my photos",)
     assert recipe.run.tensorboard
 
 

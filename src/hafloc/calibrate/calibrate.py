@@ -9,10 +9,10 @@ from hafloc.calibrate.quality import HeldOut, cross_validate
 from hafloc.calibrate.trials import Known, Trials, own_photos, photos_of
 from hafloc.errors import PositionError
 from hafloc.index import LearnedFrom, Origin, Skipped, open_index
-from hafloc.locate.localizer import Localizer
-from hafloc.locate.trust import (
+from hafloc.locate import (
     PROBABILITY,
     Calibration,
+    Localizer,
     check_probability,
     read_calibrations,
     write_calibrations,
@@ -63,9 +63,9 @@ def calibrate(
     copies = 0
     skipped: list[Skipped] = []
     with Localizer.open(path, model, device=device) as localizer:
-        trials = Trials(localizer.index, localizer.local_features)
+        trials = Trials(localizer.index, localizer.candidates.local_features)
         known = (
-            own_photos(localizer.index, localizer.local_features, sample, progress)
+            own_photos(localizer.index, localizer.candidates.local_features, sample, progress)
             if queries is None
             else photos_of(localizer, queries, csv, progress)
         )

@@ -14,8 +14,7 @@ from scipy.optimize import minimize
 from scipy.special import expit
 
 from hafloc.errors import PositionError
-from hafloc.locate.position import REACH, SIGNS, Consensus
-from hafloc.locate.trust import PROBABILITY, THRESHOLD, Calibration
+from hafloc.locate import PROBABILITY, REACH, SIGNS, THRESHOLD, Calibration, Consensus
 
 Floats = NDArray[np.float64]
 

@@ -8,7 +8,7 @@ from hafloc.calibrate.fit import FEW, TooFewTrialsError, fit_kinds
 from hafloc.calibrate.trials import LocalFeaturesOf, Trials, own_photos
 from hafloc.errors import HaflocError
 from hafloc.index import GeoIndex, LearnedFrom, Origin, open_index, read_origin
-from hafloc.locate.trust import (
+from hafloc.locate import (
     Calibration,
     read_calibrations,
     shipped_calibrations,

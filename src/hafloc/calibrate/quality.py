@@ -8,8 +8,7 @@ from numpy.typing import NDArray
 
 from hafloc.calibrate.fit import ELSEWHERE, Trial, fit
 from hafloc.errors import PositionError
-from hafloc.locate.position import REACH
-from hafloc.locate.trust import PROBABILITY, THRESHOLD, Calibration
+from hafloc.locate import PROBABILITY, REACH, THRESHOLD, Calibration
 
 Floats = NDArray[np.float64]
 Flags = NDArray[np.bool_]

@@ -14,12 +14,10 @@ from hafloc.description import LocalFeatures
 from hafloc.errors import HaflocError, PositionError
 from hafloc.geo import Position, distance
 from hafloc.index import GeoIndex, Near, Record, Skipped
-from hafloc.locate.localizer import RERANK, Localizer
-from hafloc.locate.position import REACH, Consensus, agree
+from hafloc.locate import REACH, RERANK, Consensus, Localizer, agree
 from hafloc.photos import Positions, photo_paths, read
 from hafloc.progress import Progress
-from hafloc.verify.geometry import Verified
-from hafloc.verify.rerank import compare, rank
+from hafloc.verify import Verified, compare, rank
 
 _SEED = 0
 
@@ -145,7 +143,7 @@ def photos_of(
 
 def _query(localizer: Localizer, file: Path, positions: Positions, folder: Path) -> Known | Record:
     photo = read(file, longer_side=localizer.describer.longer_side)
-    twin = localizer.twin_of(photo)
+    twin = localizer.candidates.twin_of(photo)
     if twin is not None:
         return twin
     metadata = positions.of(photo, file.relative_to(folder))

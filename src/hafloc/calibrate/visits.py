@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from hafloc.geo import distances
 from hafloc.index import Record
-from hafloc.locate.position import REACH
+from hafloc.locate import REACH
 
 # Metres within which photos share a standpoint: headings of one panorama, positions that went
 # through another format or datum, frames of a film.

@@ -13,10 +13,14 @@ from hafloc.cli.stopping import when_stopped
 
 def fit(
     photos: Annotated[list[Path], typer.Argument(help="Folders of photos unlike those to search.")],
-    start_weights: Annotated[
-        Path, typer.Option(help="VGG16 convolutions as safetensors; see docs/sources.md.")
-    ],
     out: Out,
+    start_weights: Annotated[
+        Path | None,
+        typer.Option(
+            help="VGG16's weights, the original's or torchvision's; see docs/sources.md.",
+            show_default="those of the shipped checkpoint",
+        ),
+    ] = None,
     seed: Annotated[int, typer.Option(help="Seed of all that is random.")] = 0,
     as_json: Json = False,
 ) -> None:

@@ -99,7 +99,7 @@ def locate(
             with progress.aside():
                 print_json(_collection(answers))
         if page is not None and answers:
-            _write_page(page, answers, localizer, index)
+            _write_page(page, answers, localizer)
     if not (as_json or as_geojson) and any(answer.confidence is None for answer in answers):
         tell(f"how far off that may be: `hafloc calibrate {index}` learns it")
     _end(failures, answers)
@@ -161,6 +161,8 @@ def _print(answer: "Answer") -> None:
     say(f"  {in_words(answer)}", title=answer.query)
     if answer.duplicate_of is not None:
         say(f"  this very photo is in the index: {answer.duplicate_of.path}")
+    if answer.note is not None:
+        say(f"  {answer.note}")
     print_table(
         ("", "photo", "metres", "distance", "inliers"),
         [
@@ -182,8 +184,8 @@ def _collection(answers: "list[Answer]") -> dict[str, object]:
     return {"type": "FeatureCollection", "features": features}
 
 
-def _write_page(page: Path, answers: "list[Answer]", localizer: "Localizer", index: Path) -> None:
+def _write_page(page: Path, answers: "list[Answer]", localizer: "Localizer") -> None:
     from hafloc.show import write_map
 
-    write_map(page, answers, list(localizer.index.iterate()), index.absolute().parent)
+    write_map(page, answers, localizer.index)
     tell(f"{page}: map of {len(answers):,} answers")

@@ -70,10 +70,9 @@ def matches(
     check_png(out)
     with Localizer.open(index, model, device=choose_device(device)) as localizer:
         comparison = compare_with(localizer, query, candidate, probability=probability)
-        places = [record.position for record in localizer.index.iterate()]
         # What Localizer.open makes.
         describer = cast("Describer", localizer.describer)
-        picture = match_picture(comparison, describer, places)
+        picture = match_picture(comparison, describer, localizer.index)
     save_picture(out, picture)
     shown, evidence = comparison.candidate, comparison.evidence
     if as_json:

@@ -17,10 +17,10 @@ EVERY = {
 }
 # What status 1 means, for the commands that have it.
 PARTLY = {
-    "index build": "photos were skipped",
-    "index add": "photos were skipped",
+    "index build": "photos or rows of the table were skipped",
+    "index add": "photos or rows of the table were skipped",
     "index remove": "none of the photos is in the index",
-    "index verify": "problems were found",
+    "index verify": "problems were found, or files that hold something else now",
     "locate": "a photo could not be read, or its place is not in this database",
     "show matches": "the two photos do not match",
     "calibrate": "photos were skipped",

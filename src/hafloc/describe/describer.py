@@ -1,26 +1,44 @@
 """A checkpoint ready to describe photos: sizes, batches, and decoding beside the network."""
 
 import json
-from collections.abc import Callable, Iterable, Iterator
+import os
+import threading
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from PIL import Image as PillowImage
 
+from hafloc.describe.device import choose_device
 from hafloc.describe.onnx_model import PREFIX, OnnxNetwork, find_from, load_onnx, name_from
 from hafloc.description import Description, LocalFeatures
-from hafloc.errors import HaflocError, PhotoError
-from hafloc.nn import HAF, Checkpoint, load_checkpoint
-from hafloc.nn.images import check_sides, to_batch
+from hafloc.errors import CheckpointError, HaflocError, OptionError, PhotoError
+from hafloc.nn import HAF, Checkpoint, check_sides, load_checkpoint, to_batch
 from hafloc.photos import Photo, read
-from hafloc.prefetch import prefetch
+from hafloc.prefetch import AHEAD, prefetch
 
 Image = NDArray[np.uint8]
 Vector = NDArray[np.float32]
+
+# Photos of one size that go through the network together. A processor gains nothing from it
+# (benchmarks/results/threads.json); a GPU has the room.
+_BATCH = {"cuda": 8}
+
+
+def _work_alone() -> None:
+    torch.set_num_threads(1)
+
+
+if hasattr(os, "register_at_fork"):
+    # OpenMP's threads stay in the parent, and the child would wait for them for ever
+    # (pytorch/pytorch#17199).
+    os.register_at_fork(after_in_child=_work_alone)
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,11 +54,22 @@ class Describer:
     """Turns images into vectors and descriptions with one checkpoint.
 
     `name`, `hash`, `options` (JSON text) and `dimension` identify the vectors; `longer_side` is
-    the size in pixels to which larger images are reduced first.
+    the size in pixels to which larger images are reduced first; `device` is where the network is.
+
+    Safe in threads: one image, or batch, at a time goes through the network, which uses all cores
+    and most memory; the others wait. In a forked process it goes on with one core, or raises
+    CheckpointError where the network is on a GPU. One that `open` made and that is sent to another
+    process is opened there anew.
     """
 
-    def __init__(self, checkpoint: Checkpoint, *, device: str = "cpu") -> None:
-        self._network = checkpoint.network.to(device)
+    # What `open` was given.
+    _opened: tuple[str, str, Path | None] | None = None
+
+    def __init__(self, checkpoint: Checkpoint, *, device: str = "auto") -> None:
+        self.device = choose_device(device)
+        self._network = checkpoint.network.to(self.device)
+        self._turn = threading.Lock()
+        self._process = os.getpid()
         self.name = checkpoint.name
         self.hash = checkpoint.hash
         self.options = json.dumps(checkpoint.options, sort_keys=True)
@@ -54,17 +83,28 @@ class Describer:
 
     @classmethod
     def open(
-        cls, model: str | Path = "haf", *, device: str = "cpu", beside: Path | None = None
+        cls, model: str | Path = "haf", *, device: str = "auto", beside: Path | None = None
     ) -> Self:
         """Load a checkpoint by shipped name or path, or the network of others in `onnx:FILE`.
 
-        With `beside`, the model is what `name_from` gave for that folder. Raises CheckpointError.
+        With `beside`, the model is what `name_from` gave for that folder. `device` is what
+        `choose_device` takes. Raises CheckpointError, and OptionError for a device that is none.
         """
         text = str(model)
         if beside is not None and text.startswith(PREFIX):
             text = find_from(text, beside)
         loaded = load_onnx(text) if text.startswith(PREFIX) else load_checkpoint(model)
-        return cls(loaded, device=device)
+        describer = cls(loaded, device=device)
+        describer._opened = str(model), device, beside
+        return describer
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        if self._opened is None:
+            raise TypeError(
+                "a Describer made of a loaded checkpoint stays in its process; use open"
+            )
+        model, device, beside = self._opened
+        return partial(type(self).open, device=device, beside=beside), (model,)
 
     @property
     def has_local_features(self) -> bool:
@@ -93,27 +133,63 @@ class Describer:
 
         Raises PhotoError for a side below 32 px.
         """
-        return self._network.describe([self.fit(image)])[0]
+        fitted = self.fit(image)
+        with self._working():
+            return self._network.describe([fitted])[0]
 
-    @torch.inference_mode()
     def vector(self, image: Image) -> Vector:
         """The image vector `[D]` alone, which is quicker. Raises PhotoError as `describe` does."""
-        batch = to_batch(self.fit(image), self._network.device)
-        check_sides(batch)
-        # A copy of its own: a view would keep the network's last large block alive.
-        return np.array(self._network(batch)[0].cpu().numpy(), dtype=np.float32)
+        return self._vectors([self.fit(image)])[0]
 
-    @torch.inference_mode()
     def vector_and_local(self, image: Image) -> tuple[Vector, LocalFeatures | None]:
         """The image vector `[D]` and the local features from one pass of the network.
 
         Features are None where the network has none. Raises PhotoError as `describe` does.
         """
+        return self._vectors_and_locals([self.fit(image)])[0]
+
+    @torch.inference_mode()
+    def _vectors(self, images: Sequence[Image]) -> list[Vector]:
+        """Those of N fitted images of one size."""
+        with self._working():
+            batch = torch.cat([to_batch(image, self._network.device) for image in images])
+            check_sides(batch)
+            # Copies of their own: views would keep the network's last large block alive.
+            return [np.array(row, np.float32) for row in self._network(batch).cpu().numpy()]
+
+    @torch.inference_mode()
+    def _vectors_and_locals(
+        self, images: Sequence[Image]
+    ) -> list[tuple[Vector, LocalFeatures | None]]:
         if self._local_network is None:
-            return self.vector(image), None
-        batch = to_batch(self.fit(image), self._network.device)
-        vector, local = self._local_network.vector_and_local(batch)
-        return np.array(vector.cpu().numpy(), dtype=np.float32), local
+            return [(vector, None) for vector in self._vectors(images)]
+        with self._working():
+            batch = torch.cat([to_batch(image, self._network.device) for image in images])
+            vectors, locals_ = self._local_network.vectors_and_locals(batch)
+            rows = vectors.cpu().numpy()
+        return [
+            (np.array(row, np.float32), local) for row, local in zip(rows, locals_, strict=True)
+        ]
+
+    @contextmanager
+    def _working(self) -> Iterator[None]:
+        """This thread's turn at the network."""
+        if self._process != os.getpid():
+            if self.device.startswith("cuda"):
+                raise CheckpointError(
+                    f"cannot describe on {self.device}: the network was put there before this "
+                    "process was forked; open it in each worker, or start workers by spawn"
+                )
+            # Whoever had the turn stayed in the parent.
+            self._turn, self._process = threading.Lock(), os.getpid()
+        with self._turn:
+            try:
+                yield
+            except torch.OutOfMemoryError as error:
+                raise OptionError(
+                    f"cannot describe on {self.device}: its memory is full; free some, or use "
+                    "--device cpu"
+                ) from error
 
     def describe_files(
         self,
@@ -126,8 +202,9 @@ class Describer:
 
         With `local`, its local features as well.
 
-        The next files are decoded while the network works on this one. `check` may raise a
-        HaflocError to spare a decoded photo the network.
+        The next files are decoded while the network works on this one; on a GPU, neighbours of
+        one size go through it together. `check` may raise a HaflocError to spare a decoded photo
+        the network.
         """
 
         def decode(path: Path) -> Photo | HaflocError:
@@ -138,14 +215,40 @@ class Describer:
                 return error
             return photo
 
-        for path, photo in prefetch(paths, decode):
+        most = _BATCH.get(torch.device(self.device).type, 1)
+        waiting: list[tuple[Path, Photo, Image]] = []
+        for path, photo in prefetch(paths, decode, AHEAD + most - 1):
             if isinstance(photo, HaflocError):
+                yield from self._batch(waiting, local=local)
+                waiting = []
                 yield path, photo
                 continue
-            try:
-                if local:
-                    yield path, Described(photo, *self.vector_and_local(photo.image))
-                else:
-                    yield path, Described(photo, self.vector(photo.image))
-            except PhotoError as error:
+            image = self.fit(photo.image)
+            if waiting and waiting[0][2].shape != image.shape:
+                yield from self._batch(waiting, local=local)
+                waiting = []
+            waiting.append((path, photo, image))
+            if len(waiting) >= most:
+                yield from self._batch(waiting, local=local)
+                waiting = []
+        yield from self._batch(waiting, local=local)
+
+    def _batch(
+        self, waiting: Sequence[tuple[Path, Photo, Image]], *, local: bool
+    ) -> Iterator[tuple[Path, Described | HaflocError]]:
+        """Photos of one size with their fitted images, described together."""
+        if not waiting:
+            return
+        images = [image for _, _, image in waiting]
+        try:
+            found = (
+                self._vectors_and_locals(images)
+                if local
+                else [(vector, None) for vector in self._vectors(images)]
+            )
+        except PhotoError as error:
+            for path, _, _ in waiting:
                 yield path, PhotoError(f"cannot describe {path}: {error}")
+            return
+        for (path, photo, _), (vector, features) in zip(waiting, found, strict=True):
+            yield path, Described(photo, vector, features)

@@ -19,8 +19,7 @@ from hafloc.evaluate.benchmark import Benchmark
 from hafloc.evaluate.describe_pictures import Network, describe_pictures
 from hafloc.evaluate.protocol import Ints, sum_scores
 from hafloc.evaluate.whitening import BenchmarkWhitening
-from hafloc.measure import recall
-from hafloc.measure.search import search
+from hafloc.measure import recall, search
 from hafloc.progress import Progress, Silent
 
 Floats = NDArray[np.float32]

@@ -9,7 +9,7 @@ from hafloc.evaluate.benchmark import Picture
 from hafloc.evaluate.engine import Result
 from hafloc.evaluate.report import labels, make_folder
 from hafloc.files import write_whole
-from hafloc.show.thumbnails import Thumbnails
+from hafloc.show import Thumbnails
 
 CANDIDATES = 5
 MOST_QUERIES = 200

@@ -9,7 +9,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from hafloc.measure.recall import keep_rows
+from hafloc.measure import keep_rows
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float32]

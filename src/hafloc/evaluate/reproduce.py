@@ -27,11 +27,10 @@ from hafloc.evaluate.protocol import sum_scores
 from hafloc.evaluate.report import draw_recall, make_folder, write_figure
 from hafloc.evaluate.whitening import fit_whitening
 from hafloc.files import write_whole
-from hafloc.measure import recall
-from hafloc.measure.search import search
+from hafloc.measure import recall, search
 from hafloc.photos import Image, read
 from hafloc.progress import Progress, Silent
-from hafloc.show.attention import overlay
+from hafloc.show import overlay
 
 NOT_AVAILABLE = "not available"
 METHODS = ("NetVLAD", "CRN", "SuperPoint", "HAF")

@@ -15,7 +15,7 @@ from hafloc.evaluate.benchmark import Picture
 from hafloc.evaluate.data_sets.plain_arrays import read_npz
 from hafloc.evaluate.describe_pictures import Network, describe_pictures
 from hafloc.files import write_whole
-from hafloc.nn.whitening import principal_directions
+from hafloc.nn import principal_directions
 from hafloc.photos import photo_paths
 from hafloc.progress import Progress
 

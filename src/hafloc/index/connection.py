@@ -8,6 +8,7 @@ a rollback journal and keeps readers out until it closes.
 """
 
 import os
+import secrets
 import sqlite3
 import time
 from contextlib import suppress
@@ -68,9 +69,10 @@ def create_file(path: Path, settings: dict[str, str]) -> None:
         raise IndexFileError(
             f"cannot create {path}: there is no folder {path.parent}; make it first"
         )
-    unfinished = file.with_name(f".{file.name}.{os.getpid()}.part")
+    # Not even a thread of this process may use the same; the name itself may be as long as allowed.
+    unfinished = file.with_name(f".{secrets.token_hex(8)}.part")
     try:
-        with translated(path, "create"):
+        with translated(path, "create", alone=True):
             _write_schema(unfinished, settings)
         _publish(unfinished, file)
     except FileExistsError:
@@ -155,8 +157,17 @@ def _leave_wal(path: Path) -> None:
     try:
         connection.execute("PRAGMA locking_mode=EXCLUSIVE")
         connection.execute("PRAGMA journal_mode=DELETE")
+        connection.execute("BEGIN EXCLUSIVE")
+        _forget_shared_memory(path)
     finally:
         connection.close()
+
+
+def _forget_shared_memory(path: Path) -> None:
+    # SQLite makes this file before it finds that nobody can share it. Whoever has the database
+    # alone and out of WAL mode may delete it.
+    with suppress(OSError):
+        _side_files(linked_file(path))[1].unlink()
 
 
 def _open_immutable(path: Path) -> sqlite3.Connection:
@@ -200,7 +211,11 @@ def _open_writer(path: Path, *, alone: bool) -> sqlite3.Connection:
         if alone:  # before the first read, or that would ask for shared memory
             connection.execute("PRAGMA locking_mode=EXCLUSIVE")
         _check_format(connection, path, migrating=True)
-        (_take_alone if alone else _share)(connection)
+        if alone:
+            _take_alone(connection)
+            _forget_shared_memory(path)
+        else:
+            _share(connection)
         # Another may have migrated it until it was ours.
         version = _check_format(connection, path, migrating=True)
         if identity(path) != before:  # deleted by the writer before us, or put in another's place
@@ -236,7 +251,7 @@ def identity(path: Path) -> tuple[int, int] | None:
     """What tells the file at `path` from another that takes its place."""
     try:
         found = path.stat()
-    except OSError:
+    except (OSError, ValueError):
         return None
     return found.st_dev, found.st_ino
 

@@ -1,25 +1,33 @@
-"""Photos and vectors of an index in formats that other programs read."""
+"""Photos and vectors of an index in formats that other programs read, streamed."""
 
 import csv
 import io
 import json
 import os
-from collections.abc import Callable
+import tempfile
+import zipfile
+from collections.abc import Callable, Iterable, Iterator
+from itertools import islice
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
+from numpy.typing import DTypeLike
 
 from hafloc.errors import OutputError
-from hafloc.files import write_whole
+from hafloc.files import whole_file
 from hafloc.index.records import GeoIndex, Record
+
+_AT_ONCE = 4_096  # records or vectors held in memory
 
 
 def export(index: GeoIndex, path: str | os.PathLike[str]) -> int:
     """Write all photos to `path`, whole or not at all; how many there were.
 
     `.geojson` and `.csv` hold the photos, `.npz` the unit vectors: `ids` [N], `paths` [N],
-    `positions` [N, 2] (latitude, longitude) and `vectors` [N, D]. Raises OutputError where the
-    ending is another or the file cannot be written.
+    `positions` [N, 2] (latitude, longitude) and `vectors` [N, D]. A CSV has the columns that
+    positions are read from. Raises OutputError where the ending is another or the file cannot be
+    written.
     """
     target = Path(path)
     writer = _WRITERS.get(target.suffix.lower())
@@ -28,14 +36,15 @@ def export(index: GeoIndex, path: str | os.PathLike[str]) -> int:
             f"cannot export to {target}: the format of {target.suffix or 'no ending'} is not "
             f"known; choose one of {', '.join(_WRITERS)}"
         )
-    records = list(index.iterate())
-    write_whole(target, writer(index, records))
-    return len(records)
+    with whole_file(target) as file:
+        return writer(index, file, target.absolute().parent)
 
 
-def _geojson(index: GeoIndex, records: list[Record]) -> bytes:
-    features = [
-        {
+def _geojson(index: GeoIndex, file: BinaryIO, _: Path) -> int:
+    file.write(b'{"type": "FeatureCollection", "features": [')
+    count = 0
+    for count, record in enumerate(index.iterate(), 1):
+        feature = {
             "type": "Feature",
             "id": record.id,
             "geometry": {
@@ -44,42 +53,79 @@ def _geojson(index: GeoIndex, records: list[Record]) -> bytes:
             },
             "properties": {name: _plain(record, name) for name in _PROPERTIES},
         }
-        for record in records
-    ]
-    collection = {"type": "FeatureCollection", "features": features}
-    return json.dumps(collection, ensure_ascii=False, indent=1).encode()
+        file.write(b",\n" if count > 1 else b"\n")
+        file.write(json.dumps(feature, ensure_ascii=False).encode())
+    file.write(b"\n]}\n")
+    return count
 
 
-def _csv(index: GeoIndex, records: list[Record]) -> bytes:
-    # The first columns are those that `hafloc index build` reads positions from.
-    text = io.StringIO(newline="")
+def _csv(index: GeoIndex, file: BinaryIO, _: Path) -> int:
+    text = io.TextIOWrapper(file, encoding="utf-8", newline="", write_through=True)
     rows = csv.writer(text, lineterminator="\n")
-    rest = [name for name in _PROPERTIES if name not in ("path", "heading", "time")]
-    rows.writerow(["image", "lat", "lon", "heading", "time", *rest])
-    for record in records:
-        place = record.position.lat, record.position.lon
-        known = [_plain(record, name) for name in ("heading", "time", *rest)]
-        rows.writerow([record.path, *place, *known])
-    return text.getvalue().encode()
+    rows.writerow(["image", "lat", "lon", *_AFTER_POSITION])
+    count = 0
+    for record in index.iterate():
+        count += 1
+        known = [_plain(record, name) for name in _AFTER_POSITION]
+        rows.writerow([record.path, record.position.lat, record.position.lon, *known])
+    text.detach()
+    return count
 
 
-def _npz(index: GeoIndex, records: list[Record]) -> bytes:
-    ids = [record.id for record in records if record.id is not None]
-    content = io.BytesIO()
-    np.savez(
-        content,
-        ids=np.array(ids, dtype=np.int64),
-        paths=np.array([record.path for record in records], dtype=np.str_),
-        positions=np.array(
-            [(record.position.lat, record.position.lon) for record in records], dtype=np.float64
-        ).reshape(-1, 2),
-        vectors=index.vectors(ids),
-    )
-    return content.getvalue()
+def _npz(index: GeoIndex, file: BinaryIO, folder: Path) -> int:
+    # The vectors lie in a second file until it is known how many there are.
+    with tempfile.TemporaryFile(dir=folder) as rows:
+        ids: list[int] = []
+        places: list[tuple[float, float]] = []
+        names: list[str] = []
+        records = index.iterate()
+        while batch := list(islice(records, _AT_ONCE)):
+            ids += [record.id or 0 for record in batch]
+            names += [record.path for record in batch]
+            places += [(record.position.lat, record.position.lon) for record in batch]
+            rows.write(index.vectors([record.id or 0 for record in batch]).tobytes())
+        rows.seek(0)
+        with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED, allowZip64=True) as archive:
+            for name, array in {
+                "ids": np.array(ids, dtype=np.int64),
+                "paths": np.array(names, dtype=np.str_),
+                "positions": np.array(places, dtype=np.float64).reshape(-1, 2),
+            }.items():
+                _write_array(archive, name, array.dtype, array.shape, [array.tobytes()])
+            shape = len(ids), index.model.dimension
+            _write_array(archive, "vectors", np.float32, shape, _pieces(rows))
+    return len(ids)
 
 
-_PROPERTIES = ("path", "heading", "time", "altitude", "width", "height", "source", "content")
-_WRITERS: dict[str, Callable[[GeoIndex, list[Record]], bytes]] = {
+def _write_array(
+    archive: zipfile.ZipFile,
+    name: str,
+    dtype: DTypeLike,
+    shape: tuple[int, ...],
+    pieces: Iterable[bytes],
+) -> None:
+    header = {
+        "descr": np.lib.format.dtype_to_descr(np.dtype(dtype)),
+        "fortran_order": False,
+        "shape": shape,
+    }
+    with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
+        np.lib.format.write_array_header_2_0(member, header)
+        for piece in pieces:
+            member.write(piece)
+
+
+def _pieces(file: BinaryIO, size: int = 1 << 20) -> Iterator[bytes]:
+    while piece := file.read(size):
+        yield piece
+
+
+_AFTER_POSITION = (
+    *("heading", "time", "altitude", "accuracy", "magnetic", "gps_status"),
+    *("width", "height", "source", "content"),
+)
+_PROPERTIES = ("path", *_AFTER_POSITION)
+_WRITERS: dict[str, Callable[[GeoIndex, BinaryIO, Path], int]] = {
     ".geojson": _geojson,
     ".csv": _csv,
     ".npz": _npz,
@@ -88,4 +134,6 @@ _WRITERS: dict[str, Callable[[GeoIndex, list[Record]], bytes]] = {
 
 def _plain(record: Record, name: str) -> object:
     value = getattr(record, name)
+    if isinstance(value, bool):
+        return int(value)
     return record.time.isoformat() if name == "time" and record.time is not None else value

@@ -43,11 +43,16 @@ _CURES: dict[int, str] = {
 
 
 @contextmanager
-def translated(path: Path, action: str) -> Iterator[None]:
-    """Turn SQLite's errors into IndexFileError or IndexBusyError with cause and cure."""
+def translated(path: Path, action: str, *, alone: bool = False) -> Iterator[None]:
+    """Turn SQLite's errors into IndexFileError or IndexBusyError with cause and cure.
+
+    Where nobody else can know the file (`alone`), one that is busy cannot be locked at all.
+    """
     try:
         yield
     except sqlite3.Error as error:
+        if kind(error) in BUSY and alone:
+            raise IndexFileError(f"cannot {action} {path}: {_NETWORK}") from error
         if kind(error) in BUSY:
             raise busy(path, action) from error
         detailed = _CURES.get(detail(error))

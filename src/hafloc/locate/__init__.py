@@ -3,16 +3,42 @@
 from hafloc.index import Near
 from hafloc.locate.answer import Answer, Candidate, in_words
 from hafloc.locate.comparison import Comparison, compare_with
-from hafloc.locate.localizer import Localizer, Query, VectorMaker
+from hafloc.locate.localizer import Localizer, Query
+from hafloc.locate.position import REACH, SIGNS, Consensus, agree
+from hafloc.locate.query import RERANK
+from hafloc.locate.trust import (
+    PROBABILITY,
+    THRESHOLD,
+    Calibration,
+    Verdict,
+    check_probability,
+    judge,
+    read_calibrations,
+    shipped_calibrations,
+    write_calibrations,
+)
 
 __all__ = [
+    "PROBABILITY",
+    "REACH",
+    "RERANK",
+    "SIGNS",
+    "THRESHOLD",
     "Answer",
+    "Calibration",
     "Candidate",
     "Comparison",
+    "Consensus",
     "Localizer",
     "Near",
     "Query",
-    "VectorMaker",
+    "Verdict",
+    "agree",
+    "check_probability",
     "compare_with",
     "in_words",
+    "judge",
+    "read_calibrations",
+    "shipped_calibrations",
+    "write_calibrations",
 ]

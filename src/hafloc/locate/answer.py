@@ -9,7 +9,7 @@ from typing import Any
 from hafloc.geo import Position, distance
 from hafloc.index import Record
 from hafloc.locate.trust import SHIPPED, Verdict
-from hafloc.verify.evidence import Evidence
+from hafloc.verify import Evidence
 
 # Degrees with seven decimals are exact to a centimetre.
 _DEGREE_DECIMALS = 7
@@ -21,12 +21,14 @@ _METRE_DECIMALS = 2
 class Candidate:
     """A database photo proposed for a query; `rank` 1 is the strongest.
 
-    `path` and `heading` (degrees clockwise from north) are the record's; `similarity` is the
-    dot product of the two unit vectors, in [-1, 1]; `feature_distance` their Euclidean
-    distance, in [0, 2]; `metres` the distance from the answer's position. `inliers` of `matches`
-    key points agree with one `geometry`, "homography" or "fundamental" ("" where none was
-    found); all three are None where key points were not compared. `strength` is the log-odds of
-    the learned rule that the candidate shows the query's place, None where there is no evidence.
+    `path` and `heading` (degrees clockwise from north, magnetic north where `magnetic`) are the
+    record's, and so is what its source says of its position: `accuracy` in metres, and
+    `gps_status`, "A" (valid) or "V" (the receiver warned). `similarity` is the dot product of the
+    two unit vectors, in [-1, 1]; `feature_distance` their Euclidean distance, in [0, 2]; `metres`
+    the distance from the answer's position. `inliers` of `matches` key points agree with one
+    `geometry`, "homography" or "fundamental" ("" where none was found); all three are None where
+    key points were not compared. `strength` is the log-odds of the learned rule that the candidate
+    shows the query's place, None where there is no evidence.
     """
 
     rank: int
@@ -41,6 +43,9 @@ class Candidate:
     matches: int | None = None
     geometry: str | None = None
     strength: float | None = None
+    magnetic: bool = False
+    accuracy: float | None = None
+    gps_status: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,10 +57,13 @@ class Answer:
     `confidence` (0 to 1) is how likely the position is the query's place, and `found` whether
     that is likely enough: where it is False the place is not in the database, as far as can be
     seen, and `position` is only the best guess. All four are None where nothing was calibrated,
-    radius and probability also where the place is not found. `candidates` come best first, at
-    least one. `duplicate_of` is the database photo whose file has the very bytes of the query;
-    where it is among the candidates, the position is its own. `calibration` says what radius and
-    confidence rest on: "own", learned on this database, or "shipped" with the checkpoint.
+    radius and probability also where the place is not found. The radius is never smaller than the
+    accuracy of the positions that it rests on. `candidates` come best first, at least one.
+    `duplicate_of` is the database photo whose file has the very bytes of the query; where it is
+    among the candidates, the position is its own. `calibration` says what radius and confidence
+    rest on: "own", learned on this database, or "shipped" with the checkpoint. `note` is what a
+    person should know about how the answer came about, such as that a walk could not help it;
+    mostly None.
     """
 
     query: str
@@ -68,6 +76,7 @@ class Answer:
     duplicate_of: Record | None = None
     file: Path | None = None
     calibration: str | None = None
+    note: str | None = None
     # Of the candidates, in their order. Its arrays have no single truth value to compare.
     evidence: tuple[Evidence, ...] = field(default=(), compare=False, repr=False)
 
@@ -82,6 +91,7 @@ class Answer:
         verdict: Verdict | None = None,
         duplicate_of: Record | None = None,
         file: Path | None = None,
+        note: str | None = None,
     ) -> "Answer":
         """The answer that the best photos give: at least one stored record, best first.
 
@@ -91,7 +101,10 @@ class Answer:
         verdict = verdict or Verdict(records[0].position)
         # Of two photos that look the same, the query's own place is the duplicate's.
         own = duplicate_of if duplicate_of in records else None
-        position = verdict.position if own is None else own.position
+        position, radius = verdict.position, verdict.radius
+        if own is not None:
+            position = own.position
+            radius = radius and max(radius, own.accuracy or 0.0)
         known: Sequence[Evidence | None] = evidence or [None] * len(records)
         candidates = tuple(
             _candidate(rank, record, float(similarity), found, position)
@@ -103,13 +116,14 @@ class Answer:
             query,
             position,
             candidates,
-            verdict.radius,
+            radius,
             verdict.probability,
             verdict.confidence,
             verdict.found,
             duplicate_of=duplicate_of,
             file=file,
             calibration=verdict.calibration,
+            note=note,
             evidence=tuple(evidence),
         )
 
@@ -119,8 +133,10 @@ class Answer:
         `query`; `found` (null where unknown); `position` {`lat`, `lon`} in WGS84 degrees, only the
         best guess where `found` is false; `radius` (metres), `probability` and `confidence` (null
         where unknown); `calibration`, "own" of this database or "shipped" (null without one);
-        `duplicate_of` {`id`, `path`} or null; `candidates`, best first, each
-        with `rank`, `id`, `path`, `position`, `heading` (degrees or null), `similarity`,
+        `duplicate_of` {`id`, `path`} or null; `note` (text or null); `candidates`,
+        best first, each with `rank`, `id`, `path`, `position`, `heading` (degrees or null),
+        `magnetic` (whether that is from magnetic north), `accuracy` (metres, of its own position)
+        and `gps_status` ("A", "V"; both null where its source says nothing), `similarity`,
         `feature_distance`, `metres` (from the answer's position), `inliers`, `matches` and
         `geometry` (null where key points were not compared), and `strength` (null without
         evidence).
@@ -132,6 +148,7 @@ class Answer:
             "position": _lat_lon(self.position),
             **self._trust(),
             "duplicate_of": duplicate and {"id": duplicate.id, "path": duplicate.path},
+            "note": self.note,
             "candidates": [
                 {"rank": c.rank, "id": c.id, "path": c.path, "position": _lat_lon(c.position)}
                 | _numbers(c)
@@ -167,6 +184,7 @@ class Answer:
             "found": self.found,
             **self._trust(),
             "duplicate_of": duplicate and duplicate.path,
+            "note": self.note,
         }
         candidates = (
             {"kind": "candidate", "query": self.query, "rank": c.rank, "id": c.id, "path": c.path}
@@ -227,12 +245,18 @@ def _candidate(
         matches=evidence.matches if evidence and evidence.verified else None,
         geometry=evidence.geometry if evidence and evidence.verified else None,
         strength=evidence.strength if evidence else None,
+        magnetic=record.magnetic,
+        accuracy=record.accuracy,
+        gps_status=record.gps_status,
     )
 
 
 def _numbers(candidate: Candidate) -> dict[str, float | str | None]:
     return {
         "heading": candidate.heading,
+        "magnetic": candidate.magnetic,
+        "accuracy": candidate.accuracy and round(candidate.accuracy, _METRE_DECIMALS),
+        "gps_status": candidate.gps_status,
         "similarity": round(candidate.similarity, _UNIT_DECIMALS),
         "feature_distance": round(candidate.feature_distance, _UNIT_DECIMALS),
         "metres": round(candidate.metres, _METRE_DECIMALS),

@@ -1,19 +1,23 @@
 """One photo of the database held against a query, so that a person can judge the evidence."""
 
-import os
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from hafloc.errors import CheckpointError, IndexFileError, PhotoError
 from hafloc.geo import distance
-from hafloc.index import Record
+from hafloc.index import GeoIndex, Record
 from hafloc.locate.answer import Answer, Candidate
-from hafloc.locate.localizer import RERANK, Localizer
+from hafloc.locate.localizer import Localizer
+from hafloc.locate.query import RERANK
 from hafloc.locate.trust import PROBABILITY
 from hafloc.photos import content, read
-from hafloc.verify.evidence import Evidence
+from hafloc.verify import Evidence
+
+# Photos searched for the rank of one beyond the verified ones, and how that grows until it is met.
+_FIRST, _GROWTH = 1_000, 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,10 +74,8 @@ def _record(localizer: Localizer, answer: Answer, wanted: str | None) -> Record:
                 "give one of their ranks, or a photo's path"
             )
         return localizer.index.get([answer.candidates[rank - 1].id])[0]
-    target = Path(os.path.normpath(Path(wanted).absolute()))
-    for record in localizer.index.iterate():
-        if wanted == record.path or localizer.paths.file_of(record.path) == target:
-            return record
+    for record in localizer.index.find_paths([wanted, localizer.paths.name_of(wanted)]):
+        return record
     raise IndexFileError(
         f"the index has no photo {wanted}; `hafloc index export` lists those it has"
     )
@@ -86,13 +88,27 @@ def _beyond(
     its similarity."""
     image = read(query, longer_side=localizer.describer.longer_side).image
     vector, local = localizer.describer.vector_and_local(image)
-    hits = localizer.index.search(vector[np.newaxis], localizer.index.count())
-    rank = int(np.flatnonzero(hits.ids[0] == record.id)[0])
-    similarity = float(hits.similarities[0, rank])
-    (evidence,) = localizer.weigh({record.id or 0: record}, [similarity], local)
+    rank, similarity = _rank(localizer.index, vector, record.id or 0)
+    (evidence,) = localizer.candidates.weigh({record.id or 0: record}, [similarity], local)
     shown = Answer.from_hits(answer.query, [record], [similarity], evidence=[evidence])
     metres = distance(record.position, answer.position)
-    return replace(shown.candidates[0], rank=rank + 1, metres=metres), evidence
+    return replace(shown.candidates[0], rank=rank, metres=metres), evidence
+
+
+def _rank(index: GeoIndex, vector: NDArray[np.float32], id_: int) -> tuple[int, float]:
+    """The rank of a photo by similarity to a vector, and that similarity.
+
+    The index is asked for as many photos as it takes: all of them only for one of the last.
+    """
+    k, number = _FIRST, index.count()
+    while True:
+        hits = index.search(vector[np.newaxis], k)
+        (places,) = np.nonzero(hits.ids[0] == id_)
+        if len(places):
+            return int(places[0]) + 1, float(hits.similarities[0, places[0]])
+        if k >= number:
+            raise IndexFileError(f"photo {id_} was removed from {index.location}; locate it again")
+        k *= _GROWTH
 
 
 def _check_file(localizer: Localizer, record: Record, file: Path) -> None:

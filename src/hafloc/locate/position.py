@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from scipy.special import expit
 
 from hafloc.geo import LocalFrame, Position
-from hafloc.verify.evidence import Evidence
+from hafloc.verify import Evidence
 
 Floats = NDArray[np.float64]
 
@@ -31,12 +31,14 @@ class Consensus:
 
     `scale` (metres, at least FIX) is the typical error that their disagreement suggests, up to
     a factor that only calibration knows. `signs`, named by SIGNS, tell a place in the database
-    from one that is not.
+    from one that is not. `accuracy` (metres) bounds how far off the position may be because the
+    candidates' own positions are, as far as their sources say; 0 where none does.
     """
 
     position: Position
     scale: float
     signs: tuple[float, ...]
+    accuracy: float = 0.0
 
 
 SIGNS = (
@@ -47,13 +49,23 @@ SIGNS = (
 )
 
 
-def agree(positions: Sequence[Position], evidence: Sequence[Evidence]) -> Consensus:
+def agree(
+    positions: Sequence[Position],
+    evidence: Sequence[Evidence],
+    accuracies: Sequence[float | None] | None = None,
+) -> Consensus:
     """The consensus of N candidates, N ≥ 1, in any order, each with its position.
 
     A candidate weighs as much as its odds of showing the query's place, squared: the strongest
     leads, and those nearly as strong pull it towards them. Around each, weights count by the
     kernel 1 - (distance / REACH)²; where their sum is largest is the place, and the mean under
     that kernel is the position. One candidate is its own consensus.
+
+    `accuracies` are what the positions' sources say of their error in metres, None where they say
+    nothing. The error of a weighted mean is at most the mean of the errors under the same weights
+    (triangle inequality), and no less where they are shared, as those of photos from one receiver
+    in one street are; so that mean is the consensus's `accuracy`. Positions of unknown accuracy
+    count as exact in it: their usual error is what calibration has learned.
     """
     if not positions:
         raise ValueError("there are no candidates to agree")
@@ -72,6 +84,7 @@ def agree(positions: Sequence[Position], evidence: Sequence[Evidence]) -> Consen
     else:
         centre = shares @ places
         position = frame.to_position(*centre)
+    stated = np.array([known or 0.0 for known in accuracies or [None] * len(positions)])
     metres = np.hypot(*(places - centre).T)
     spread = float(weights @ metres / weights.sum())
     here = metres <= REACH
@@ -80,4 +93,4 @@ def agree(positions: Sequence[Position], evidence: Sequence[Evidence]) -> Consen
     # Where all candidates show one place, nothing says that those of others would be weaker.
     gap = 0.0 if here.all() else strongest - float(strengths[~here].max())
     signs = strongest, support, gap, float(evidence[best].similarity)
-    return Consensus(position, math.hypot(FIX, spread), signs)
+    return Consensus(position, math.hypot(FIX, spread), signs, float(shares @ stated))

@@ -1,6 +1,6 @@
-"""A query with its candidates, before anything is said of its place."""
+"""What is asked, and a query with its candidates before anything is said of its place."""
 
-from collections.abc import Sequence
+import math
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
@@ -9,21 +9,50 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit
 
-from hafloc.errors import PhotoError
+from hafloc.errors import PositionError
 from hafloc.geo import Position
-from hafloc.index import Record
+from hafloc.index import Near, Record
 from hafloc.locate.answer import Answer
 from hafloc.locate.position import Consensus, agree
-from hafloc.locate.trust import Verdict
+from hafloc.locate.trust import Verdict, check_probability
 from hafloc.locate.walk import Step
-from hafloc.verify.evidence import Evidence
+from hafloc.verify import Evidence
 
+# Most similar photos that are verified by default: benchmarks/results/verification.md compares.
+RERANK = 50
 _LEAST = 1e-12  # chances nearer to 0 or 1 have no log-odds
 
 
 @dataclass(frozen=True, slots=True)
+class Wanted:
+    """How queries are to be answered: see `Localizer.locate`."""
+
+    top: int
+    near: Near | None
+    rerank: int
+    probability: float
+
+    def check(self) -> None:
+        """Raises ValueError for a number of photos that is none, PositionError for the rest."""
+        if self.top < 1:
+            raise ValueError(f"top is {self.top}; ask for at least 1 photo")
+        if self.rerank < 0:
+            raise ValueError(f"rerank is {self.rerank}; give a number of photos, or 0 for none")
+        check_probability(self.probability)
+        near = self.near
+        if near is not None and not (math.isfinite(near.radius) and near.radius > 0):
+            raise PositionError(
+                f"the search radius {near.radius:g} is not a positive number of metres; "
+                "give one such as 500"
+            )
+
+
+@dataclass(frozen=True, slots=True)
 class RankedQuery:
-    """A query with its candidates, strongest first; the first `judged` decide on its place."""
+    """A query with its candidates, strongest first; the first `judged` decide on its place.
+
+    `note` is what a person should know about how it was answered.
+    """
 
     name: str
     records: list[Record]
@@ -32,18 +61,23 @@ class RankedQuery:
     duplicate_of: Record | None
     file: Path | None
     time: datetime | None
+    note: str | None = None
 
     @property
     def seconds(self) -> float:
         """The time in seconds from any start, the same for all photos of one clock."""
-        assert self.time is not None, "checked when it was read"
+        assert self.time is not None, "only photos with a time form a walk"
         return (self.time - datetime(2000, 1, 1, tzinfo=self.time.tzinfo)).total_seconds()
 
     def positions(self) -> list[Position]:
         return [record.position for record in self.records[: self.judged]]
 
     def consensus(self) -> Consensus:
-        return agree(self.positions(), self.evidence[: self.judged])
+        return agree(
+            self.positions(),
+            self.evidence[: self.judged],
+            [record.accuracy for record in self.records[: self.judged]],
+        )
 
     def answer(self, verdict: Verdict, top: int) -> Answer:
         return Answer.from_hits(
@@ -54,6 +88,7 @@ class RankedQuery:
             verdict=verdict,
             duplicate_of=self.duplicate_of,
             file=self.file,
+            note=self.note,
         )
 
     def step(self, verdict: Verdict) -> Step:
@@ -78,18 +113,4 @@ class RankedQuery:
                 *(replace(self.evidence[i], strength=float(strengths[i])) for i in order),
                 *self.evidence[rest],
             ],
-        )
-
-
-def check_times(walk: Sequence[RankedQuery], found: RankedQuery) -> None:
-    if found.time is None:
-        raise PhotoError(
-            f"cannot order {found.name}: its EXIF has no time; a walk needs one in every photo, "
-            "so locate this one by itself"
-        )
-    zones = {time.tzinfo is None for time in (found.time, *(one.time for one in walk[:1])) if time}
-    if len(zones) > 1:
-        raise PhotoError(
-            f"cannot order {found.name} and {walk[0].name}: only one of them tells its time zone; "
-            "locate them as two walks"
         )

@@ -96,6 +96,9 @@ def judge(
 ) -> Verdict:
     """The verdict on a consensus, with a `confidence` from elsewhere where one is given.
 
+    The radius is never smaller than the consensus's own `accuracy`: calibration knows the usual
+    error of positions, not that of these. A larger radius holds the truth no less often.
+
     Raises PositionError where `probability` is none.
     """
     check_probability(probability)
@@ -106,6 +109,8 @@ def judge(
     found = confidence >= THRESHOLD
     # The radius is calibrated on found answers; of others it says nothing.
     radius = calibration.radius(consensus, probability) if found else None
+    if radius is not None:
+        radius = max(radius, consensus.accuracy)
     return Verdict(
         consensus.position,
         radius,

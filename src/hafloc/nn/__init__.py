@@ -3,11 +3,13 @@
 from hafloc.nn.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from hafloc.nn.crn import CRN
 from hafloc.nn.haf import HAF, LEVELS, HAFOptions
+from hafloc.nn.images import check_sides, to_batch
 from hafloc.nn.netvlad import NetVLAD, NetVLADOptions
-from hafloc.nn.network import NETWORKS, Network, build_network
+from hafloc.nn.network import NETWORKS, VGG16_START, Entry, Network, build_network
+from hafloc.nn.start_weights import load_start_weights, start_file
 from hafloc.nn.superpoint import SuperPoint, SuperPointOptions
-from hafloc.nn.vgg import VGG16, load_start_weights
-from hafloc.nn.whitening import Whitening, pair_whitening, pca_whitening
+from hafloc.nn.vgg import VGG16
+from hafloc.nn.whitening import Whitening, pair_whitening, pca_whitening, principal_directions
 
 __all__ = [
     "CRN",
@@ -15,7 +17,9 @@ __all__ = [
     "LEVELS",
     "NETWORKS",
     "VGG16",
+    "VGG16_START",
     "Checkpoint",
+    "Entry",
     "HAFOptions",
     "NetVLAD",
     "NetVLADOptions",
@@ -24,9 +28,13 @@ __all__ = [
     "SuperPointOptions",
     "Whitening",
     "build_network",
+    "check_sides",
     "load_checkpoint",
     "load_start_weights",
     "pair_whitening",
     "pca_whitening",
+    "principal_directions",
     "save_checkpoint",
+    "start_file",
+    "to_batch",
 ]

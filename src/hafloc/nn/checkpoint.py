@@ -18,7 +18,6 @@ from hafloc.files import write_whole
 from hafloc.nn.network import NETWORKS, Network, build_network
 
 FORMAT = 1
-SHIPPED = {"haf": "haf.safetensors"}
 # What the header holds, and as what.
 HEAD: dict[str, type] = {
     "format": int,
@@ -100,8 +99,9 @@ def load_checkpoint(model: str | Path) -> Checkpoint:
 def find(model: str | Path) -> Path:
     """The file of a shipped name or a path. Raises CheckpointError where there is none."""
     name = str(model)
-    if name in SHIPPED:
-        return Path(str(files("hafloc.nn") / "checkpoints" / SHIPPED[name]))
+    shipped = {name: entry.checkpoint for name, entry in NETWORKS.items() if entry.checkpoint}
+    if name in shipped:
+        return Path(str(files("hafloc.nn") / "checkpoints" / shipped[name]))
     path = Path(model)
     if path.is_file():
         return path
@@ -111,7 +111,7 @@ def find(model: str | Path) -> Path:
             f"`hafloc train configs/{name}.toml` and name its .safetensors file"
         )
     raise CheckpointError(
-        f"there is no checkpoint {model}; name a .safetensors file or one of: {', '.join(SHIPPED)}"
+        f"there is no checkpoint {model}; name a .safetensors file or one of: {', '.join(shipped)}"
     )
 
 

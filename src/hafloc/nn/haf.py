@@ -272,21 +272,32 @@ class HAF(nn.Module):
         """Image vectors `[N, D]` of unit length, without what only a full description needs."""
         return self.fuse(self.level_vectors(images))
 
-    @torch.inference_mode()
     def vector_and_local(self, image: Tensor) -> tuple[Tensor, LocalFeatures]:
-        """The image vector `[D]` and the local features of a batch of one, from one pass.
+        """The image vector `[D]` and the local features of a batch of one; see the plural."""
+        vectors, (features,) = self.vectors_and_locals(image)
+        return vectors[0], features
+
+    @torch.inference_mode()
+    def vectors_and_locals(self, images: Tensor) -> tuple[Tensor, list[LocalFeatures]]:
+        """The image vectors `[N, D]` and the local features of N images, from one pass.
 
         Raises PhotoError for a side below 32 px, ValueError where the network has no local head.
         """
-        check_sides(image)
+        check_sides(images)
         if self.local is None:
             raise ValueError("the network has no local features; its options ask for none")
-        height, width = size_of(image)
-        taps = self.taps(image)
-        vector = self.fuse(self.pool(taps, (height, width)))[0]
-        xy, responses = local_responses(image, taps, self.options.local_features)
-        features = LocalFeatures(to_numpy(xy), to_int8(self.local(responses)), (width, height))
-        return vector, features
+        height, width = size_of(images)
+        taps = self.taps(images)
+        vectors = self.fuse(self.pool(taps, (height, width)))
+        found = []
+        for i in range(len(images)):
+            own = slice(i, i + 1)
+            xy, responses = local_responses(
+                images[own], Taps(*(tap[own] for tap in taps)), self.options.local_features
+            )
+            features = to_int8(self.local(responses))
+            found.append(LocalFeatures(to_numpy(xy), features, (width, height)))
+        return vectors, found
 
     @torch.inference_mode()
     def describe(self, images: Tensor | Sequence[NDArray[np.uint8]]) -> list[Description]:

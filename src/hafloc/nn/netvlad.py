@@ -139,10 +139,6 @@ class NetVLAD(nn.Module):
     def device(self) -> torch.device:
         return next(self.parameters()).device
 
-    def initialise(self, descriptors: Tensor, generator: torch.Generator) -> None:
-        """Start the clusters from unit descriptors `[M, 512]` of many images; see `VLAD`."""
-        self.vlad.initialise(descriptors, generator)
-
     def features(self, images: Tensor) -> Tensor:
         """conv5_3 before its ReLU, `N×512×⌈H/16⌉×⌈W/16⌉`. Raises PhotoError for a short side."""
         check_sides(images)

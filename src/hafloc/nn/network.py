@@ -1,7 +1,7 @@
 """What every network can do, and which networks there are."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import fields
+from dataclasses import dataclass, fields
 from typing import Any, ClassVar, Literal, Protocol, Self, get_args, get_origin, get_type_hints
 
 import numpy as np
@@ -14,6 +14,9 @@ from hafloc.nn.crn import CRN
 from hafloc.nn.haf import HAF, HAFOptions
 from hafloc.nn.netvlad import NetVLAD, NetVLADOptions
 from hafloc.nn.superpoint import SuperPoint, SuperPointOptions
+
+# The name of the ImageNet weights that the shipped checkpoint's trunk holds.
+VGG16_START = "vgg16"
 
 
 class Options(Protocol):
@@ -56,6 +59,12 @@ class Network(Protocol):
 
     def requires_grad_(self, requires_grad: bool = True) -> Self: ...
 
+    def parameters(self) -> Iterator[nn.Parameter]: ...
+
+    def modules(self) -> Iterator[nn.Module]: ...
+
+    def get_submodule(self, target: str) -> nn.Module: ...
+
     def named_parameters(self) -> Iterator[tuple[str, nn.Parameter]]: ...
 
     def state_dict(self) -> dict[str, Any]: ...
@@ -63,11 +72,28 @@ class Network(Protocol):
     def load_state_dict(self, state_dict: Mapping[str, Any], strict: bool = True) -> Any: ...
 
 
-NETWORKS: dict[str, tuple[Callable[[Any], Network], Callable[..., Options]]] = {
-    HAF.name: (HAF, HAFOptions),
-    NetVLAD.name: (NetVLAD, NetVLADOptions),
-    CRN.name: (CRN, NetVLADOptions),
-    SuperPoint.name: (SuperPoint, SuperPointOptions),
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """What is known of a network by its name.
+
+    build       the network, from its options
+    options     its options' class
+    start       what training starts from unless told: VGG16_START, or "" for nothing
+    checkpoint  the file in nn/checkpoints/ that comes with hafloc, "" for none
+    """
+
+    build: Callable[[Any], Network]
+    options: Callable[..., Options]
+    start: str = VGG16_START
+    checkpoint: str = ""
+
+
+# A new network is one entry here, and one in train/registry.py where it can be trained.
+NETWORKS: dict[str, Entry] = {
+    HAF.name: Entry(HAF, HAFOptions, checkpoint="haf.safetensors"),
+    NetVLAD.name: Entry(NetVLAD, NetVLADOptions),
+    CRN.name: Entry(CRN, NetVLADOptions),
+    SuperPoint.name: Entry(SuperPoint, SuperPointOptions, start=""),
 }
 
 
@@ -78,7 +104,7 @@ def make_options(name: str, options: Mapping[str, Any]) -> Options:
     """
     if name not in NETWORKS:
         raise ValueError(f"there is no network {name!r}; there are {', '.join(NETWORKS)}")
-    make = NETWORKS[name][1]
+    make = NETWORKS[name].options
     defaults = make()
     known = {field.name: getattr(defaults, field.name) for field in fields(defaults)}
     kinds = get_type_hints(type(defaults))
@@ -99,7 +125,7 @@ def make_options(name: str, options: Mapping[str, Any]) -> Options:
 def build_network(name: str, options: Mapping[str, Any]) -> Network:
     """A network with its options as plain values; raises ValueError as `make_options` does."""
     made = make_options(name, options)
-    return NETWORKS[name][0](made)
+    return NETWORKS[name].build(made)
 
 
 def _alike(value: Any, default: Any) -> bool:

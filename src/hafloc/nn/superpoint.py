@@ -151,11 +151,6 @@ class SuperPoint(nn.Module):
         scores = F.pixel_shuffle(inside, CELL)[:, 0, :height, :width]
         return scores / scores.sum((1, 2), keepdim=True), self.descriptor(x).float()
 
-    def maps(self, images: Tensor) -> list[PixelMaps]:
-        """Each image's one level, for the loss."""
-        scores, cells = self.dense(images)
-        return [PixelMaps(s, c) for s, c in zip(scores, cells, strict=True)]
-
     def pool(self, scores: Tensor, cells: Tensor) -> Tensor:
         """Unit vectors before whitening, `[N, 256]`: Σ s d over all pixels, then L2."""
         return F.normalize(pool_pixels(scores, cells), dim=1)

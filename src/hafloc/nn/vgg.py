@@ -1,17 +1,12 @@
 """The VGG16 trunk of Simonyan & Zisserman (ICLR 2015) with its three taps."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import cache
-from pathlib import Path
 from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import Tensor, nn
-
-from hafloc.errors import CheckpointError
 
 LAYERS = {
     "conv1_1": (3, 64),
@@ -34,6 +29,8 @@ TAP_STRIDES = {"low": 4, "mid": 8, "high": 16}
 TAP_CHANNELS = {"low": 256, "mid": 512, "high": 512}
 # RGB means of the ImageNet training images on the scale 0..255: the original network's convention.
 MEAN = (123.68, 116.779, 103.939)
+# Private to torch, which may take it away; then torch's own convolution serves.
+_winograd: Callable[..., Tensor] | None = getattr(torch, "_nnpack_spatial_convolution", None)
 
 
 class Taps(NamedTuple):
@@ -103,14 +100,11 @@ def convolve(x: Tensor, layer: nn.Module) -> Tensor:
     if x.device.type == "cpu" and torch.is_autocast_enabled("cpu"):
         # Where a processor multiplies bf16 matrices, it wants channels last: three times as fast.
         x = x.contiguous(memory_format=torch.channels_last)
-    if not _winograd_serves(x, layer.weight):
+    if _winograd is None or not _winograd_serves(x, layer.weight):
         return F.conv2d(x, layer.weight, layer.bias, padding=1)
     weight, bias = layer.weight.contiguous(), layer.bias
     x = x.contiguous()
-    maps = [
-        torch._nnpack_spatial_convolution(x[i : i + 1], weight, bias, [1, 1], [1, 1])
-        for i in range(len(x))
-    ]
+    maps = [_winograd(x[i : i + 1], weight, bias, [1, 1], [1, 1]) for i in range(len(x))]
     return torch.cat(maps) if len(maps) > 1 else maps[0]
 
 
@@ -129,20 +123,3 @@ def _winograd_serves(x: Tensor, weight: Tensor) -> bool:
         and not torch.is_autocast_enabled("cpu")
         and _has_nnpack()
     )
-
-
-def load_start_weights(trunk: VGG16, path: Path) -> None:
-    """Fill `trunk` from the original ImageNet weights (BGR input, OIHW; see docs/sources.md).
-
-    Raises CheckpointError where the file is missing or holds something else.
-    """
-    try:
-        arrays = load_file(path)
-        state = {name: array.float() for name, array in arrays.items()}
-        state["conv1_1.weight"] = state["conv1_1.weight"].flip(1)
-        trunk.load_state_dict(state)
-    except (OSError, KeyError, RuntimeError, SafetensorError) as error:
-        raise CheckpointError(
-            f"cannot read start weights from {path}: {error}; "
-            "it must hold the 13 convolutions of VGG16 as safetensors"
-        ) from error

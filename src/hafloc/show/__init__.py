@@ -1,18 +1,21 @@
 """Pictures and maps from results."""
 
-from hafloc.show.attention import attention
+from hafloc.show.attention import attention, overlay
 from hafloc.show.map_page import write_map
 from hafloc.show.matches import match_picture
 from hafloc.show.pictures import candidate_sheet
 from hafloc.show.sheet import check_png, save_picture
 from hafloc.show.sketch import map_sketch
+from hafloc.show.thumbnails import Thumbnails
 
 __all__ = [
+    "Thumbnails",
     "attention",
     "candidate_sheet",
     "check_png",
     "map_sketch",
     "match_picture",
+    "overlay",
     "save_picture",
     "write_map",
 ]

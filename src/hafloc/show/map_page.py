@@ -12,11 +12,12 @@ from typing import Any
 
 from hafloc.errors import OutputError
 from hafloc.files import write_whole
-from hafloc.index import Record
+from hafloc.index import GeoIndex, paths_of
 from hafloc.locate import Answer, Candidate, in_words
+from hafloc.show.dots import chosen_photos
 from hafloc.show.matches import chosen_pairs
 from hafloc.show.thumbnails import Thumbnails
-from hafloc.verify.evidence import Evidence
+from hafloc.verify import Evidence
 
 # Sharp while there are few photos, small enough to send by mail when there are many.
 _SIDES = ((120, 480), (400, 320), (1_500, 220))
@@ -24,20 +25,18 @@ _SMALLEST_SIDE = 140
 MAX_PHOTO_BYTES = 24_000_000
 # Lines drawn between a query and a candidate: about a kilobyte.
 _MOST_LINES = 60
+# Dots on the map: about 60 bytes each, and a second for an old telephone to draw.
+MOST_DOTS = 10_000
 
 
-def write_map(
-    path: Path | str,
-    answers: Sequence[Answer],
-    index_photos: Sequence[Record],
-    photo_root: Path | str,
-) -> None:
-    """Write the answers as one HTML page with the database's photos as dots on a map.
+def write_map(path: Path | str, answers: Sequence[Answer], index: GeoIndex) -> None:
+    """Write the answers as one HTML page with the photos of their `index` as dots on a map.
 
-    `photo_root` is the folder that the paths of the records start from. The page holds all it
-    needs: photos as thumbnails (at most MAX_PHOTO_BYTES together, best ranks first), styles and
-    script; its own policy forbids it to load anything. A photo that cannot be read has a
-    placeholder that says why. The file is written whole or not at all. Raises OutputError.
+    The page holds all it needs: photos as thumbnails (at most MAX_PHOTO_BYTES together, best ranks
+    first), styles and script; its own policy forbids it to load anything. Of more than MOST_DOTS
+    photos in the index, it shows those around the answers and a sample of the others, and says so.
+    A photo that cannot be read has a placeholder that says why. The file is written whole or not
+    at all. Raises OutputError, and IndexFileError where the index fails.
     """
     target = Path(path)
     # Before the photos are read, which takes its time.
@@ -45,12 +44,12 @@ def write_map(
         raise OutputError(
             f"cannot write {target}: there is no folder {target.parent}; make it first"
         )
-    write_whole(target, _page(answers, index_photos, Path(photo_root)).encode())
+    write_whole(target, _page(answers, index).encode())
 
 
-def _page(answers: Sequence[Answer], index_photos: Sequence[Record], root: Path) -> str:
+def _page(answers: Sequence[Answer], index: GeoIndex) -> str:
     style, script = _part("map.css"), _part("map.js")
-    content = _content(answers, index_photos, root)
+    content = _content(answers, index)
     return Template(_part("map.html")).substitute(
         policy=_policy(style, script),
         style=style,
@@ -79,9 +78,8 @@ def _digest(text: str) -> str:
     return "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
 
 
-def _content(
-    answers: Sequence[Answer], index_photos: Sequence[Record], root: Path
-) -> dict[str, Any]:
+def _content(answers: Sequence[Answer], index: GeoIndex) -> dict[str, Any]:
+    paths = paths_of(index.location)
     shown = {c.path for answer in answers for c in answer.candidates}
     number = len(shown) + len(answers)
     side = next((side for most, side in _SIDES if number <= most), _SMALLEST_SIDE)
@@ -93,12 +91,12 @@ def _content(
             if rank == 0:
                 pictures[i, 0] = thumbnails.of(answer.file)
             elif rank <= len(answer.candidates):
-                file = root / answer.candidates[rank - 1].path
+                file = paths.file_of(answer.candidates[rank - 1].path)
                 pictures[i, rank] = thumbnails.of(file)
+    dots = chosen_photos(index, [answer.position for answer in answers], MOST_DOTS)
     return {
-        "photos": [
-            [_degrees(r.position.lat), _degrees(r.position.lon), r.path] for r in index_photos
-        ],
+        "photos": [[_degrees(r.position.lat), _degrees(r.position.lon), r.path] for r in dots],
+        "total": max(index.count(), len(dots)),
         "queries": [
             _query(answer, pictures[i, 0])
             | {
@@ -124,6 +122,7 @@ def _query(answer: Answer, picture: int | str) -> dict[str, Any]:
         "confidence": answer.confidence,
         "found": answer.found,
         "duplicate": answer.duplicate_of and answer.duplicate_of.path,
+        "note": answer.note,
         "picture": picture,
     }
 
@@ -136,6 +135,7 @@ def _listed(candidate: Candidate, picture: int | str) -> dict[str, Any]:
         "lat": _degrees(candidate.position.lat),
         "lon": _degrees(candidate.position.lon),
         "heading": candidate.heading,
+        "magnetic": candidate.magnetic,
         "similarity": round(candidate.similarity, 4),
         "distance": round(candidate.feature_distance, 4),
         "metres": round(candidate.metres, 1),

@@ -12,18 +12,21 @@ from PIL import Image, ImageDraw
 
 from hafloc.description import Description
 from hafloc.geo import Position
+from hafloc.index import GeoIndex
 from hafloc.locate import Comparison, in_words
 from hafloc.photos import Image as Pixels
 from hafloc.photos import read
 from hafloc.show.attention import overlay
+from hafloc.show.dots import chosen_photos
 from hafloc.show.sheet import FAINT, GAP, INK, PAPER, fitted, letters, shortened
 from hafloc.show.sketch import map_sketch
-from hafloc.verify.evidence import Evidence
+from hafloc.verify import Evidence
 
 # Perceptually uniform, and told apart by colour-blind eyes.
 COLOUR_MAP = "viridis"
 # More would hide the photos.
 MOST_LINES = 150
+MOST_DOTS = 3_000
 _PHOTO = (640, 480)  # the box of each photo
 _SMALL = (420, 315)  # of each heat map and of the map
 _WIDTH = 2 * _PHOTO[0] + 3 * GAP
@@ -52,15 +55,13 @@ class _Side:
     caption: str
 
 
-def match_picture(
-    comparison: Comparison, describer: Seer, photos: Sequence[Position]
-) -> Image.Image:
+def match_picture(comparison: Comparison, describer: Seer, index: GeoIndex) -> Image.Image:
     """The query beside one photo with lines between the key points that one geometry explains.
 
     Below are the heat maps of both and a map with the answer, its radius, the photo's place and
-    the database's `photos` as dots; above, in words, what the answer is and rests on. Lines are
-    coloured by their height in the query; of more than MOST_LINES an even choice is drawn. The
-    query must have come as a file. Raises PhotoError where a photo cannot be read.
+    photos of the `index` as dots, at most MOST_DOTS; above, in words, what the answer is and rests
+    on. Lines are coloured by their height in the query; of more than MOST_LINES an even choice is
+    drawn. The query must have come as a file. Raises PhotoError where a photo cannot be read.
     """
     if comparison.answer.file is None:
         raise ValueError("the query came without a file; locate its file")
@@ -82,6 +83,8 @@ def match_picture(
     _draw_head(draw, comparison)
     if not comparison.evidence.inliers:
         _draw_banner(draw, (_WIDTH / 2, _HEAD + _PHOTO[1] / 2))
+    places = [comparison.answer.position, candidate.position]
+    photos = [record.position for record in chosen_photos(index, places, MOST_DOTS)]
     _draw_below(sheet, sides, comparison, photos, second)
     return sheet
 
@@ -207,6 +210,8 @@ def _draw_below(
     pin = "best guess" if answer.found is False else "answer"
     circle = "" if answer.radius is None else ", circle: its radius"
     legend = f"pin: {pin}{circle}, {candidate.rank:,}: candidate, {candidate.metres:,.0f} m away"
+    if candidate.heading is not None and candidate.magnetic:
+        legend += ", its heading magnetic"
     panels.append((map_sketch(answer, candidate, photos, _SMALL), legend))
     draw = ImageDraw.Draw(sheet)
     for i, (picture, caption) in enumerate(panels):

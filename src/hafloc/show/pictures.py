@@ -5,6 +5,7 @@ from pathlib import Path
 from PIL import Image, ImageDraw
 
 from hafloc.errors import PhotoError
+from hafloc.index import PhotoPaths
 from hafloc.locate import Answer
 from hafloc.photos import Image as Pixels
 from hafloc.photos import read
@@ -27,18 +28,17 @@ _FRAME = 5
 
 
 def candidate_sheet(
-    answer: Answer, photo_root: Path | str, *, first: int = 5, query: Pixels | None = None
+    answer: Answer, paths: PhotoPaths, *, first: int = 5, query: Pixels | None = None
 ) -> Image.Image:
     """The query, framed, beside its `first` candidates with file name, metres and similarity.
 
-    `photo_root` is the folder that the candidates' paths start from. `query` `H×W×3` uint8 is
-    the query's image where it did not come as a file. A photo that cannot be read any more is
-    a blank panel that says so.
+    `paths` tells where the candidates' files lie, as `Localizer.paths` does. `query` `H×W×3`
+    uint8 is the query's image where it did not come as a file. A photo that cannot be read any
+    more is a blank panel that says so.
     """
-    root = Path(photo_root)
     candidates = answer.candidates[:first]
     panels = [_panel(query if query is not None else _pixels(answer.file))]
-    panels += [_panel(_pixels(root / candidate.path)) for candidate in candidates]
+    panels += [_panel(_pixels(paths.file_of(candidate.path))) for candidate in candidates]
     foot = GAP + max(panel.height for panel in panels)
     sheet = Image.new("RGB", (GAP + len(panels) * (PANEL + GAP), foot + _CAPTION + GAP), PAPER)
     draw = ImageDraw.Draw(sheet)

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from io import BytesIO
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image as Pillow
@@ -112,27 +113,16 @@ def _perspective(
 ) -> Pillow.Image:
     """Corners move inwards, so that no place of the result lies outside the photo."""
     width, height = picture.size
-    corners = np.array([[0, 0], [1, 0], [1, 1], [0, 1]]) * [width, height]
+    corners = np.array([[0, 0], [width, 0], [width, height], [0, height]], np.float32)
     inwards = np.array([[1, 1], [-1, 1], [-1, -1], [1, -1]])
-    moved = corners + inwards * random.uniform(0, PERSPECTIVE * strength, (4, 2)) * [width, height]
+    parts = random.uniform(0, PERSPECTIVE * strength, (4, 2))
+    moved = (corners + inwards * parts * [width, height]).astype(np.float32)
     return picture.transform(
         picture.size,
         Pillow.Transform.PERSPECTIVE,
-        homography(corners, moved),
+        cv2.getPerspectiveTransform(corners, moved).flatten()[:8].tolist(),
         Pillow.Resampling.BILINEAR,
     )
-
-
-def homography(source: np.ndarray, target: np.ndarray) -> tuple[float, ...]:
-    """The eight numbers (a … h) of the perspective that takes four points to four others.
-
-    x' = (ax + by + c) / (gx + hy + 1), y' = (dx + ey + f) / (gx + hy + 1).
-    """
-    rows, values = [], []
-    for (x, y), (u, v) in zip(source, target, strict=True):
-        rows += [[x, y, 1, 0, 0, 0, -u * x, -u * y], [0, 0, 0, x, y, 1, -v * x, -v * y]]
-        values += [u, v]
-    return tuple(float(number) for number in np.linalg.solve(np.array(rows, float), values))
 
 
 def _occlude(picture: Pillow.Image, strength: float, random: np.random.Generator) -> Pillow.Image:

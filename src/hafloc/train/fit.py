@@ -7,11 +7,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from hafloc.measure.neighbours import neighbour_pairs
+from hafloc.measure import neighbour_pairs
 from hafloc.nn import HAF, LEVELS, HAFOptions, load_start_weights, save_checkpoint
 from hafloc.nn.images import to_batch
 from hafloc.nn.vgg import Taps
-from hafloc.photos import Metadata, Photo, Positions, photo_paths, read
+from hafloc.photos import Metadata, Positions, photo_paths, read
 from hafloc.progress import Progress, Silent
 from hafloc.train.initialise import fit_heads, fit_local, fit_whitening, sample_places
 
@@ -30,7 +30,7 @@ SAME_WAY = 30.0  # degrees between two headings
 
 def fit_start(
     folders: Sequence[Path],
-    start_weights: Path,
+    start_weights: Path | None,
     out: Path,
     *,
     options: HAFOptions = START,
@@ -39,6 +39,7 @@ def fit_start(
 ) -> tuple[str, int]:
     """Write an untrained checkpoint fitted on the photos of `folders`; its hash and their number.
 
+    `start_weights` None takes the trunk of the shipped checkpoint; see `load_start_weights`.
     Raises CheckpointError for the start weights, PhotoError and TrainingError for the photos,
     OutputError where the checkpoint cannot be written.
     """
@@ -47,7 +48,7 @@ def fit_start(
     with torch.random.fork_rng():
         torch.manual_seed(seed)  # the layers' own initialisation draws from the global state
         net = HAF(options).eval().requires_grad_(False)
-    load_start_weights(net.trunk, start_weights)
+    started_from = load_start_weights(net.trunk, start_weights)
     photos = _photos(folders)
     few = photos[:: max(1, len(photos) // HEAD_PHOTOS)]
     progress.start("fitting heads", len(few))
@@ -63,7 +64,7 @@ def fit_start(
     if net.local is not None:
         fit_local(net, [path for path, _ in photos], generator)
     provenance = {
-        "start weights": "VGG16, ImageNet (Visual Geometry Group, University of Oxford; CC BY 4.0)",
+        "start weights": started_from,
         "trained": False,
         "fitted on": f"{len(photos):,} photos of {', '.join(folder.name for folder in folders)}",
         "seed": seed,
@@ -98,12 +99,8 @@ def _photos(folders: Sequence[Path]) -> list[tuple[Path, Metadata]]:
         paths = {path.relative_to(folder).as_posix(): path for path in photo_paths(folder)}
         positions = Positions.for_folder(folder, list(paths))
         for name, path in paths.items():
-            found.append((path, positions.of(_unread(path), name)))
+            found.append((path, positions.complete(Metadata(), name)))
     return found
-
-
-def _unread(path: Path) -> Photo:
-    return Photo(np.zeros((1, 1, 3), np.uint8), "", Metadata(), path)
 
 
 def _taps(

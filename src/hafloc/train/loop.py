@@ -6,7 +6,8 @@
 
 Everything random is drawn from the recipe's seed, the epoch and the query's place in it, so that a
 resumed run needs no generator's state. Gradients of tuples add up one by one, whichever process
-they run in.
+they run in. "The same bits" asks for the same machine, number of threads and processes, and torch;
+`reproducible.py` says what of it holds on a GPU.
 """
 
 import math
@@ -18,10 +19,10 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from hafloc.errors import OutputError, TrainingError
-from hafloc.nn import Whitening, load_checkpoint, save_checkpoint
+from hafloc.nn import Network, Whitening, load_checkpoint, save_checkpoint
 from hafloc.prefetch import prefetch
 from hafloc.progress import Progress, Silent
 from hafloc.train import parallel
@@ -30,6 +31,7 @@ from hafloc.train.losses import local_loss, vector_loss
 from hafloc.train.mining import Ints, Tuple
 from hafloc.train.prepare import Prepared, prepare
 from hafloc.train.recipe import Recipe
+from hafloc.train.reproducible import deterministic
 from hafloc.train.state import NAME as STATE
 from hafloc.train.state import Cursor, check_recipe, load_state, save_state
 from hafloc.train.trainee import Inputs
@@ -52,6 +54,7 @@ class Result:
     best_recall: float
 
 
+@deterministic()
 def train(
     recipe: Recipe,
     out: Path,
@@ -274,10 +277,9 @@ def finish(run: Prepared, cursor: Cursor) -> Result:
     best = load_checkpoint(run.out / BEST)
     settle(run.trainee.network)
     run.trainee.network.load_state_dict(best.network.state_dict())
-    whitening = run.recipe.whitening
-    learned = whitening.learn or (not whitening.refit and not run.from_weights)
+    fits = run.recipe.fits_whitening(from_weights=run.from_weights)
     has_one = any(isinstance(part, Whitening) for part in run.trainee.network.modules())
-    if has_one and not (run.trainee.whitens and learned):
+    if has_one and (fits or not run.trainee.whitens):
         pooled = pool_photos(
             run.trainee,
             run.training,
@@ -316,7 +318,7 @@ def _save_model(
     save_checkpoint(path, network, name=name, provenance=provenance, dtype=dtype)
 
 
-def settle(network: nn.Module) -> None:
+def settle(network: Network) -> None:
     """Make what whitenings learned part of them."""
     for part in network.modules():
         if isinstance(part, Whitening):

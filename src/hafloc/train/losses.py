@@ -64,19 +64,13 @@ def match(first: Tensor, second: Tensor, correspondence: Correspondence) -> tupl
 
 
 def local_distance(
-    first: LocalMaps, second: LocalMaps, places: tuple[Places, Places], how: Correspondence
+    here: tuple[Tensor, Tensor], second: LocalMaps, candidates: Tensor, how: Correspondence
 ) -> Tensor:
     """D of equation (5) for one level of two images; 0 where nothing corresponds.
 
-    Correspondences are chosen without gradient; both images' descriptors and scores get one.
+    `here` are descriptors `[K, n]` and scores `[K]` of image 1 at its maxima. Correspondences are
+    chosen without gradient; both images' descriptors and scores get one.
     """
-    return _distance(first.described(places[0].maxima), second, places[1].candidates, how)
-
-
-def _distance(
-    here: tuple[Tensor, Tensor], second: LocalMaps, candidates: Tensor, how: Correspondence
-) -> Tensor:
-    """The same from descriptors `[K, n]` and scores `[K]` of image 1 at its maxima."""
     descriptors, scores = here
     with torch.no_grad():
         rows, columns = match(descriptors.detach(), second.descriptors(candidates), how)
@@ -118,7 +112,7 @@ def local_loss(
         here = maps[0].described(chosen[0].maxima)
         apart = torch.stack(
             [
-                _distance(here, other, there.candidates, correspondence)
+                local_distance(here, other, there.candidates, correspondence)
                 for other, there in zip(maps[1:], chosen[1:], strict=True)
             ]
         )

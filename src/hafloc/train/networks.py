@@ -11,18 +11,16 @@ from torch import nn
 
 from hafloc.errors import CheckpointError, TrainingError
 from hafloc.nn import (
-    CRN,
-    HAF,
-    LEVELS,
-    NetVLAD,
+    VGG16,
+    VGG16_START,
     Network,
-    SuperPoint,
     build_network,
     load_checkpoint,
     load_start_weights,
 )
 from hafloc.train import recipe as recipes
-from hafloc.train.trainee import HafTrainee, SuperPointTrainee, Trainee, VladTrainee
+from hafloc.train.registry import TRAININGS
+from hafloc.train.trainee import Trainee
 from hafloc.train.trunk import frozen_layers
 
 
@@ -35,18 +33,18 @@ def build(recipe: recipes.Recipe) -> tuple[Trainee, bool]:
     generator = torch.Generator().manual_seed(recipe.run.seed)
     with torch.random.fork_rng():
         torch.manual_seed(recipe.run.seed)  # layers draw their start from the global state
-        if start and _is_checkpoint(start):
+        if start not in ("", VGG16_START) and _is_checkpoint(start):
             network = _from_checkpoint(recipe.network, generator)
             return _trainee(network, recipe), False
         network = build_network(recipe.network.name, recipe.network.options)
     if start:
         trunk = getattr(network, "trunk", None)
-        if trunk is None:
+        if not isinstance(trunk, VGG16):
             raise CheckpointError(
                 f"{start} holds no {recipe.network.name}; name one of its checkpoints, or leave "
                 "network.start empty"
             )
-        load_start_weights(trunk, Path(start))
+        load_start_weights(trunk, None if start == VGG16_START else Path(start))
     return _trainee(network, recipe), True
 
 
@@ -56,17 +54,16 @@ def _is_checkpoint(start: str) -> bool:
     try:
         with safe_open(start, framework="pt") as file:
             return "hafloc" in (file.metadata() or {})
-    except (OSError, SafetensorError) as error:
-        raise CheckpointError(
-            f"cannot read start weights from {start}: {error}; copy the file again"
-        ) from error
+    except (OSError, SafetensorError):
+        return False  # what torch.save wrote, or an error that load_start_weights words
 
 
 def _from_checkpoint(wanted: recipes.Network, generator: torch.Generator) -> Network:
     found = load_checkpoint(wanted.start)
     net = found.network
-    if wanted.name == CRN.name and isinstance(net, NetVLAD):
-        net = CRN.from_netvlad(net, generator)
+    training = TRAININGS[wanted.name]
+    if training.adopt is not None and net.name == training.adopts:
+        net = training.adopt(net, generator)
     if net.name != wanted.name:
         raise CheckpointError(
             f"checkpoint {wanted.start} holds a {net.name}, the recipe trains a {wanted.name}; "
@@ -88,25 +85,10 @@ def _from_checkpoint(wanted: recipes.Network, generator: torch.Generator) -> Net
 
 
 def _trainee(network: Network, recipe: recipes.Recipe) -> Trainee:
-    if isinstance(network, HAF):
-        if recipe.whitening.learn:
-            _let_whitening_learn(network)
-        return HafTrainee(network, recipe.network.train_from)
-    if isinstance(network, NetVLAD | CRN):
-        return VladTrainee(network, recipe.network.train_from)
-    assert isinstance(network, SuperPoint)
-    return SuperPointTrainee(network)
-
-
-def _let_whitening_learn(network: HAF) -> None:
-    for name in LEVELS:
-        whitening = network.level(name).whitening
-        if whitening is None:
-            raise TrainingError(
-                "whitening.learn needs a whitening to learn; set network.options.level_whitening = "
-                '"pca", or learn = false'
-            )
-        whitening.learn()
+    training = TRAININGS[recipe.network.name]
+    if recipe.whitening.learn and training.learn_whitening is not None:
+        training.learn_whitening(network)
+    return training.trainee(network, recipe.network.train_from)
 
 
 def make_optimizer(trainee: Trainee, recipe: recipes.Recipe) -> torch.optim.Optimizer:

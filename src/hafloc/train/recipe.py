@@ -4,17 +4,39 @@ import json
 import tomllib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    model_validator,
+)
 
 from hafloc.errors import TrainingError
+from hafloc.nn import NETWORKS
 from hafloc.nn.network import make_options
 from hafloc.nn.vgg import LAYERS
 from hafloc.train.mining import Mining
+from hafloc.train.registry import TRAININGS
 
-NetworkName = Literal["haf", "netvlad", "crn", "superpoint"]
-WITHOUT_LOCAL_SCORES = ("netvlad", "crn")
+
+def _one_or_more(folders: Any) -> Any:
+    if isinstance(folders, str):
+        return (folders,)
+    return tuple(folders) if isinstance(folders, list) else folders
+
+
+Folders = Annotated[tuple[str, ...], BeforeValidator(_one_or_more)]
+
+
+def _known(name: str) -> str:
+    if name not in TRAININGS:
+        raise ValueError(f"input should be one of {', '.join(TRAININGS)}")
+    return name
 
 
 class Section(BaseModel):
@@ -27,16 +49,24 @@ class Network(Section):
     """What is trained and where it starts.
 
     name        which network
-    start       a checkpoint by shipped name or path, or the VGG16 start weights as safetensors;
-                CRN also starts from a NetVLAD, SuperPoint from nothing ("")
+    start       "vgg16": ImageNet weights, from the shipped checkpoint; or a checkpoint by shipped
+                name or path, or a file of VGG16's weights; CRN also starts from a NetVLAD,
+                SuperPoint from nothing (""), which is its default as "vgg16" is the others'
     train_from  first trunk layer that learns, "heads" for none of them
     options     the network's own options, as in its file under nn/
     """
 
-    name: NetworkName
+    name: Annotated[str, AfterValidator(_known)]
     start: str = ""
     train_from: str = "conv5_1"
     options: dict[str, Any] = Field(default_factory=dict)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _start_of_its_own(cls, table: Any) -> Any:
+        if isinstance(table, dict) and "start" not in table and table.get("name") in NETWORKS:
+            return {**table, "start": NETWORKS[table["name"]].start}
+        return table
 
     @model_validator(mode="after")
     def _known_layer(self) -> Self:
@@ -49,7 +79,9 @@ class Network(Section):
 
 
 class Data(Section):
-    """Photos; every folder holds a positions.csv.
+    """Photos, with a positions.csv in their folder or a position in name or EXIF each.
+
+    One folder may stand without brackets.
 
     train               the database, and the queries too where `queries` is empty
     queries             folders of queries of their own
@@ -60,9 +92,9 @@ class Data(Section):
     cache               folder for the frozen layers' features; "" computes them each time
     """
 
-    train: tuple[str, ...] = Field(min_length=1)
-    queries: tuple[str, ...] = ()
-    validation: tuple[str, ...] = Field(min_length=1)
+    train: Folders = Field(min_length=1)
+    queries: Folders = ()
+    validation: Folders = Field(min_length=1)
     longer_side: int = Field(default=640, ge=32)
     queries_per_epoch: int = Field(default=0, ge=0)
     validation_queries: int = Field(default=1000, ge=0)
@@ -198,24 +230,32 @@ class Recipe(Section):
 
     @model_validator(mode="after")
     def _possible(self) -> Self:
-        name = self.network.name
-        if self.loss.local and name in WITHOUT_LOCAL_SCORES:
+        name, training = self.network.name, TRAININGS[self.network.name]
+        if self.loss.local and not training.local:
             raise ValueError(f"loss.local must be 0: {name} has no local scores to learn from")
         if self.data.cache and self.augmentation:
             raise ValueError("data.cache holds features of unchanged photos; no augmentation then")
-        if self.data.cache and (name == "superpoint" or self.network.train_from == "conv1_1"):
+        if self.data.cache and (not training.trunk or self.network.train_from == "conv1_1"):
             raise ValueError("data.cache needs frozen layers, but every layer learns")
-        if self.whitening.learn and (self.whitening.refit or name != "haf"):
-            raise ValueError("whitening.learn needs whitening.refit = false, and a haf to train")
+        if self.whitening.learn and (self.whitening.refit or training.learn_whitening is None):
+            able = " or ".join(n for n, t in TRAININGS.items() if t.learn_whitening is not None)
+            raise ValueError(
+                f"whitening.learn needs whitening.refit = false, and a {able} to train"
+            )
         if self.loss.anchor and self.whitening.refit:
             raise ValueError("loss.anchor needs whitening.refit = false: vectors must not move")
         if self.loss.anchor and not self.augmentation:
             raise ValueError("loss.anchor needs augmentation: unchanged photos find themselves")
-        if not self.network.start and name != "superpoint":
+        if not self.network.start and training.trunk:
             raise ValueError(f"network.start is empty, but {name} does not start from nothing")
-        if name == "superpoint" and self.network.train_from != "conv1_1":
-            raise ValueError('network.train_from must be "conv1_1": superpoint has its own encoder')
+        if not training.trunk and self.network.train_from != "conv1_1":
+            raise ValueError(f'network.train_from must be "conv1_1": {name} has its own encoder')
         return self
+
+    def fits_whitening(self, *, from_weights: bool) -> bool:
+        """Whether the run fits whitenings that compare vectors, or takes those it starts with."""
+        learned = self.whitening.learn or (not self.whitening.refit and not from_weights)
+        return not learned
 
     def plain(self) -> dict[str, Any]:
         """The resolved recipe as JSON values, for the checkpoint."""

@@ -1,7 +1,7 @@
 """All that a stopped run needs to go on as if it had not stopped."""
 
 import io
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from hafloc.errors import TrainingError
 from hafloc.files import write_whole
-from hafloc.nn.checkpoint import find
+from hafloc.nn import Network, start_file
 from hafloc.photos import content
 from hafloc.train.mining import Miner, Tuple
 from hafloc.train.recipe import Recipe, parse_recipe
@@ -34,7 +34,6 @@ class Cursor:
     waiting: list[Tuple] = field(default_factory=list)
     best_recall: float = -1.0
     best_epoch: int = -1
-    finished: bool = False
 
 
 def save_state(
@@ -42,7 +41,7 @@ def save_state(
     recipe: Recipe,
     start: str,
     cursor: Cursor,
-    network: torch.nn.Module,
+    network: Network,
     optimizer: torch.optim.Optimizer,
     miner: Miner,
 ) -> None:
@@ -65,7 +64,7 @@ def save_state(
 
 def load_state(
     folder: Path,
-    network: torch.nn.Module,
+    network: Network,
     optimizer: torch.optim.Optimizer,
     miner: Miner,
 ) -> Cursor:
@@ -86,12 +85,13 @@ def load_state(
     network.load_state_dict(state["network"], strict=False)
     optimizer.load_state_dict(state["optimizer"])
     miner.memory[:] = memory
-    cursor = Cursor(**state["place"])
+    known = {part.name for part in fields(Cursor)}
+    cursor = Cursor(**{key: value for key, value in state["place"].items() if key in known})
     cursor.waiting = [_tuple(entry) for entry in state["place"]["waiting"]]
     return cursor
 
 
-def _learned(network: torch.nn.Module) -> dict[str, torch.Tensor]:
+def _learned(network: Network) -> dict[str, torch.Tensor]:
     """All weights but the frozen ones, which the start weights bring again."""
     frozen = {name for name, part in network.named_parameters() if not part.requires_grad}
     return {name: part for name, part in network.state_dict().items() if name not in frozen}
@@ -138,7 +138,7 @@ def check_recipe(folder: Path, recipe: Recipe) -> None:
 
 def start_content(recipe: Recipe) -> str:
     """The hash of the start weights' file; "" where there is none."""
-    return content(find(recipe.network.start)) if recipe.network.start else ""
+    return content(start_file(recipe.network.start)) if recipe.network.start else ""
 
 
 def _difference(old: Any, new: Any, key: str = "") -> tuple[str, Any, Any] | None:

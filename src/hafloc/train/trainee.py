@@ -9,12 +9,10 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
-from hafloc.nn import HAF, LEVELS
-from hafloc.nn.crn import CRN
+from hafloc.nn import CRN, HAF, LEVELS, NetVLAD, Network, SuperPoint
 from hafloc.nn.half_resolution import HalfResolution
 from hafloc.nn.images import check_sides
-from hafloc.nn.netvlad import NetVLAD
-from hafloc.nn.superpoint import PixelMaps, SuperPoint
+from hafloc.nn.superpoint import PixelMaps
 from hafloc.nn.vgg import LAYERS, LEVEL_OF_TAP, TAPS, VGG16, Taps
 from hafloc.train.haf_maps import HafMaps
 from hafloc.train.initialise import fit_heads, fit_whitening, sample_places
@@ -62,7 +60,7 @@ class Trainee(Protocol):
     start_photos: int
 
     @property
-    def network(self) -> HAF | NetVLAD | CRN | SuperPoint: ...
+    def network(self) -> Network: ...
 
     def start(self, photos: Iterable[Inputs], generator: torch.Generator) -> None:
         """Start what comes after the trunk from photos."""

@@ -6,9 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hafloc.geo import heading_difference
-from hafloc.measure.neighbours import rows_within
-from hafloc.measure.recall import drop_rows, find_hits, recall_curve
-from hafloc.measure.search import search
+from hafloc.measure import drop_rows, find_hits, recall_curve, rows_within, search
 from hafloc.train.data import PhotoSet
 from hafloc.train.mining import Ints, Vectors
 

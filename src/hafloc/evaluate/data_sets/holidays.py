@@ -11,7 +11,7 @@ from hafloc.evaluate.benchmark import Benchmark, Picture, Truth, check_images, f
 from hafloc.evaluate.data_sets.landmark_lists import read_rotations
 from hafloc.evaluate.data_sets.place_lists import read_names
 from hafloc.evaluate.protocol import Resize
-from hafloc.measure.recall import drop_rows
+from hafloc.measure import drop_rows
 
 PIXELS = 1024 * 768
 GROUP = 100  # a file's number divided by it is its group; the query's is divisible

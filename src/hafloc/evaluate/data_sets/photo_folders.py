@@ -15,8 +15,7 @@ from hafloc.evaluate.benchmark import Benchmark, Picture, Search, Truth
 from hafloc.evaluate.protocol import Ints
 from hafloc.geo import Position
 from hafloc.index import open_index, paths_of
-from hafloc.measure.neighbours import rows_around
-from hafloc.measure.recall import drop_rows
+from hafloc.measure import drop_rows, rows_around
 from hafloc.photos import Metadata, Photo, Positions, content, photo_paths, read
 
 DEPTH = 100

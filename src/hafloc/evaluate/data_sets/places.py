@@ -15,7 +15,7 @@ from hafloc.evaluate.protocol import (
     drop_equal_times,
     keep_first_of_panorama,
 )
-from hafloc.measure.neighbours import rows_within
+from hafloc.measure import rows_within
 
 TOKYO_VIEWS = 12  # views of a panorama, consecutive in the list
 TOKYO_TM_REACH = 10  # times the depth that TokyoTM searches

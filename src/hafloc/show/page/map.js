@@ -1,7 +1,7 @@
 "use strict";
 (() => {
 const content = JSON.parse(document.getElementById("content").textContent);
-const { photos, queries, thumbnails } = content;
+const { photos, total, queries, thumbnails } = content;
 const at = (id) => document.getElementById(id);
 const map = at("map"), canvas = at("dots"), marks = at("marks");
 const SVG = "http://www.w3.org/2000/svg";
@@ -331,7 +331,7 @@ function compare(rank) {
   const joined = candidate.pairs.length > 0;
   const figure = (of, title, lines) => element("figure", {}, ...(joined ? [] : [picture(of, title)]),
     element("figcaption", {}, element("strong", {}, title), ...lines.flatMap((line) => [element("br"), line])));
-  const looked = candidate.heading === null ? [] : [`looking ${compass(candidate.heading)} (${number(candidate.heading)}°)`];
+  const looked = candidate.heading === null ? [] : [`looking ${compass(candidate.heading)} (${number(candidate.heading)}°${candidate.magnetic ? " from magnetic north" : ""})`];
   const agreed = candidate.inliers === null ? [] : [agreement(candidate)];
   at("pair").replaceChildren(...(joined ? [matching(query, candidate)] : []),
     figure(query.picture, `Query: ${query.name}`, [degrees(query.lat, query.lon)]),
@@ -478,7 +478,7 @@ at("query-list").addEventListener("keydown", (event) => {
 });
 function start() {
   at("main").hidden = false;
-  at("summary").textContent = `${number(queries.length)} ${queries.length === 1 ? "query" : "queries"} · ${number(photos.length)} photos in the database`;
+  at("summary").textContent = `${number(queries.length)} ${queries.length === 1 ? "query" : "queries"} · ${number(total)} photos in the database${photos.length < total ? `, ${number(photos.length)} of them on the map` : ""}`;
   at("queries").hidden = queries.length < 2;
   at("main").classList.toggle("single", queries.length < 2);
   at("query-list").replaceChildren(...queries.map((query, i) => element("li", {},

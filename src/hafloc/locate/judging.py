@@ -1,0 +1,57 @@
+"""Which calibration speaks for a query's candidates, and what it says of them."""
+
+from collections.abc import Sequence
+
+from hafloc.errors import IndexFileError
+from hafloc.index import GeoIndex
+from hafloc.locate.position import Consensus
+from hafloc.locate.query import RankedQuery
+from hafloc.locate.trust import (
+    Calibration,
+    Verdict,
+    judge,
+    read_calibrations,
+    shipped_calibrations,
+)
+
+
+class Judge:
+    """Says how far answers can be trusted, by the first calibration of each kind."""
+
+    def __init__(self, calibrations: Sequence[Calibration]) -> None:
+        self._calibrations = tuple(calibrations)
+
+    @classmethod
+    def of(cls, index: GeoIndex) -> "Judge":
+        """By the index's own calibrations, then those shipped with its checkpoint, as far as any.
+
+        Raises IndexFileError where the index's own are damaged.
+        """
+        text = index.calibration()
+        try:
+            own = () if text is None else read_calibrations(text, index.model.hash)
+        except ValueError as error:
+            raise IndexFileError(
+                f"cannot use the calibration of {index.location}: {error}; make it anew with "
+                "`hafloc calibrate`"
+            ) from error
+        # Of each kind of answers the first counts: the database may have learned only one.
+        return cls((*own, *shipped_calibrations(index.model.hash)))
+
+    def verdict(
+        self,
+        query: RankedQuery,
+        probability: float,
+        *,
+        consensus: Consensus | None = None,
+        confidence: float | None = None,
+    ) -> Verdict:
+        """The verdict on a query's candidates: on their own consensus, unless one is given."""
+        verified = query.evidence[0].verified
+        calibration = next((c for c in self._calibrations if c.verified == verified), None)
+        return judge(
+            query.consensus() if consensus is None else consensus,
+            calibration,
+            probability,
+            confidence=confidence,
+        )
