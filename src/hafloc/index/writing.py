@@ -10,6 +10,7 @@ from hafloc.index.point import read_point
 from hafloc.index.records import Record
 
 _CELL = struct.Struct(">q4f")  # id or node, then minx, maxx, miny, maxy
+_ROUNDING = 2.0**-21  # twice the R-tree's, since it is taken of the rounded number
 _SIDES = (("minx", 0, min), ("miny", 1, min), ("maxx", 0, max), ("maxy", 1, max))
 
 
@@ -57,8 +58,8 @@ def delete(connection: sqlite3.Connection, ids: Iterable[int]) -> int:
 def fit_extent(connection: sqlite3.Connection) -> None:
     """Make the layer's extent that of its photos, and note the time of the change.
 
-    The root of the R-tree knows the extent in float32, rounded outward. Rounding keeps the order,
-    so the photos that reach it are all that can lie outermost.
+    The root of the R-tree knows the extent in float32, rounded outward by less than 2⁻²². So what
+    lies outermost is among the photos that come that close to it.
     """
     (root,) = connection.execute(
         "SELECT data FROM rtree_photos_geom_node WHERE nodeno = 1"
@@ -80,7 +81,9 @@ def fit_extent(connection: sqlite3.Connection) -> None:
 
 def _reaching(connection: sqlite3.Connection, side: str, bound: float, axis: int) -> list[float]:
     """The coordinates of the photos that reach a bound of the R-tree."""
-    comparison = "<=" if side.startswith("min") else ">="
+    # SQLite rounds some neighbours by two steps and some by none, which can swap their order.
+    slack = abs(bound) * _ROUNDING
+    comparison, bound = ("<=", bound + slack) if side.startswith("min") else (">=", bound - slack)
     query = (
         "SELECT geom FROM photos JOIN rtree_photos_geom USING (id) "
         f"WHERE {side} {comparison} ? AND geom NOT NULL"
