@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.ready
 
-.PHONY: setup demo test test-slow lint bench clean
+.PHONY: setup demo test test-slow lint bench constraints clean
 
 setup: $(STAMP)
 
@@ -30,6 +30,16 @@ test-slow: setup
 
 bench: setup
 	$(BIN)/python benchmarks/speed.py
+
+# Newest versions that fit pyproject.toml, in a fresh environment; then run `make test`.
+constraints:
+	rm -rf $(VENV)-constraints
+	$(PYTHON) -m venv $(VENV)-constraints
+	$(VENV)-constraints/bin/python -m pip install --quiet --disable-pip-version-check -e '.[dev]'
+	$(VENV)-constraints/bin/python -m pip freeze --exclude-editable | sed 's/+cpu$$//' \
+		> constraints.txt.part
+	mv constraints.txt.part constraints.txt
+	rm -rf $(VENV)-constraints
 
 clean:
 	rm -rf $(VENV) demo-city .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis

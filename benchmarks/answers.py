@@ -1,7 +1,7 @@
 """How good are hafloc's answers: position, radius, and "not here"? Leave-one-out over one folder.
 
-    python benchmarks/answers.py ../shared/data/sf_west --index /tmp/sf_west.gpkg
-    python benchmarks/answers.py ../shared/data/cambridge/val --index /tmp/val.gpkg
+    python benchmarks/answers.py data/sf_west --index /tmp/sf_west.gpkg
+    python benchmarks/answers.py data/cambridge/val --index /tmp/val.gpkg
 
 The folder holds `images/`, `positions.csv` and, where there is one, `verified_pairs.csv`. Every
 photo is a query in turn, located by all others but those at its very position, once as the
@@ -14,7 +14,7 @@ its expected calibration error in 10 bins. All of it once with key points verifi
 similarity alone, and once more as the calibration that ships with the checkpoint has it, which was
 fitted on sf_west:
 
-    python benchmarks/answers.py ../shared/data/sf_west --index /tmp/sf_west.gpkg \
+    python benchmarks/answers.py data/sf_west --index /tmp/sf_west.gpkg \
         --calibration src/hafloc/nn/checkpoints/haf.calibration.json
 
 A query's place counts as known where it has a verified partner, or, without pairs, a photo within

@@ -1,6 +1,6 @@
 """Give a HAF checkpoint compact key points: their whitening, fitted on unrelated photos.
 
-    python benchmarks/fit_local.py ../shared/data/cambridge/train --model haf --out haf.safetensors
+    python benchmarks/fit_local.py data/cambridge/train --model haf --out haf.safetensors
 
 Everything else in the checkpoint stays as it is. `hafloc fit` does this too; needed by itself for
 checkpoints from before key points were kept, and after a training that changed the trunk up to

@@ -1,6 +1,6 @@
 """How well do all methods do on places they have never seen? One table, from photos.
 
-    python benchmarks/methods.py ../shared/data haf=haf netvlad=runs/netvlad/model.safetensors …
+    python benchmarks/methods.py data haf=haf netvlad=runs/netvlad/model.safetensors …
 
 DATA holds cambridge/val, cambridge/train and sf_west. Each `name=checkpoint` gives one row at
 full size and one at 256-D; the trunk's single levels (mean and GeM, raw and whitened) come along.

@@ -1,7 +1,7 @@
 """How often does hafloc find the place of a real photo? Leave-one-out over one folder.
 
-    python benchmarks/real_photos.py ../shared/data/sf_west
-    python benchmarks/real_photos.py ../shared/data/cambridge/val
+    python benchmarks/real_photos.py data/sf_west
+    python benchmarks/real_photos.py data/cambridge/val
 
 The folder holds `images/`, `positions.csv` (image, lat, lon and perhaps heading) and, where there
 is one, `verified_pairs.csv` (image_a, image_b). A query never finds its own file, nor a file of the
@@ -11,7 +11,7 @@ without, when a photo within 25 m is (and, given headings, one within 25 m of th
 Beside hafloc stand the trunk's single levels in the same run: conv3_2, conv4_3 and conv5_3, mean
 and GeM (p = 3), raw and whitened on the same unrelated images as hafloc. Ends with one JSON line.
 
-    python benchmarks/real_photos.py ../shared/data/sf_west --rerank 50
+    python benchmarks/real_photos.py data/sf_west --rerank 50
 
 re-ranks the K most similar photos by their key points as well, by a rule fitted on other queries
 of the folder (five folds), and by RootSIFT, ratio test and the same geometry, ranked by inliers.

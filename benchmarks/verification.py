@@ -2,8 +2,8 @@
 
 Used by `real_photos.py --rerank K`, and to fit the rule that ships with hafloc:
 
-    python benchmarks/real_photos.py ../shared/data/sf_west --rerank 50 --save sf_west.npz
-    python benchmarks/real_photos.py ../shared/data/cambridge/val --rerank 50 --save val.npz
+    python benchmarks/real_photos.py data/sf_west --rerank 50 --save sf_west.npz
+    python benchmarks/real_photos.py data/cambridge/val --rerank 50 --save val.npz
     python benchmarks/verification.py sf_west.npz val.npz --out src/hafloc/verify/rule.json
 
 The last command prints what rules fitted on one set are worth on the other, then fits on all.

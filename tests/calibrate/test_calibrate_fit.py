@@ -249,3 +249,32 @@ def test_too_few_trials_for_a_probability_leave_the_radius_unknown() -> None:
 
 def test_without_a_calibration_only_the_position_is_known() -> None:
     assert judge(consensus(3.0), None) == Verdict(consensus(3.0).position)
+
+
+def test_where_all_photos_show_one_place_the_radius_alone_is_learned() -> None:
+    base = Calibration(True, (1.0, 0.0, 0.0, 0.0), -1.0, (9.0,) * 50, 480, shipped=True)
+    one_place = [Trial(5.0, 5.0, consensus(3.0), None) for _ in range(40)]
+    calibration = fit(one_place, verified=True, base=base)
+    assert (calibration.weights, calibration.bias) == (base.weights, base.bias)
+    assert calibration.scores == (5.0 / 20,) * 40
+    assert not calibration.shipped
+
+
+def test_a_base_is_not_needed_where_the_trials_teach_the_confidence() -> None:
+    base = Calibration(True, (1.0, 0.0, 0.0, 0.0), -1.0, (9.0,) * 50, 480, shipped=True)
+    trials = draw(60, 4)
+    assert fit(trials, verified=True, base=base) == fit(trials, verified=True)
+
+
+def test_more_found_trials_can_be_asked_for() -> None:
+    trials = [Trial(5.0, 5.0, consensus(6.0), consensus(-6.0)) for _ in range(29)]
+    assert len(fit(trials, verified=True).scores) == 29
+    with pytest.raises(PositionError, match="at least 30"):
+        fit(trials, verified=True, least=30)
+
+
+def test_a_verdict_says_whose_calibration_it_rests_on() -> None:
+    own = calibrated([1.0] * 9)
+    assert judge(consensus(3.0), own).calibration == "own"
+    assert judge(consensus(3.0), replace(own, shipped=True)).calibration == "shipped"
+    assert judge(consensus(3.0), None).calibration is None

@@ -75,8 +75,10 @@ def test_photos_at_a_query_s_own_position_never_answer_it(tmp_path: Path) -> Non
         twin = draw(tmp_path, 0, 1)
         index.add([replace(record, path=twin.name, id=None)], index.vectors([record.id or 0]))
     with Localizer.open(path) as street:
-        trials = calibrate.Trials(street.index, street.local_features)
-        for known in calibrate.own_photos(street.index, street.local_features, 10, Silent()):
+        trials = calibrate.Trials(street.index, street.candidates.local_features)
+        for known in calibrate.own_photos(
+            street.index, street.candidates.local_features, 10, Silent()
+        ):
             trials.add(known)
     assert trials.plain == []
 
@@ -100,7 +102,7 @@ def test_errors_are_measured_from_the_query_s_own_position(tmp_path: Path) -> No
     path = build(tmp_path, places=20, photos=1)
     query = calibrate.Known(where(4, 3), ByNumber().vector(np.full((1, 1, 3), (4, 3, 0))), None)
     with Localizer.open(path) as street:
-        trials = calibrate.Trials(street.index, street.local_features)
+        trials = calibrate.Trials(street.index, street.candidates.local_features)
         trials.add(query)
     # One photo a place, 30 m from where the query was taken.
     assert trials.plain[0].first == pytest.approx(30, abs=0.01)

@@ -64,7 +64,7 @@ def test_an_option_that_an_existing_index_contradicts_is_refused(
 
 
 def test_options_that_say_what_the_index_is_are_welcome(run: Run, street: Path) -> None:
-    asked = ("index", "build", street / "with.gpkg", street / "database")
+    asked = ("index", "build", street / "with.gpkg", street / "database", "--no-calibrate")
     assert run(*asked, "--vector-type", "float16", "--local", model=True)[::2] == (0, "")
 
 
@@ -117,7 +117,7 @@ def test_a_skipped_photo_is_one_line_whatever_its_name(
     photos = tmp_path / "photos"
     shutil.copytree(street / "database", photos)
     (photos / "bad\nhafloc: forged\x1b[31m.jpg").write_bytes(b"")
-    _, _, err = run("index", "build", tmp_path / "c.gpkg", photos, model=True)
+    _, _, err = run("index", "build", tmp_path / "c.gpkg", photos, "--no-calibrate", model=True)
     assert len(err.splitlines()) == 1
     assert r"bad\nhafloc: forged\x1b[31m.jpg" in err
 

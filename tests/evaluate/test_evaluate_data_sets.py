@@ -147,6 +147,52 @@ def test_prepare_fetches_unpacks_and_does_nothing_twice(
     assert prepare("oxford5k", tmp_path) == ()
 
 
+def test_an_archive_without_a_known_hash_is_pinned_at_first_and_held_to_it(
+    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Given an archive whose publisher states no hash
+    server.content = first = packed({"hall_000000.jpg": b"x"})
+    fetched = ((Remote(server.url, "file.tgz"), "jpg"),)
+    monkeypatch.setattr(data_sets, "REMOTES", {"oxford5k": fetched})
+    # When it is fetched, the report says its hash, and so does the file beside it
+    done = prepare("oxford5k", tmp_path)
+    digest = hashlib.sha256(first).hexdigest()
+    assert f"file.tgz: SHA-256 {digest}, kept in file.tgz.sha256" in done
+    assert (tmp_path / "file.tgz.sha256").read_text() == f"{digest}  file.tgz\n"
+    assert prepare("oxford5k", tmp_path) == ()
+    # Then another one is refused by name, whether it lies there or is fetched again
+    (tmp_path / "file.tgz").write_bytes(packed({"hall_000000.jpg": b"y"}))
+    with pytest.raises(EvaluationError, match=r"file\.tgz has SHA-256 .* as when it first came"):
+        prepare("oxford5k", tmp_path)
+    (tmp_path / "file.tgz").unlink()
+    server.content = packed({"hall_000000.jpg": b"evil"})
+    with pytest.raises(EvaluationError, match=r"file\.tgz has SHA-256 .* as when it first came"):
+        prepare("oxford5k", tmp_path)
+    assert not (tmp_path / "file.tgz").exists()
+    assert not (tmp_path / "file.tgz.part").exists()
+    # And the first one is welcome again
+    server.content = first
+    assert prepare("oxford5k", tmp_path) == ()
+
+
+def test_a_damaged_archive_is_not_pinned(tmp_path: Path) -> None:
+    whole = packed({"jpg/1.jpg": b"x" * 5_000})
+    (tmp_path / "jpg1.tar.gz").write_bytes(whole[:60])
+    with pytest.raises(EvaluationError, match="cannot unpack"):
+        prepare("holidays", tmp_path)
+    (tmp_path / "jpg1.tar.gz").write_bytes(whole)
+    with pytest.raises(EvaluationError, match=r"jpg2\.tar\.gz is not there"):
+        prepare("holidays", tmp_path)
+    assert (tmp_path / "jpg1.tar.gz.sha256").is_file()
+
+
+def test_a_pin_file_that_holds_no_hash_is_named(tmp_path: Path) -> None:
+    (tmp_path / "jpg1.tar.gz").write_bytes(packed({"jpg/1.jpg": b"x"}))
+    (tmp_path / "jpg1.tar.gz.sha256").write_text("nonsense")
+    with pytest.raises(EvaluationError, match=r"jpg1\.tar\.gz\.sha256 holds no SHA-256"):
+        prepare("holidays", tmp_path)
+
+
 def test_prepare_refuses_archives_that_lead_outside(tmp_path: Path) -> None:
     root = tmp_path / "holidays"
     root.mkdir()

@@ -1,6 +1,8 @@
 """Search, cache and engine: exact, resumable, and refusing broken vectors."""
 
+import os
 import sqlite3
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,8 +15,10 @@ from numpy.typing import NDArray
 
 from hafloc.errors import EvaluationError
 from hafloc.evaluate import engine
+from hafloc.evaluate.benchmark import Picture
 from hafloc.evaluate.data_sets.catalogue import load
 from hafloc.evaluate.describe_pictures import describe_pictures
+from hafloc.evaluate.vector_cache import VectorCache
 from hafloc.evaluate.whitening import BenchmarkWhitening, fit_whitening
 from hafloc.geo import Position
 from hafloc.index import ModelInfo, Record, create_index
@@ -324,3 +328,14 @@ def test_what_is_looked_at_comes_with_metres_distances_and_the_first_right_rank(
     )
     place = result.ranking[1].tolist().index(4)
     assert result.distances[1, place] == pytest.approx(np.linalg.norm(query - database), abs=1e-3)
+
+
+@pytest.mark.skipif(sys.platform in ("win32", "darwin"), reason="names are text there")
+def test_the_cache_knows_a_photo_whose_name_is_no_text(tmp_path: Path) -> None:
+    path = tmp_path / os.fsdecode(b"caf\xe9.jpg")
+    path.write_bytes(b"pixels")
+    with VectorCache(tmp_path / "cache", "hash", "options", 4) as cache:
+        (first,) = cache.keys([Picture(path)])
+        assert cache.keys([Picture(path)]) == [first]
+        path.write_bytes(b"other pixels")
+        assert cache.keys([Picture(path)]) != [first]

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from hafloc.geo import Position
 from hafloc.index import Record
-from hafloc.locate import Answer, Verdict
+from hafloc.locate import Answer, Verdict, in_words
 
 
 def record(id_: int, lat: float, lon: float, heading: float | None = None) -> Record:
@@ -172,3 +172,15 @@ def test_a_duplicate_s_radius_is_not_below_its_own_accuracy() -> None:
         verdict = Verdict(own.position, radius, 0.9, 0.9, True)
         answer = Answer.from_hits("q", [own], [1.0], verdict=verdict, duplicate_of=own)
         assert answer.radius == said
+
+
+def test_a_radius_that_is_not_fitted_to_the_database_is_said_to_be_so() -> None:
+    record = Record("a.jpg", "", Position(10, 20), 1, 1, "csv", id=1)
+
+    def words(calibration: str) -> str:
+        verdict = Verdict(Position(10, 20), 80.0, 0.9, 0.93, True, calibration)
+        return in_words(Answer.from_hits("q", [record], [0.5], verdict=verdict))
+
+    said = "10.000000, 20.000000  within 80 m (90 %), confidence 0.93"
+    assert words("own") == said
+    assert words("shipped") == f"{said}, not fitted to this database"

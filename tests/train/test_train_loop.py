@@ -7,9 +7,11 @@ import signal
 import socket
 import subprocess
 import sys
+import weakref
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 import run_steps
 import street
@@ -20,6 +22,7 @@ from hafloc.nn import load_checkpoint
 from hafloc.train import Recipe, read_recipe, train
 from hafloc.train import features as features_module
 from hafloc.train import loop as loop_module
+from hafloc.train import vectors as vectors_module
 
 SMOKE = Path(__file__).parents[2] / "configs" / "smoke.toml"
 Make = Callable[..., Recipe]
@@ -220,6 +223,33 @@ def test_a_loss_that_is_no_number_stops_the_run_and_names_the_batch(
 def test_a_rate_for_no_parameter_is_refused(small_recipe: Make, tmp_path: Path) -> None:
     with pytest.raises(TrainingError, match=r"'\*\.maks\.\*' names no parameter of haf"):
         train(small_recipe(optimizer={"rates": {"*.maks.*": 0.0}}), tmp_path)
+
+
+def test_a_run_removes_no_file_that_it_still_maps_into_memory(
+    small_recipe: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Windows refuses to make such a file anew, or to remove it.
+    maps: list[tuple[Path, weakref.ref[np.ndarray]]] = []
+    open_shared, unlink = vectors_module._open_shared, Path.unlink
+
+    def free(path: Path) -> None:
+        assert not [name for name, mapped in maps if name == path and mapped() is not None]
+
+    def opened(path: Path, shape: tuple[int, int]) -> np.ndarray:
+        free(path)
+        rows = open_shared(path, shape)
+        maps.append((path, weakref.ref(rows)))
+        return rows
+
+    def removed(path: Path, missing_ok: bool = False) -> None:
+        free(path)
+        unlink(path, missing_ok=missing_ok)
+
+    monkeypatch.setattr(vectors_module, "_open_shared", opened)
+    monkeypatch.setattr(Path, "unlink", removed)
+    train(small_recipe(data={"queries_per_epoch": 4}, optimizer={"epochs": 1}), tmp_path)
+    assert {name.name for name, _ in maps} == {"mining.npy", "validation.npy"}
+    assert not (tmp_path / "mining.npy").exists()
 
 
 def test_only_what_learns_is_in_the_state(finished: Path) -> None:

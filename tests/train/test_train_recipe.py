@@ -93,6 +93,12 @@ def test_superpoint_starts_from_nothing(tmp_path: Path) -> None:
     assert read_recipe(write(tmp_path, text)).network.start == ""
 
 
+def test_a_recipe_of_a_windows_editor_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "recipe.toml"
+    path.write_bytes(b"\xef\xbb\xbf" + GOOD.replace("\n", "\r\n").encode())
+    assert read_recipe(path, [r"data.train=C:\photos\train"]).data.train == (r"C:\photos\train",)
+
+
 def test_a_missing_recipe_says_so(tmp_path: Path) -> None:
     with pytest.raises(TrainingError, match=r"cannot read recipe .*none\.toml: No such file"):
         read_recipe(tmp_path / "none.toml")

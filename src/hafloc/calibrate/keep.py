@@ -16,8 +16,10 @@ from hafloc.locate import (
 )
 from hafloc.progress import Progress
 
-# At most so many of the photos are located: a minute or two, and a radius good to a few per cent.
+# At most so many of the photos are located, a second each on one core, and no more once so many
+# were located right: the radius then holds 90 % give or take 3, with twice as many 2.
 SAMPLE = 200
+ENOUGH = 100
 # By this share a database may grow or shrink before what was learned on it is learned anew.
 GROWTH = 0.25
 
@@ -100,6 +102,8 @@ def _learn(index: GeoIndex, sample: int, progress: Progress) -> tuple[list[Calib
     trials = Trials(index, stored_features(index))
     for query in own_photos(index, stored_features(index), sample, progress):
         trials.add(query)
+        if trials.right >= ENOUGH:
+            break
     if not trials.plain:
         return [], _origin(photos, reason="its photos were all taken together")
     bases = {item.verified: item for item in shipped_calibrations(index.model.hash)}

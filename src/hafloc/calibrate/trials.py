@@ -14,7 +14,7 @@ from hafloc.description import LocalFeatures
 from hafloc.errors import HaflocError, PositionError
 from hafloc.geo import Position, distance
 from hafloc.index import GeoIndex, Near, Record, Skipped
-from hafloc.locate import RERANK, Consensus, Localizer, agree
+from hafloc.locate import REACH, RERANK, Consensus, Localizer, agree
 from hafloc.photos import Positions, photo_paths, read
 from hafloc.progress import Progress
 from hafloc.verify import Verified, compare, rank
@@ -50,6 +50,11 @@ class Trials:
         self._least_left = min(RERANK, math.ceil(index.count() / 2))
         self.plain: list[Trial] = []
         self.verified: list[Trial] = []
+
+    @property
+    def right(self) -> int:
+        """How many of the usual answers, verified ones where there are any, lie within REACH."""
+        return sum(trial.error <= REACH for trial in self.verified or self.plain)
 
     def add(self, query: Known) -> None:
         """Locate a query; one for which the database holds nothing else is passed over."""
@@ -108,7 +113,9 @@ def own_photos(
     index: GeoIndex, local_features: LocalFeaturesOf, sample: int, progress: Progress
 ) -> Iterator[Known]:
     """`sample` photos of the database as queries, or all where it holds no more."""
-    records = index.sample(sample, _SEED)
+    drawn = index.sample(sample, _SEED)
+    # In any order but theirs: whoever stops early has not seen one end of the database alone.
+    records = [drawn[i] for i in np.random.default_rng(_SEED).permutation(len(drawn))]
     progress.start("locating its own photos", len(records))
     for done, record in enumerate(records, 1):
         assert record.id is not None, "it comes from the index"

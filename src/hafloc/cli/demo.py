@@ -15,10 +15,17 @@ from hafloc.errors import OutputError
 if TYPE_CHECKING:
     from hafloc.demo import DemoCity
     from hafloc.locate import Answer
+    from hafloc.progress import Progress
 
 TOLERANCE = 25.0  # metres
 TOP = 5
 SIZE = (400, 300)  # pixels: the whole demo in a few minutes
+WRITTEN = {
+    "city.gpkg": "the index; opens in QGIS",
+    "map.html": "every answer on a map, with its photos",
+    "attention.png": "where the network looks",
+    "answer.png": "one query beside its nearest photos",
+}
 
 
 def demo(
@@ -26,22 +33,16 @@ def demo(
     database: Annotated[int, typer.Option(min=1, help="Photos with known positions.")] = 150,
     queries: Annotated[int, typer.Option(min=1, help="Photos to locate.")] = 30,
     seed: Annotated[int, typer.Option(min=0, help="Another number, another city.")] = 0,
+    photos_only: Annotated[
+        bool, typer.Option("--photos-only", help="Render the photos, for training, and stop.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Render a small city, index it, locate photos in it, write map and pictures."""
-    from hafloc.calibrate import keep_calibrated
     from hafloc.demo import render_city
-    from hafloc.describe import Describer
-    from hafloc.index import build_index
-    from hafloc.locate import Localizer
-    from hafloc.photos import read
-    from hafloc.show import attention, candidate_sheet, save_picture, write_map
 
     _check_new(folder)
-    describer = Describer.open()
-    index_path = folder / "city.gpkg"
-    stopped = f"remove {folder} and run it again"
-    with when_stopped(stopped), bar() as progress:
+    with when_stopped(f"remove {folder} and run it again"), bar() as progress:
         progress.start("rendering the city", database + queries)
         city = render_city(
             folder,
@@ -51,41 +52,47 @@ def demo(
             size=SIZE,
             progress=lambda done, total: progress.advance(done),
         )
-        build_index(index_path, describer, folder / "database", progress=progress)
-        keep_calibrated(index_path, progress=progress)
-        progress.start("locating", queries)
-        answers = []
-        with Localizer.open(index_path) as localizer:
-            for done, photo in enumerate(city.queries, 1):
-                answers.append(localizer.locate(photo.path, top=TOP))
-                progress.advance(done)
-            write_map(folder / "map.html", answers, localizer.index)
-            paths = localizer.paths
+        outcomes = [] if photos_only else _locate(city, progress)
+    written = {"database": f"{database:,} photos with their positions in the EXIF"}
+    if not photos_only:
+        written = WRITTEN
+    if as_json:
+        found = {} if photos_only else _found(outcomes)
+        print_json({"folder": folder, **found, "written": [folder / name for name in written]})
+        return
+    if not photos_only:
+        _print(outcomes)
+    for name, what in written.items():
+        say(f"{folder / name}  {what}")
+
+
+def _locate(city: "DemoCity", progress: "Progress") -> "list[_Outcome]":
+    """Index the city, locate its queries, write what WRITTEN names."""
+    from hafloc.calibrate import keep_calibrated
+    from hafloc.describe import Describer
+    from hafloc.index import build_index
+    from hafloc.locate import Localizer
+    from hafloc.photos import read
+    from hafloc.show import attention, candidate_sheet, save_picture, write_map
+
+    folder = city.folder
+    describer = Describer.open()
+    index_path = folder / "city.gpkg"
+    build_index(index_path, describer, folder / "database", progress=progress)
+    keep_calibrated(index_path, progress=progress)
+    progress.start("locating", len(city.queries))
+    answers = []
+    with Localizer.open(index_path) as localizer:
+        for done, photo in enumerate(city.queries, 1):
+            answers.append(localizer.locate(photo.path, top=TOP))
+            progress.advance(done)
+        write_map(folder / "map.html", answers, localizer.index)
+        paths = localizer.paths
     first = city.queries[0].path
     image = describer.fit(read(first, longer_side=describer.longer_side).image)
     save_picture(folder / "attention.png", attention(image, describer.describe(image)))
     save_picture(folder / "answer.png", candidate_sheet(answers[0], paths))
-    written = {
-        "city.gpkg": "the index; opens in QGIS",
-        "map.html": "every answer on a map, with its photos",
-        "attention.png": "where the network looks",
-        "answer.png": "one query beside its nearest photos",
-    }
-    outcomes = _outcomes(city, answers)
-    if as_json:
-        print_json(
-            {
-                "folder": folder,
-                "tolerance": TOLERANCE,
-                **{f"recall_at_{cut}": recall for cut, recall in _recalls(outcomes).items()},
-                "queries": outcomes,
-                "written": [folder / name for name in written],
-            }
-        )
-        return
-    _print(outcomes)
-    for name, what in written.items():
-        say(f"{folder / name}  {what}")
+    return _outcomes(city, answers)
 
 
 def _check_new(folder: Path) -> None:
@@ -119,6 +126,11 @@ def _outcomes(city: "DemoCity", answers: "list[Answer]") -> list[_Outcome]:
         rank = next((n for n, metres in enumerate(errors, 1) if metres <= TOLERANCE), None)
         found.append(_Outcome(photo.path, errors[0], rank))
     return found
+
+
+def _found(outcomes: list[_Outcome]) -> dict[str, object]:
+    recalls = {f"recall_at_{cut}": recall for cut, recall in _recalls(outcomes).items()}
+    return {"tolerance": TOLERANCE, **recalls, "queries": outcomes}
 
 
 def _recalls(outcomes: list[_Outcome]) -> dict[int, float]:

@@ -6,6 +6,7 @@ mix and moved files are found again.
 """
 
 import hashlib
+import os
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -25,7 +26,7 @@ Vector = NDArray[np.float32]
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS vectors (key BLOB PRIMARY KEY, vector BLOB NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS files
-    (path TEXT PRIMARY KEY, size INTEGER, changed INTEGER, content TEXT) WITHOUT ROWID;
+    (path BLOB PRIMARY KEY, size INTEGER, changed INTEGER, content TEXT) WITHOUT ROWID;
 """
 
 
@@ -71,12 +72,12 @@ class VectorCache:
                 keys.append(hashlib.blake2b(text.encode(), digest_size=16).digest())
         return keys
 
-    def _files(self) -> dict[str, tuple[int, int, str]]:
+    def _files(self) -> dict[bytes, tuple[int, int, str]]:
         found = self._connection.execute("SELECT path, size, changed, content FROM files")
         return {path: (size, changed, text) for path, size, changed, text in found}
 
-    def _content(self, path: Path, known: dict[str, tuple[int, int, str]]) -> str:
-        name = str(path.absolute())
+    def _content(self, path: Path, known: dict[bytes, tuple[int, int, str]]) -> str:
+        name = os.fsencode(path.absolute())  # a name need not be text
         try:
             status = path.stat()
         except OSError:

@@ -3,7 +3,7 @@
 import os
 from collections.abc import Iterable
 from functools import lru_cache
-from pathlib import Path, PurePath
+from pathlib import Path
 
 from hafloc.index.paths import PhotoPaths
 from hafloc.index.records import GeoIndex
@@ -15,18 +15,28 @@ def ids_below(index: GeoIndex, paths: PhotoPaths, targets: Iterable[Path]) -> li
     A photo lies below a folder by its name, or by where the links on both ways really lead. The
     files need not exist any more.
     """
-    named, real = set(), set()
+    wanted: set[str] = set()
     for target in targets:
         straight = paths.file_of(paths.name_of(target))
-        named.add(os.path.normcase(straight))
-        real.add(os.path.normcase(_real(straight)))
-    really = lru_cache(maxsize=4_096)(os.path.realpath)  # of folders, which are few
+        wanted |= {os.path.normcase(straight), os.path.normcase(_real(straight))}
 
-    def is_wanted(file: Path) -> bool:
-        there = Path(really(file.parent)) / file.name
-        return _is_below(os.path.normcase(file), named) or _is_below(os.path.normcase(there), real)
+    @lru_cache(maxsize=65_536)  # photos share their folders
+    def folder(name: str) -> tuple[bool, frozenset[str]]:
+        """Whether all of a folder is wanted, and else which of its files by their whole path."""
+        lexical = paths.file_of(f"{name}/photo" if name else "photo").parent
+        ways = {Path(os.path.normcase(way)) for way in (lexical, os.path.realpath(lexical))}
+        if any(str(above) in wanted for way in ways for above in (way, *way.parents)):
+            return True, frozenset()
+        return False, frozenset(file for file in wanted if Path(file).parent in ways)
 
-    return [id_ for id_, name in index.names() if is_wanted(paths.file_of(name))]
+    def is_wanted(name: str) -> bool:
+        whole, files = folder(name.rpartition("/")[0])
+        if whole or not files:
+            return whole
+        file = paths.file_of(name).name
+        return any(Path(one).name == os.path.normcase(file) for one in files)
+
+    return [id_ for id_, name in index.names() if is_wanted(name)]
 
 
 def _real(target: Path) -> str:
@@ -34,9 +44,3 @@ def _real(target: Path) -> str:
     if target.is_dir():
         return os.path.realpath(target)
     return str(Path(os.path.realpath(target.parent)) / target.name)
-
-
-def _is_below(file: str, folders: set[str]) -> bool:
-    """Whether `file` is one of `folders`, or one of its parents is."""
-    path = PurePath(file)
-    return any(str(folder) in folders for folder in (path, *path.parents))

@@ -72,13 +72,14 @@ def calibrated_in_words(text: str | None, checkpoint: str) -> str:
     """A line for a person on what the answers' radius and confidence were learned from."""
     try:
         origin = read_origin(text, checkpoint)
-        is_own = text is not None and bool(json.loads(text).get("calibrations"))
     except ValueError:
         return "damaged; `hafloc calibrate` makes it anew"
     if origin is None:
+        content = {} if text is None else json.loads(text)
+        is_own = content.get("checkpoint") == checkpoint and content.get("calibrations")
         return "by `hafloc calibrate`" if is_own else "as shipped"
     if origin.reason is not None:
         return f"as shipped: {origin.reason}"
-    whose = "photos of yours" if origin.learned_from is LearnedFrom.QUERIES else "its own photos"
-    number = f"{origin.queries:,}" if whose == "photos of yours" else f"{origin.queries:,} of"
-    return f"on {number} {whose}, {origin.made}"
+    is_mine = origin.learned_from is LearnedFrom.QUERIES
+    whose = "photos of yours" if is_mine else "of its own photos"
+    return f"on {origin.queries:,} {whose}, {origin.made}"

@@ -1,5 +1,6 @@
 """The photos of a training or validation set: files, places, headings."""
 
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +11,19 @@ from PIL import Image as Pillow
 
 from hafloc.errors import PhotoError, PositionError
 from hafloc.geo import earth_centred
-from hafloc.photos import Image, Metadata, read, read_positions_csv
+from hafloc.photos import (
+    Image,
+    Metadata,
+    Positions,
+    photo_paths,
+    read,
+    read_metadata,
+    read_positions_csv,
+)
+
+log = logging.getLogger(__name__)
+
+TABLE = "positions.csv"
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,15 +57,22 @@ class PhotoSet:
 
 
 def read_photo_set(folders: Sequence[Path]) -> PhotoSet:
-    """All photos of folders with a positions.csv and the photos beside it or in `images/`.
+    """The photos of folders: those that a positions.csv lists, beside it or in `images/`; without
+    one, all below whose name, EXIF or XMP holds a position.
 
-    Raises PositionError for a bad table, PhotoError where a listed photo is missing.
+    Raises PositionError for a bad table or a folder without any position, PhotoError where a
+    listed photo is missing or one cannot be read.
     """
     names, paths, rows = [], [], []
     for folder in folders:
-        table = _table(folder / "positions.csv")
+        if (folder / TABLE).is_file():
+            table = _table(folder / TABLE)
+            found = dict(zip(table, _files(folder, list(table)), strict=True))
+        else:
+            found = {path.relative_to(folder).as_posix(): path for path in photo_paths(folder)}
+            table = _from_files(folder, found)
         names += list(table)
-        paths += _files(folder, list(table))
+        paths += [found[name] for name in table]
         rows += list(table.values())
     lats, lons = _degrees(rows)
     headings = [np.nan if row.heading is None else row.heading for row in rows]
@@ -66,6 +86,22 @@ def _table(path: Path) -> Mapping[str, Metadata]:
     if table.problems:
         raise PositionError(f"{path}, {table.problems[0]}")
     return table.rows
+
+
+def _from_files(folder: Path, paths: Mapping[str, Path]) -> Mapping[str, Metadata]:
+    """What names and files say, of those that say where."""
+    positions = Positions()
+    said = {name: positions.complete(read_metadata(path), name) for name, path in paths.items()}
+    placed = {name: metadata for name, metadata in said.items() if metadata.position is not None}
+    if not placed:
+        raise PositionError(
+            f"{folder} has no {TABLE}, and none of its {len(paths):,} photos holds a position; "
+            "write the table, a row image,lat,lon for each photo"
+        )
+    if len(placed) < len(said):
+        left = f"{len(said) - len(placed):,} of {len(said):,}"
+        log.warning("%s photos of %s have no position; they are left out", left, folder)
+    return placed
 
 
 def _files(folder: Path, names: Sequence[str]) -> list[Path]:

@@ -11,7 +11,7 @@ from hafloc.measure import neighbour_pairs
 from hafloc.nn import HAF, LEVELS, HAFOptions, load_start_weights, save_checkpoint
 from hafloc.nn.images import to_batch
 from hafloc.nn.vgg import Taps
-from hafloc.photos import Metadata, Photo, Positions, photo_paths, read
+from hafloc.photos import Metadata, Positions, photo_paths, read
 from hafloc.progress import Progress, Silent
 from hafloc.train.initialise import fit_heads, fit_local, fit_whitening, sample_places
 
@@ -99,12 +99,8 @@ def _photos(folders: Sequence[Path]) -> list[tuple[Path, Metadata]]:
         paths = {path.relative_to(folder).as_posix(): path for path in photo_paths(folder)}
         positions = Positions.for_folder(folder, list(paths))
         for name, path in paths.items():
-            found.append((path, positions.of(_unread(path), name)))
+            found.append((path, positions.complete(Metadata(), name)))
     return found
-
-
-def _unread(path: Path) -> Photo:
-    return Photo(np.zeros((1, 1, 3), np.uint8), "", Metadata(), path)
 
 
 def _taps(

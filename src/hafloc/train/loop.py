@@ -272,25 +272,30 @@ def save_best(run: Prepared, found: Recall) -> None:
         _save_model(run, run.out / BEST, torch.float32, found.by_position)
 
 
+def refit_whitening(run: Prepared) -> None:
+    """Fit the whitening once more, to the network as it stands."""
+    # Mapped into memory here alone: Windows removes no file that is still mapped.
+    pooled = pool_photos(
+        run.trainee,
+        run.training,
+        range(len(run.photos)),
+        run.out / "mining.npy",
+        step="vectors for whitening",
+        progress=run.progress,
+        half=run.half,
+    )
+    fit_whitening(run, pooled)
+
+
 def finish(run: Prepared, cursor: Cursor) -> Result:
     """Write the checkpoint of the best epoch, whitened anew on the training photos where asked."""
     best = load_checkpoint(run.out / BEST)
     settle(run.trainee.network)
     run.trainee.network.load_state_dict(best.network.state_dict())
-    whitening = run.recipe.whitening
-    learned = whitening.learn or (not whitening.refit and not run.from_weights)
+    fits = run.recipe.fits_whitening(from_weights=run.from_weights)
     has_one = any(isinstance(part, Whitening) for part in run.trainee.network.modules())
-    if has_one and not (run.trainee.whitens and learned):
-        pooled = pool_photos(
-            run.trainee,
-            run.training,
-            range(len(run.photos)),
-            run.out / "mining.npy",
-            step="vectors for whitening",
-            progress=run.progress,
-            half=run.half,
-        )
-        fit_whitening(run, pooled)
+    if has_one and (fits or not run.trainee.whitens):
+        refit_whitening(run)
     if parallel.is_first():
         numbers = best.provenance["validation recall@1/5/10"]
         _save_model(run, run.out / MODEL, torch.float16, numbers)

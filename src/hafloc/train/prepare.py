@@ -98,7 +98,8 @@ def prepare(recipe: Recipe, out: Path, progress: Progress) -> Prepared:
     _tell(neighbours.without_positive, neighbours.without_negative, len(queries or database))
     check_photos([*photos.paths, *validation.paths], data.longer_side)
     trainee, from_weights = build(recipe)
-    _check_enough(trainee, min(len(photos), recipe.whitening.photos))
+    if recipe.fits_whitening(from_weights=from_weights) or not trainee.whitens:
+        _check_enough(trainee, min(len(photos), recipe.whitening.photos))
     _check_room(out, trainee, len(photos) + len(validation))
     device = parallel.device(recipe.run.device)
     trainee.network.to(device).eval()

@@ -79,7 +79,9 @@ class Network(Section):
 
 
 class Data(Section):
-    """Photos; every folder holds a positions.csv. One folder may stand without brackets.
+    """Photos, with a positions.csv in their folder or a position in name or EXIF each.
+
+    One folder may stand without brackets.
 
     train               the database, and the queries too where `queries` is empty
     queries             folders of queries of their own
@@ -250,6 +252,11 @@ class Recipe(Section):
             raise ValueError(f'network.train_from must be "conv1_1": {name} has its own encoder')
         return self
 
+    def fits_whitening(self, *, from_weights: bool) -> bool:
+        """Whether the run fits whitenings that compare vectors, or takes those it starts with."""
+        learned = self.whitening.learn or (not self.whitening.refit and not from_weights)
+        return not learned
+
     def plain(self) -> dict[str, Any]:
         """The resolved recipe as JSON values, for the checkpoint."""
         return dict(self.model_dump(mode="json"))
@@ -261,7 +268,8 @@ def read_recipe(path: Path, changes: Sequence[str] = ()) -> Recipe:
     Raises TrainingError naming file and key for whatever does not fit.
     """
     try:
-        table = tomllib.loads(path.read_text("utf-8"))
+        # Editors of Windows begin a file with a mark of its encoding.
+        table = tomllib.loads(path.read_text("utf-8-sig"))
     except OSError as error:
         raise TrainingError(
             f"cannot read recipe {path}: {error.strerror}; check the path"

@@ -51,7 +51,7 @@ _OXFORD = "https://www.robots.ox.ac.uk/~vgg/data/oxbuildings/"
 _PARIS = "https://www.robots.ox.ac.uk/~vgg/data/parisbuildings/"
 _REVISIT = "http://cmp.felk.cvut.cz/revisitop/"
 
-CATALOGUE: Mapping[str, DataSet] = {
+CATALOGUE: dict[str, DataSet] = {
     "pitts30k": DataSet(
         "Pittsburgh 30k",
         _ON_REQUEST,

@@ -1,6 +1,5 @@
 """Downloads that go on where they stopped and are checked against their hash."""
 
-import hashlib
 import http.client
 import urllib.error
 import urllib.request
@@ -8,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hafloc.errors import EvaluationError, OutputError
+from hafloc.evaluate.data_sets.pins import changed, pinned, sha256
 from hafloc.progress import Progress
 
 _CHUNK = 1 << 20
@@ -28,12 +28,13 @@ class Remote:
 def download(remote: Remote, folder: Path, progress: Progress) -> Path:
     """Fetch a file into `folder`, from where an earlier attempt stopped; nothing if it is there.
 
-    Until its hash is right the file is called `.part`. Raises EvaluationError naming file and
+    Until its hash is right the file is called `.part`; where no hash is known, that of the file
+    that was here before counts (see pins.py). Raises EvaluationError naming file and
     address when it cannot be had or has another content; OutputError when it cannot be written.
     """
     target, part = folder / remote.name, folder / f"{remote.name}.part"
     if target.is_file():
-        _check(remote, target)
+        _check(remote, target, target)
         return target
     trouble: Exception | None = None
     for _ in range(_ATTEMPTS):
@@ -55,13 +56,13 @@ def download(remote: Remote, folder: Path, progress: Progress) -> Path:
             f"cannot download {remote.url}: {trouble}; run it again to go on, or fetch "
             f"{remote.name} by hand"
         )
-    _check(remote, part)
+    _check(remote, part, target)
     part.replace(target)
     return target
 
 
 def _is_whole(remote: Remote, part: Path) -> bool:
-    return remote.sha256 is not None and part.is_file() and _sha256(part) == remote.sha256
+    return remote.sha256 is not None and part.is_file() and sha256(part) == remote.sha256
 
 
 def _continue(remote: Remote, part: Path, progress: Progress) -> bool:
@@ -92,19 +93,21 @@ def _continue(remote: Remote, part: Path, progress: Progress) -> bool:
     return have >= total
 
 
-def _check(remote: Remote, path: Path) -> None:
-    if remote.sha256 is None:
+def _check(remote: Remote, path: Path, target: Path) -> None:
+    """Raises EvaluationError where `path` is not what belongs at `target`; removes a bad part."""
+    known = remote.sha256
+    if known is None and path != target:
+        known = pinned(target)
+    if known is None:
         return
-    found = _sha256(path)
-    if found != remote.sha256:
-        if path.suffix == ".part":
-            path.unlink()
-        raise EvaluationError(
-            f"{path.name} from {remote.url} has SHA-256 {found[:16]}…, not "
-            f"{remote.sha256[:16]}…; it is damaged or of another version: remove it and run again"
-        )
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    found = sha256(path)
+    if found == known:
+        return
+    if path != target:
+        path.unlink()
+    if remote.sha256 is None:
+        raise EvaluationError(changed(target, found, known))
+    raise EvaluationError(
+        f"{path.name} from {remote.url} has SHA-256 {found[:16]}…, not "
+        f"{known[:16]}…; it is damaged or of another version: remove it and run again"
+    )

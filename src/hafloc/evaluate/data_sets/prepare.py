@@ -12,13 +12,15 @@ from hafloc.errors import EvaluationError
 from hafloc.evaluate.benchmark import Picture
 from hafloc.evaluate.data_sets.catalogue import data_set, load
 from hafloc.evaluate.data_sets.download import Remote, download
+from hafloc.evaluate.data_sets.pins import check_pin, pin
 from hafloc.evaluate.report import make_folder
 from hafloc.progress import Progress, Silent
 
 _OXFORD = "https://www.robots.ox.ac.uk/~vgg/data/oxbuildings"
 _PARIS = "https://www.robots.ox.ac.uk/~vgg/data/parisbuildings"
 
-# What is public, and where its archives are unpacked to. Their publishers state no SHA-256.
+# What is public, and where its archives are unpacked to. Their publishers state no SHA-256,
+# so the first download pins it; one that is known for sure goes into its Remote.
 REMOTES: Mapping[str, tuple[tuple[Remote, str], ...]] = {
     "oxford5k": (
         (Remote(f"{_OXFORD}/oxbuild_images.tgz", "oxbuild_images.tgz"), "jpg"),
@@ -95,7 +97,8 @@ def _trouble(picture: Picture) -> str | None:
 def prepare(name: str, root: Path, progress: Progress | None = None) -> tuple[str, ...]:
     """Download what is public and unpack what lies in `root`; says what was done.
 
-    Runs again from where it stopped. Raises EvaluationError naming the file that is missing,
+    Runs again from where it stopped. An archive without a known hash is pinned as it first comes,
+    and another one refused later. Raises EvaluationError naming the file that is missing,
     damaged, or would be unpacked outside `root`.
     """
     known = data_set(name)
@@ -109,13 +112,21 @@ def prepare(name: str, root: Path, progress: Progress | None = None) -> tuple[st
     done = []
     for remote, folder in REMOTES.get(name, ()):
         archive = download(remote, root, progress)
-        done += _unpack(archive, root / folder, progress)
+        done += _bring(archive, root / folder, progress, known=remote.sha256 is not None)
     for archive_name, folder in ARCHIVES.get(name, {}).items():
         archive = root / archive_name
         if not archive.is_file():
             raise EvaluationError(f"{archive} is not there; fetch it from {known.source} first")
-        done += _unpack(archive, root / folder, progress)
+        done += _bring(archive, root / folder, progress, known=False)
     return tuple(done)
+
+
+def _bring(archive: Path, folder: Path, progress: Progress, *, known: bool) -> list[str]:
+    """Unpack an archive; one without a known hash is held to that of the first that was whole."""
+    if known:
+        return _unpack(archive, folder, progress)
+    found = check_pin(archive)
+    return _unpack(archive, folder, progress) + pin(archive, found)
 
 
 def _unpack(archive: Path, folder: Path, progress: Progress) -> list[str]:
