@@ -3,7 +3,6 @@
 import json
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -16,6 +15,7 @@ from PIL import Image as PillowImage
 
 from hafloc.describe.device import choose_device
 from hafloc.describe.onnx_model import PREFIX, OnnxNetwork, find_from, load_onnx, name_from
+from hafloc.describe.worker import run_at
 from hafloc.description import Description, LocalFeatures
 from hafloc.errors import CheckpointError, HaflocError, OptionError, PhotoError
 from hafloc.nn import HAF, Checkpoint, check_sides, load_checkpoint, to_batch
@@ -46,10 +46,10 @@ class Describer:
     `name`, `hash`, `options` (JSON text) and `dimension` identify the vectors; `longer_side` is
     the size in pixels to which larger images are reduced first; `device` is where the network is.
 
-    Safe in threads: one image, or batch, at a time goes through the network, which uses all cores
-    and most memory; the others wait. In a forked process it goes on, or raises CheckpointError
-    where the network is on a GPU. One that `open` made and that is sent to another process is
-    opened there anew.
+    Safe in threads: one image, or batch, at a time goes through the networks on one device, which
+    use all cores and most memory; the others wait. In a forked process it goes on, or raises
+    CheckpointError where the network is on a GPU. One that `open` made and that is sent to another
+    process is opened there anew.
     """
 
     # What `open` was given.
@@ -58,7 +58,7 @@ class Describer:
     def __init__(self, checkpoint: Checkpoint, *, device: str = "auto") -> None:
         self.device = choose_device(device)
         self._network = checkpoint.network.to(self.device)
-        self._start()
+        self._process = os.getpid()
         self.name = checkpoint.name
         self.hash = checkpoint.hash
         self.options = json.dumps(checkpoint.options, sort_keys=True)
@@ -86,9 +86,7 @@ class Describer:
         def load() -> Checkpoint:
             return load_onnx(text) if text.startswith(PREFIX) else load_checkpoint(model)
 
-        # In a new thread for the reason that `_start` gives.
-        with ThreadPoolExecutor(1) as loader:
-            describer = cls(loader.submit(load).result(), device=device)
+        describer = cls(run_at("cpu", load), device=device)
         describer._opened = str(model), device, beside
         return describer
 
@@ -167,24 +165,15 @@ class Describer:
 
         return self._work(work)
 
-    def _start(self) -> None:
-        # One thread for all: each that used the network would keep OpenMP threads and memory of its
-        # own. And a child that was forked finds none of them: in a thread that had some, torch
-        # waits for them for ever (pytorch/pytorch#17199), in a new one it makes new ones.
-        self._worker = ThreadPoolExecutor(1, thread_name_prefix="describer")
-        self._process = os.getpid()
-
     def _work(self, work: Callable[[], Result]) -> Result:
-        """What `work` returns, done in the network's own thread when its turn comes."""
-        if self._process != os.getpid():
-            if self.device.startswith("cuda"):
-                raise CheckpointError(
-                    f"cannot describe on {self.device}: the network was put there before this "
-                    "process was forked; open it in each worker, or start workers by spawn"
-                )
-            self._start()
+        """What `work` returns, done when this network's turn comes."""
+        if self._process != os.getpid() and self.device.startswith("cuda"):
+            raise CheckpointError(
+                f"cannot describe on {self.device}: the network was put there before this process "
+                "was forked; open it in each worker, or start workers by spawn"
+            )
         try:
-            return self._worker.submit(torch.inference_mode()(work)).result()
+            return run_at(self.device, torch.inference_mode()(work))
         except torch.OutOfMemoryError as error:
             raise OptionError(
                 f"cannot describe on {self.device}: its memory is full; free some, or use "
