@@ -2,13 +2,12 @@
 
 import json
 import os
-import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 import numpy as np
 import torch
@@ -25,20 +24,11 @@ from hafloc.prefetch import AHEAD, prefetch
 
 Image = NDArray[np.uint8]
 Vector = NDArray[np.float32]
+Result = TypeVar("Result")
 
 # Photos of one size that go through the network together. A processor gains nothing from it
 # (benchmarks/results/locating.json); a GPU has the room.
 _BATCH = {"cuda": 8}
-
-
-def _work_alone() -> None:
-    torch.set_num_threads(1)
-
-
-if hasattr(os, "register_at_fork"):
-    # OpenMP's threads stay in the parent, and the child would wait for them for ever
-    # (pytorch/pytorch#17199).
-    os.register_at_fork(after_in_child=_work_alone)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,9 +47,9 @@ class Describer:
     the size in pixels to which larger images are reduced first; `device` is where the network is.
 
     Safe in threads: one image, or batch, at a time goes through the network, which uses all cores
-    and most memory; the others wait. In a forked process it goes on with one core, or raises
-    CheckpointError where the network is on a GPU. One that `open` made and that is sent to another
-    process is opened there anew.
+    and most memory; the others wait. In a forked process it goes on, or raises CheckpointError
+    where the network is on a GPU. One that `open` made and that is sent to another process is
+    opened there anew.
     """
 
     # What `open` was given.
@@ -68,8 +58,7 @@ class Describer:
     def __init__(self, checkpoint: Checkpoint, *, device: str = "auto") -> None:
         self.device = choose_device(device)
         self._network = checkpoint.network.to(self.device)
-        self._turn = threading.Lock()
-        self._process = os.getpid()
+        self._start()
         self.name = checkpoint.name
         self.hash = checkpoint.hash
         self.options = json.dumps(checkpoint.options, sort_keys=True)
@@ -93,8 +82,13 @@ class Describer:
         text = str(model)
         if beside is not None and text.startswith(PREFIX):
             text = find_from(text, beside)
-        loaded = load_onnx(text) if text.startswith(PREFIX) else load_checkpoint(model)
-        describer = cls(loaded, device=device)
+
+        def load() -> Checkpoint:
+            return load_onnx(text) if text.startswith(PREFIX) else load_checkpoint(model)
+
+        # In a new thread for the reason that `_start` gives.
+        with ThreadPoolExecutor(1) as loader:
+            describer = cls(loader.submit(load).result(), device=device)
         describer._opened = str(model), device, beside
         return describer
 
@@ -134,8 +128,7 @@ class Describer:
         Raises PhotoError for a side below 32 px.
         """
         fitted = self.fit(image)
-        with self._working():
-            return self._network.describe([fitted])[0]
+        return self._work(lambda: self._network.describe([fitted])[0])
 
     def vector(self, image: Image) -> Vector:
         """The image vector `[D]` alone, which is quicker. Raises PhotoError as `describe` does."""
@@ -148,48 +141,55 @@ class Describer:
         """
         return self._vectors_and_locals([self.fit(image)])[0]
 
-    @torch.inference_mode()
     def _vectors(self, images: Sequence[Image]) -> list[Vector]:
         """Those of N fitted images of one size."""
-        with self._working():
+
+        def work() -> list[Vector]:
             batch = torch.cat([to_batch(image, self._network.device) for image in images])
             check_sides(batch)
             # Copies of their own: views would keep the network's last large block alive.
             return [np.array(row, np.float32) for row in self._network(batch).cpu().numpy()]
 
-    @torch.inference_mode()
+        return self._work(work)
+
     def _vectors_and_locals(
         self, images: Sequence[Image]
     ) -> list[tuple[Vector, LocalFeatures | None]]:
-        if self._local_network is None:
+        network = self._local_network
+        if network is None:
             return [(vector, None) for vector in self._vectors(images)]
-        with self._working():
-            batch = torch.cat([to_batch(image, self._network.device) for image in images])
-            vectors, locals_ = self._local_network.vectors_and_locals(batch)
-            rows = vectors.cpu().numpy()
-        return [
-            (np.array(row, np.float32), local) for row, local in zip(rows, locals_, strict=True)
-        ]
 
-    @contextmanager
-    def _working(self) -> Iterator[None]:
-        """This thread's turn at the network."""
+        def work() -> list[tuple[Vector, LocalFeatures | None]]:
+            batch = torch.cat([to_batch(image, network.device) for image in images])
+            vectors, locals_ = network.vectors_and_locals(batch)
+            rows = [np.array(row, np.float32) for row in vectors.cpu().numpy()]
+            return list(zip(rows, locals_, strict=True))
+
+        return self._work(work)
+
+    def _start(self) -> None:
+        # One thread for all: each that used the network would keep OpenMP threads and memory of its
+        # own. And a child that was forked finds none of them: in a thread that had some, torch
+        # waits for them for ever (pytorch/pytorch#17199), in a new one it makes new ones.
+        self._worker = ThreadPoolExecutor(1, thread_name_prefix="describer")
+        self._process = os.getpid()
+
+    def _work(self, work: Callable[[], Result]) -> Result:
+        """What `work` returns, done in the network's own thread when its turn comes."""
         if self._process != os.getpid():
             if self.device.startswith("cuda"):
                 raise CheckpointError(
                     f"cannot describe on {self.device}: the network was put there before this "
                     "process was forked; open it in each worker, or start workers by spawn"
                 )
-            # Whoever had the turn stayed in the parent.
-            self._turn, self._process = threading.Lock(), os.getpid()
-        with self._turn:
-            try:
-                yield
-            except torch.OutOfMemoryError as error:
-                raise OptionError(
-                    f"cannot describe on {self.device}: its memory is full; free some, or use "
-                    "--device cpu"
-                ) from error
+            self._start()
+        try:
+            return self._worker.submit(torch.inference_mode()(work)).result()
+        except torch.OutOfMemoryError as error:
+            raise OptionError(
+                f"cannot describe on {self.device}: its memory is full; free some, or use "
+                "--device cpu"
+            ) from error
 
     def describe_files(
         self,
