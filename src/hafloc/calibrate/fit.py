@@ -66,8 +66,9 @@ def fit(
     Confidence is a logistic regression on the signs. An answer within REACH of the truth is
     right, one beyond ELSEWHERE wrong, one between is left out; every answer without the query's
     place is wrong. Where fewer than `least` come from elsewhere, for a small database shows one
-    place, the confidence stays that of `base`, and the radius alone is learned: whatever it is that calls an answer found, as
-    long as it does not come from these trials, the radius holds for those that it calls so.
+    place, the confidence stays that of `base`, and the radius alone is learned: whatever it is that
+    calls an answer found, as long as it does not come from these trials, the radius holds for those
+    that it calls so.
 
     Raises TooFewTrialsError where fewer than FEWEST answers are right, or wrong without a `base`,
     or fewer than `least` are found.
