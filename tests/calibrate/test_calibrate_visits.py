@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hafloc.calibrate.visits import STANDPOINT, VISIT, taken_together
+from hafloc.calibrate.visits import STANDPOINT, VISIT, one_a_standpoint, taken_together
 from hafloc.geo import LocalFrame, Position
 from hafloc.index import Record
 
@@ -20,6 +20,13 @@ def photo(id_: int, east: float, time: datetime | None = None, content: str = ""
 
 def minutes(number: float) -> datetime:
     return NOON + timedelta(minutes=number)
+
+
+def test_one_photo_stands_for_its_standpoint() -> None:
+    photos = [photo(0, 0.0), photo(1, 1.5), photo(2, 3.0), photo(3, 30.0), photo(4, 30.0)]
+    # The third is near the second, which stands for nothing itself.
+    assert [record.id for record in one_a_standpoint(photos)] == [0, 2, 3]
+    assert one_a_standpoint([]) == []
 
 
 def test_headings_of_one_panorama_and_frames_of_one_film_are_together() -> None:

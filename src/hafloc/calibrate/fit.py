@@ -65,9 +65,10 @@ def fit(
 
     Confidence is a logistic regression on the signs. An answer within REACH of the truth is
     right, one beyond ELSEWHERE wrong, one between is left out; every answer without the query's
-    place is wrong. Where too few are wrong, since all photos show one place, the confidence stays
-    that of `base`, and the radius alone is learned: whatever it is that calls an answer found, as
-    long as it does not come from these trials, the radius holds for those that it calls so.
+    place is wrong. Where fewer than `least` come from elsewhere, for a small database shows one
+    place, the confidence stays that of `base`, and the radius alone is learned: whatever it is that
+    calls an answer found, as long as it does not come from these trials, the radius holds for those
+    that it calls so.
 
     Raises TooFewTrialsError where fewer than FEWEST answers are right, or wrong without a `base`,
     or fewer than `least` are found.
@@ -76,7 +77,7 @@ def fit(
     right = int(labels.sum())
     _require(right, trials, "are located right", "give more queries of places in the database")
     without_place = sum(trial.elsewhere is not None for trial in trials)
-    if without_place < FEWEST and base is not None:
+    if without_place < least and base is not None:
         weights, bias = base.weights, base.bias
     else:
         _require(

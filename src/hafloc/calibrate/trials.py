@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hafloc.calibrate.fit import ELSEWHERE, Trial
-from hafloc.calibrate.visits import taken_together
+from hafloc.calibrate.visits import one_a_standpoint, taken_together
 from hafloc.description import LocalFeatures
 from hafloc.errors import HaflocError, PositionError
 from hafloc.geo import Position, distance
@@ -20,6 +20,8 @@ from hafloc.progress import Progress
 from hafloc.verify import Verified, compare, rank
 
 _SEED = 0
+# Photos drawn for each standpoint wanted: a panorama is often cut into four.
+_VIEWS = 4
 
 LocalFeaturesOf = Callable[[Sequence[Record]], list[LocalFeatures | None]]
 Ranked = list[tuple[int, float]]  # id and similarity of candidates, most similar first
@@ -112,10 +114,15 @@ def _agree(
 def own_photos(
     index: GeoIndex, local_features: LocalFeaturesOf, sample: int, progress: Progress
 ) -> Iterator[Known]:
-    """`sample` photos of the database as queries, or all where it holds no more."""
-    drawn = index.sample(sample, _SEED)
+    """At most `sample` photos of the database as queries, in any order, one from each standpoint.
+
+    What several views from one spot say of the database is one piece of evidence, not several:
+    they fail together, and counted apart they would promise a radius that rests on few places.
+    """
+    drawn = index.sample(_VIEWS * sample, _SEED)
     # In any order but theirs: whoever stops early has not seen one end of the database alone.
-    records = [drawn[i] for i in np.random.default_rng(_SEED).permutation(len(drawn))]
+    mixed = [drawn[i] for i in np.random.default_rng(_SEED).permutation(len(drawn))]
+    records = one_a_standpoint(mixed)[:sample]
     progress.start("locating its own photos", len(records))
     for done, record in enumerate(records, 1):
         assert record.id is not None, "it comes from the index"

@@ -7,7 +7,10 @@ from the same spot, in the same light, with the same error of the receiver.
 
 from collections.abc import Sequence
 
-from hafloc.geo import distances
+import numpy as np
+from scipy.spatial import KDTree
+
+from hafloc.geo import distances, earth_centred
 from hafloc.index import Record
 from hafloc.locate import REACH
 
@@ -16,6 +19,20 @@ from hafloc.locate import REACH
 STANDPOINT = 2.0
 # Seconds. The fix of a phone drifts over minutes, so two photos closer in time share its error.
 VISIT = 900.0
+
+
+def one_a_standpoint(records: Sequence[Record]) -> list[Record]:
+    """The records without those that share a standpoint with an earlier one."""
+    if not records:
+        return []
+    positions = [record.position for record in records]
+    tree = KDTree(earth_centred([p.lat for p in positions], [p.lon for p in positions]))
+    kept, passed = [], np.zeros(len(records), dtype=bool)
+    for number, record in enumerate(records):
+        if not passed[number]:
+            kept.append(record)
+            passed[tree.query_ball_point(tree.data[number], STANDPOINT)] = True
+    return kept
 
 
 def taken_together(own: Record, around: Sequence[Record]) -> set[int]:
