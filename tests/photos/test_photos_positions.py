@@ -18,7 +18,6 @@ from hafloc.photos import (
     Positions,
     photo_paths,
     position_from_name,
-    scan,
 )
 
 
@@ -208,7 +207,7 @@ BY_EXIF = photo(
 
 
 def positions_of(folder: Path, csv: Path | None = None) -> Positions:
-    names = [path.relative_to(folder).as_posix() for path in scan(folder)]
+    names = [path.relative_to(folder).as_posix() for path in photo_paths(folder)]
     return Positions.for_folder(folder, names, csv)
 
 
