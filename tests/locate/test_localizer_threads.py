@@ -189,33 +189,6 @@ def test_a_localizer_carried_over_a_fork_goes_on_in_the_child(
 
 
 @forks
-def test_a_process_may_fork_while_its_threads_locate(street: Path, tiny_checkpoint: Path) -> None:
-    fork = multiprocessing.get_context("fork")
-    stop = threading.Event()
-    with Localizer.open(street, tiny_checkpoint) as city, ThreadPoolExecutor(2) as pool:
-
-        def locate(seed: int) -> None:
-            while not stop.is_set():
-                assert city.locate(photo(seed)).candidates[0].path == f"{seed}.png"
-
-        busy = [pool.submit(locate, seed) for seed in range(2)]
-        try:
-            for _ in range(3):
-                received, sent = fork.Pipe(duplex=False)
-                child = fork.Process(target=_locate_here, args=(city, sent))
-                child.start()
-                assert received.poll(60), "the child hangs"
-                assert received.recv() == "1.png"
-                assert received.poll(60), "the child's threads hang"
-                assert received.recv() == ["0.png", "1.png"]
-                child.join(30)
-        finally:
-            stop.set()
-        for one in busy:
-            one.result(60)
-
-
-@forks
 def test_a_network_on_a_gpu_says_that_it_stays_with_the_parent(
     street: Path, tiny_checkpoint: Path
 ) -> None:

@@ -166,30 +166,6 @@ def test_accuracies_count_as_much_as_their_positions() -> None:
     assert found.accuracy == pytest.approx((10 + 0.64 * 50) / 1.64)
 
 
-@given(
-    st.lists(st.tuples(st.floats(-40, 40), st.floats(0, 200), st.floats(0, 6.28)), min_size=1),
-)
-def test_the_mean_is_never_farther_off_than_its_accuracy(
-    candidates: list[tuple[float, float, float]],
-) -> None:
-    # Given photos of one street, each stored as far from its true place as its accuracy allows
-    places = [(east, 0.0) for east, _, _ in candidates]
-    found = agree(at(*places), [evidence(i, 1.0) for i in range(len(places))],
-                  [error for _, error, _ in candidates])  # fmt: skip
-    shares = shares_of(places)
-    off = np.array([[e * math.cos(turn), e * math.sin(turn)] for _, e, turn in candidates])
-    # Then the mean of the true places is no farther from the mean of the stored ones
-    assert np.hypot(*(shares @ off)) <= found.accuracy + 1e-6
-
-
-def shares_of(places: list[tuple[float, float]]) -> np.ndarray:
-    """The kernel's shares around the place with the most votes, all strengths alike."""
-    xy = np.array(places)
-    votes = np.maximum(0, 1 - (np.hypot(*(xy[:, None] - xy[None]).T) / REACH) ** 2)
-    row = votes[int(np.argmax(votes.sum(axis=1).round(9)))]
-    return np.asarray(row / row.sum())
-
-
 def test_a_radius_is_never_smaller_than_the_accuracy_of_the_positions() -> None:
     calibration = Calibration(False, (1.0, 0.0, 0.0, 0.0), 0.0, tuple([0.5] * 30), 30)
     rough, fine = (agree([CENTRE], [evidence(1, 2.0)], [metres]) for metres in (65.0, 3.0))
