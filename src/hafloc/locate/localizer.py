@@ -42,8 +42,8 @@ class Localizer:
 
     Processes: best open one in each worker, started in any way. One that is sent to another
     process is opened there anew, each time. One that was open when a process was forked works in
-    the child too; on a GPU it raises CheckpointError there. Closing it in the child leaves the
-    parent's open.
+    the child too, unless threads were locating with it at that moment: then the child may hang.
+    On a GPU it raises CheckpointError there. Closing it in the child leaves the parent's open.
     """
 
     def __init__(self, index: GeoIndex, describer: VectorMaker) -> None:
