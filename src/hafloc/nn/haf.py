@@ -45,6 +45,7 @@ class HAFOptions:
     head_kernel      1 or 3: the convolution in front of ReLU6
     asf              adaptive spatial fusion, or bilinear upsampling alone
     masks            attention masks, or 1 everywhere
+    mask_filters     filters of a mask's 3×3, 5×5 and 7×7 convolutions; 0 leaves one out
     mask_stride      where masks are read: 16, or the tap's own (0)
     detection        scores: D2-Net's "soft", "max" response, or "none" (uniform)
     pooling          "sum" of scored unit descriptors, or "gem", the responses' power mean
@@ -64,6 +65,7 @@ class HAFOptions:
     head_kernel: Literal[1, 3] = 1
     asf: bool = True
     masks: bool = True
+    mask_filters: tuple[int, int, int] = (32, 32, 20)
     mask_stride: Literal[0, 16] = 16
     detection: Detection = "max"
     pooling: Literal["sum", "gem"] = "gem"
@@ -81,6 +83,8 @@ class HAFOptions:
     def __post_init__(self) -> None:
         if min(self.level_weights) < 0 or abs(sum(self.level_weights) - 1) > 1e-6:
             raise ValueError(f"level_weights must be at least 0 and sum to 1: {self.level_weights}")
+        if min(self.mask_filters) < 0 or not any(self.mask_filters):
+            raise ValueError(f"mask_filters must be at least 0, one above: {self.mask_filters}")
         if self.use_compact and not self.compact:
             raise ValueError("use_compact needs a compact size; set compact above 0")
 
@@ -91,19 +95,25 @@ class ContextMask(nn.Module):
     `N×n×h×w` responses to `N×1×h×w`. Starts near 1/2 everywhere.
     """
 
-    def __init__(self, channels: int) -> None:
+    def __init__(self, channels: int, filters: tuple[int, int, int] = (32, 32, 20)) -> None:
         super().__init__()
-        self.near = nn.Conv2d(channels, 32, 3, padding=1)
-        self.middle = nn.Conv2d(channels, 32, 5, padding=2)
-        self.far = nn.Conv2d(channels, 20, 7, padding=3)
-        self.accumulate = nn.Conv2d(84, 1, 1)
+        near, middle, far = filters
+        self.near = nn.Conv2d(channels, near, 3, padding=1) if near else None
+        self.middle = nn.Conv2d(channels, middle, 5, padding=2) if middle else None
+        self.far = nn.Conv2d(channels, far, 7, padding=3) if far else None
+        self.accumulate = nn.Conv2d(sum(filters), 1, 1)
         nn.init.normal_(self.accumulate.weight, std=1e-3)
         nn.init.zeros_(self.accumulate.bias)  # type: ignore[arg-type]
 
     def forward(self, x: Tensor) -> Tensor:
-        context = torch.cat([self.near(x), self.middle(x), self.far(x)], 1)
-        mask: Tensor = self.accumulate(F.relu(context)).sigmoid()
+        mask: Tensor = self.logits(x).sigmoid()
         return mask
+
+    def logits(self, x: Tensor) -> Tensor:
+        """The mask before its sigmoid, `N×1×h×w`."""
+        parts = [part(x) for part in (self.near, self.middle, self.far) if part is not None]
+        logits: Tensor = self.accumulate(F.relu(torch.cat(parts, 1)))
+        return logits
 
 
 class SpatialFusion(nn.Module):
@@ -137,7 +147,7 @@ class Level(nn.Module):
         kernel = options.head_kernel
         self.head = nn.Conv2d(TAP_CHANNELS[name], channels, kernel, padding=kernel // 2)
         self.fusion = SpatialFusion(channels) if options.asf else None
-        self.mask = ContextMask(channels) if options.masks else None
+        self.mask = ContextMask(channels, options.mask_filters) if options.masks else None
         self.power: nn.Parameter | None = None
         if options.pooling == "gem":
             self.power = nn.Parameter(torch.tensor(float(options.power)))
