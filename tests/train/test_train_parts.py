@@ -138,6 +138,21 @@ def test_a_sweep_by_training_goes_on_where_it_was(
     assert found.recalls[found.best].tolist() == [1.0, 0.6, 0.7]
 
 
+def test_a_sweep_does_not_mix_models_of_two_recipes(
+    small_recipe: Callable[..., Recipe], tmp_path: Path
+) -> None:
+    def stop(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        sweep_training(small_recipe(), tmp_path, run=stop)
+    # The same recipe on another device goes on; another loss does not.
+    with pytest.raises(KeyboardInterrupt):
+        sweep_training(small_recipe(run={"device": "auto"}), tmp_path, run=stop)
+    with pytest.raises(TrainingError, match="holds models of another recipe"):
+        sweep_training(small_recipe(loss={"margin": 0.2}), tmp_path, run=stop)
+
+
 def test_a_sweep_of_a_network_without_levels_is_refused(
     small_recipe: Callable[..., Recipe], tmp_path: Path
 ) -> None:

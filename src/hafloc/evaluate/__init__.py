@@ -10,6 +10,7 @@ from hafloc.evaluate.data_sets.training_folders import (
 )
 from hafloc.evaluate.engine import Result, cache_folder, difference, evaluate
 from hafloc.evaluate.gallery import write_galleries
+from hafloc.evaluate.per_weight import models_of_sweep
 from hafloc.evaluate.report import (
     as_json,
     difference_lines,
@@ -49,6 +50,7 @@ __all__ = [
     "load",
     "make_folder",
     "make_training_folders",
+    "models_of_sweep",
     "next_command",
     "prepare",
     "protocol_lines",
