@@ -36,8 +36,8 @@ from hafloc.evaluate import (
     write_galleries,
     write_json,
 )
-from hafloc.evaluate.protocol import BoxCrop
 from hafloc.evaluate.per_weight import models_of_sweep
+from hafloc.evaluate.protocol import BoxCrop
 from hafloc.evaluate.reproduce import TABLE_1, TABLE_2, best_level_weights
 from hafloc.progress import Silent
 
