@@ -148,6 +148,10 @@ def test_an_interruption_is_no_error_that_is_swallowed() -> None:
         (["calibrate", "x", "--queries", "p", "--sample", "3"], "leave one out"),
         (["sweep", "p", "-o", "o", "--set", "a.b=1"], "--set changes a recipe, and there is none"),
         (["reproduce", "table1", "--data", "d", "-o", "o", "--photo", "p"], "--photo is for"),
+        (["reproduce", "fig3", "--data", "d", "-o", "o", "--per-weight", "p"], "for table2, not"),
+        (["reproduce", "table2", "--data", "d", "-o", "o", "--per-weight", "no"], "no such folder"),
+        (["sweep", "p", "-o", "o", "--queries", "q"], "--queries is for models to be trained"),
+        (["datasets", "prepare", "pitts30k", "p", "--copy"], "add --out FOLDER"),
         (
             ["show", "attention", "q.jpg", "-o", "o.png", "--device", "gpu"],
             "there is no device 'gpu'",

@@ -36,6 +36,7 @@ from hafloc.evaluate import (
     write_galleries,
     write_json,
 )
+from hafloc.evaluate.per_weight import models_of_sweep
 from hafloc.evaluate.protocol import BoxCrop
 from hafloc.evaluate.reproduce import TABLE_1, TABLE_2, best_level_weights
 from hafloc.progress import Silent
@@ -251,6 +252,49 @@ def test_table_2_sweeps_the_level_weights_of_what_is_there(tmp_path: Path) -> No
         r"\| Tokyo 24/7 \| \(0\.2, 0\.3, 0\.5\) \| \(\d\.\d, \d\.\d, \d\.\d\) \|", text
     )
     assert set(TABLE_2) <= set(CATALOGUE)
+
+
+def test_table_2_chooses_among_models_trained_for_one_weight_each(tmp_path: Path) -> None:
+    class Blind(LookingNetwork):
+        """Sees the same in every image."""
+
+        name, hash = "haf-blind", "b11d"
+        options = json.dumps({"level_weights": [1.0, 0.0, 0.0]})
+
+        def vector(self, image: NDArray[np.uint8]) -> NDArray[np.float32]:
+            return np.ones(self.dimension, np.float32)
+
+    class Seeing(LookingNetwork):
+        name, hash = "haf-seeing", "5ee1"
+        options = json.dumps({"level_weights": [0.0, 0.3, 0.7]})
+
+    # Given Pittsburgh, where whoever sees colours finds three of four queries, and no other model
+    root = small_sets.pittsburgh(tmp_path / "data" / "pitts250k")
+    (root / "datasets" / "pitts30k_test.mat").rename(root / "datasets" / "pitts250k_test.mat")
+    given = Setup(tmp_path / "data", [], cache=tmp_path / "cache", per_weight=[Blind, Seeing])
+    # When the table is made, then it has the better model's weights, and says how few were trained
+    reproduce("table2", tmp_path / "out", given)
+    text = (tmp_path / "out" / "table2.md").read_text()
+    assert "ours, one model for each λ (2 of 66)" in text
+    gone = "not available"
+    row = f"(0.1, 0.4, 0.5) | {gone} | {gone} | (0.0, 0.3, 0.7) | 75.00 | {gone} |"
+    assert f"| Pittsburgh 250k | {row}" in text
+    # And a model without levels is named
+    flat = replace(given, per_weight=[LookingNetwork])
+    with pytest.raises(EvaluationError, match="has no level weights"):
+        reproduce("table2", tmp_path / "out", flat)
+
+
+def test_only_finished_models_of_a_sweep_count(tmp_path: Path) -> None:
+    with pytest.raises(EvaluationError, match="there is no such folder"):
+        models_of_sweep(tmp_path / "none")
+    for name in ("0.0_0.0_1.0", "0.0_0.1_0.9"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "model.safetensors").write_bytes(b"")
+    with pytest.raises(EvaluationError, match="holds no finished models"):
+        models_of_sweep(tmp_path)
+    (tmp_path / "0.0_0.1_0.9" / "recall.json").write_text("[1, 1, 1]")
+    assert models_of_sweep(tmp_path) == (tmp_path / "0.0_0.1_0.9" / "model.safetensors",)
 
 
 def test_the_best_level_weights_are_those_of_the_level_that_knows(tmp_path: Path) -> None:

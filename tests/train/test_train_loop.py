@@ -160,6 +160,21 @@ def test_netvlad_and_from_it_crn_train_under_the_same_loop(town: Path, tmp_path:
     assert (network.name, network.dimension) == ("crn", 8)
 
 
+def test_a_run_validates_queries_against_a_database_of_their_own(
+    small_recipe: Make, town: Path, tmp_path: Path
+) -> None:
+    # Given queries that are the very photos of the database
+    val = [str(town / "val")]
+    recipe = small_recipe(data={"validation": val, "validation_from": val}, optimizer={"epochs": 1})
+    # When they are looked for, then each finds itself; with one folder none may
+    train(recipe, tmp_path / "run")
+    with (tmp_path / "run" / "epochs.csv").open() as file:
+        assert [float(row["recall_1"]) for row in csv.DictReader(file)] == [1.0]
+    apart = small_recipe(data={"validation": val, "validation_from": [str(town / "train")]})
+    with pytest.raises(TrainingError, match=r"none of the 20 photos of data\.validation_from"):
+        train(apart, tmp_path / "apart")
+
+
 def test_a_checkpoint_of_another_network_is_refused(
     small_recipe: Make, finished: Path, tmp_path: Path
 ) -> None:

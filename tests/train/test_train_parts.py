@@ -14,7 +14,7 @@ from hafloc.geo import Position, distance, earth_centred
 from hafloc.nn import HAF, HAFOptions, save_checkpoint
 from hafloc.train.augment import PERSPECTIVE, augment
 from hafloc.train.data import PhotoSet, number_places, read_photo_set
-from hafloc.train.recipe import Augmentation, Recipe
+from hafloc.train.recipe import Augmentation, Recipe, read_recipe
 from hafloc.train.sweep import fuse_and_score, simplex, sweep_fusion, sweep_training
 from hafloc.train.ternary import place
 from hafloc.train.trunk import frozen_layers, kept_layers
@@ -138,6 +138,21 @@ def test_a_sweep_by_training_goes_on_where_it_was(
     assert found.recalls[found.best].tolist() == [1.0, 0.6, 0.7]
 
 
+def test_a_sweep_does_not_mix_models_of_two_recipes(
+    small_recipe: Callable[..., Recipe], tmp_path: Path
+) -> None:
+    def stop(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        sweep_training(small_recipe(), tmp_path, run=stop)
+    # The same recipe on another device goes on; another loss does not.
+    with pytest.raises(KeyboardInterrupt):
+        sweep_training(small_recipe(run={"device": "auto"}), tmp_path, run=stop)
+    with pytest.raises(TrainingError, match="holds models of another recipe"):
+        sweep_training(small_recipe(loss={"margin": 0.2}), tmp_path, run=stop)
+
+
 def test_a_sweep_of_a_network_without_levels_is_refused(
     small_recipe: Callable[..., Recipe], tmp_path: Path
 ) -> None:
@@ -145,6 +160,39 @@ def test_a_sweep_of_a_network_without_levels_is_refused(
     recipe = small_recipe(network=network, loss={"local": 0.0})
     with pytest.raises(TrainingError, match="needs levels, which netvlad has not"):
         sweep_training(recipe, tmp_path)
+
+
+def test_queries_apart_from_the_database_are_looked_for_in_it_alone() -> None:
+    # Given a database at 0, 100 and 200 m, and queries at 10, 110 and 500 m; all look north
+    xyz = np.c_[[0.0, 100.0, 200.0, 10.0, 110.0, 500.0], np.zeros((6, 2))]
+    names = tuple("abcdef")
+    photos = PhotoSet(names, tuple(map(Path, names)), xyz, number_places(xyz), np.zeros(6))
+    # When the first query sees its place, the second its own twin among the queries and then
+    # the wrong place, and the third lies nowhere
+    vectors = np.eye(3, dtype=np.float32)[[0, 1, 2, 0, 2, 2]]
+    queries = choose_queries(photos, 0, 0, after=3)
+    assert queries.tolist() == [3, 4, 5]
+    found = recall(vectors, photos, queries, 3)
+    # Then one of three is found first, and two among all three photos of the database
+    assert found.by_position == pytest.approx((1 / 3, 2 / 3, 2 / 3))
+    assert found.by_heading == found.by_position
+    assert (found.queries, found.hopeless) == (3, 1)
+
+
+def test_a_query_at_a_spot_of_the_database_may_find_the_photo_there() -> None:
+    photos = line_of_photos(2, spacing=0.0)
+    vectors = np.ones((2, 1), np.float32)
+    assert recall(vectors, photos, choose_queries(photos, 0, 0, after=1), 1).by_position[0] == 1
+    assert recall(vectors, photos, choose_queries(photos, 0, 0)).by_position[0] == 0
+
+
+@pytest.mark.parametrize("name", ["haf", "haf_paper", "netvlad", "crn", "superpoint"])
+def test_recipes_of_the_papers_table_validate_queries_against_a_database(name: str) -> None:
+    data = read_recipe(Path(__file__).parents[2] / "configs" / f"{name}.toml").data
+    assert data.train == ("pitts30k/train/database",)
+    assert data.queries == ("pitts30k/train/queries",)
+    assert data.validation == ("pitts30k/val/database",)
+    assert data.validation_from == ("pitts30k/val/queries",)
 
 
 @settings(max_examples=20, deadline=None)

@@ -1,5 +1,6 @@
 """`hafloc datasets`: benchmarks, what they are, and whether yours is whole."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -10,7 +11,7 @@ from hafloc.cli.output import print_json, say, tell
 from hafloc.cli.progress import bar
 from hafloc.cli.statuses import IN_PART, epilog
 from hafloc.cli.stopping import when_stopped
-from hafloc.errors import EvaluationError
+from hafloc.errors import EvaluationError, OptionError
 
 app = typer.Typer(help="Benchmarks: what they are, whether yours is whole.", no_args_is_help=True)
 
@@ -90,8 +91,41 @@ def check(name: Name, root: Root, options: Options = None, as_json: Json = False
 
 
 @app.command(epilog=epilog("datasets prepare"))
-def prepare(name: Name, root: Root, as_json: Json = False) -> None:
-    """Download what is public, unpack what lies in the folder; run again to go on."""
+def prepare(
+    name: Name,
+    root: Root,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            "--out",
+            "-o",
+            help="Make training folders there instead: SPLIT/database and SPLIT/queries.",
+        ),
+    ] = None,
+    splits: Annotated[
+        list[str] | None,
+        typer.Option("--split", help="train, val or test, of --out; repeatable. All by default."),
+    ] = None,
+    positions: Annotated[
+        Path | None,
+        typer.Option(help="With --out, for plain folders: a table image,lat,lon[,heading,time]."),
+    ] = None,
+    copy: Annotated[
+        bool, typer.Option("--copy", help="With --out: copy the photos instead of linking them.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Download what is public, unpack what lies in the folder; run again to go on.
+
+    With --out, make training folders of pitts30k, pitts250k, tokyotm or your own photos (folder).
+    """
+    if out is not None:
+        _training_folders(name, root, out, splits or (), positions, copy, as_json)
+        return
+    if splits or positions or copy:
+        raise OptionError(
+            "--split, --positions and --copy are for training folders; add --out FOLDER"
+        )
     from hafloc.evaluate import prepare as bring
 
     stopped = "what was fetched is kept; run the same command again to go on"
@@ -102,3 +136,34 @@ def prepare(name: Name, root: Root, as_json: Json = False) -> None:
         return
     for line in done or ("nothing to do",):
         say(line)
+
+
+def _training_folders(
+    name: str,
+    root: Path,
+    out: Path,
+    splits: Sequence[str],
+    positions: Path | None,
+    copy: bool,
+    as_json: bool,
+) -> None:
+    from hafloc.evaluate import make_training_folders, next_command
+
+    stopped = "the photos placed so far are kept; run the same command again to go on"
+    with when_stopped(stopped), bar() as progress:
+        made = make_training_folders(
+            name, root, out, splits=splits, table=positions, copy=copy, progress=progress
+        )
+    following = next_command(out, made)
+    if as_json:
+        print_json({"name": name, "root": root, "folders": made, "next": following})
+    else:
+        for folder in made:
+            ways = ", ".join(f"{count:,} {way}" for way, count in folder.ways.items())
+            say(f"{folder.path}: {folder.photos:,} photos at {folder.places:,} places ({ways})")
+        say(f"next: {following}")
+    for folder in made:
+        for remark in folder.remarks:
+            tell(remark)
+    if any(folder.remarks for folder in made):
+        raise typer.Exit(IN_PART)

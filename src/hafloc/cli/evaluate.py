@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -246,6 +247,12 @@ def reproduce(
     photo: Annotated[
         list[Path] | None, typer.Option(help="Photos for the heat maps of fig1; repeatable.")
     ] = None,
+    per_weight: Annotated[
+        Path | None,
+        typer.Option(
+            help="For table2: the folder of `hafloc sweep --per-weight`, one model for each λ."
+        ),
+    ] = None,
     whiten_on: WhitenOn = None,
     dimension: Dimension = None,
     cache: Cache = None,
@@ -254,16 +261,25 @@ def reproduce(
 ) -> None:
     """Write a table or figure of the paper, its numbers beside ours."""
     from hafloc.describe import Describer, choose_device
-    from hafloc.evaluate import Setup
+    from hafloc.evaluate import Setup, models_of_sweep
     from hafloc.evaluate import reproduce as write
 
     if photo and part != "fig1":
         raise OptionError(f"--photo is for the heat maps of fig1, not for {part}; leave it out")
+    if per_weight and part != "table2":
+        raise OptionError(f"--per-weight is for table2, not for {part}; leave it out")
     where = choose_device(device)
+    trained = models_of_sweep(per_weight) if per_weight else ()
     networks = [Describer.open(name, device=where) for name in model or ["haf"]]
     _check_whitening([], whiten_on, None, None, dimension)
     setup = Setup(
-        data, networks, photo or (), cache, _folders(whiten_on) if whiten_on else (), dimension
+        data,
+        networks,
+        photo or (),
+        cache,
+        _folders(whiten_on) if whiten_on else (),
+        dimension,
+        [partial(Describer.open, path, device=where) for path in trained],
     )
     with when_stopped(_VECTORS_KEPT), bar() as progress:
         written = write(part, out, setup, progress)

@@ -25,6 +25,7 @@ PARTLY = {
     "show matches": "the two photos do not match",
     "calibrate": "photos were skipped",
     "datasets check": "problems were found",
+    "datasets prepare": "photos of training folders are missing or were left out",
 }
 
 

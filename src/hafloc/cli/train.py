@@ -1,5 +1,7 @@
 """`hafloc train`, `sweep` and `average`: learn networks, find level weights, mix checkpoints."""
 
+import json
+import shlex
 from pathlib import Path
 from typing import Annotated
 
@@ -71,7 +73,17 @@ def sweep(
     out: RunFolder,
     model: Model = "haf",
     recipe: Annotated[
-        Path | None, typer.Option(help="Train this recipe for each point instead (slow).")
+        Path | None,
+        typer.Option(
+            "--per-weight",
+            "--recipe",
+            metavar="RECIPE",
+            help="Train this recipe for each point instead, one model for each λ (slow).",
+        ),
+    ] = None,
+    queries: Annotated[
+        Path | None,
+        typer.Option(help="With --per-weight: photos to look for among PHOTOS, the database."),
     ] = None,
     changes: Changes = None,
     as_json: Json = False,
@@ -82,13 +94,22 @@ def sweep(
 
     if changes and recipe is None:
         raise OptionError(
-            "--set changes a recipe, and there is none; add --recipe, or leave it out"
+            "--set changes a recipe, and there is none; add --per-weight, or leave it out"
         )
-    with when_stopped("run it again"), bar() as progress:
+    if queries and recipe is None:
+        raise OptionError("--queries is for models to be trained; add --per-weight RECIPE")
+    stopped = "finished models are kept; run it again to go on" if recipe else "run it again"
+    with when_stopped(stopped), bar() as progress:
         if recipe is None:
             found = sweep_fusion(model, photos, out, progress=progress)
         else:
-            wanted = [*(changes or []), f"data.validation=[{str(photos)!r}]"]
+            # JSON's quotes are TOML's, whatever a path holds.
+            own = json.dumps([str(queries)] if queries else [])
+            wanted = [
+                *(changes or []),
+                f"data.validation={json.dumps([str(photos)])}",
+                f"data.validation_from={own}",
+            ]
             found = sweep_training(read_recipe(recipe, wanted), out, progress=progress)
     low, mid, high = found.points[found.best]
     best = found.recalls[found.best]
@@ -105,6 +126,8 @@ def sweep(
         f"{out / 'sweep.csv'}: best λ ({low:g}, {mid:g}, {high:g}), recall@1/5/10 "
         + " / ".join(f"{100 * value:.1f}" for value in best)
     )
+    if recipe is not None:
+        say(f"next: hafloc reproduce table2 --per-weight {shlex.quote(str(out))} --data … -o …")
 
 
 def average(

@@ -3,8 +3,14 @@
 from hafloc.evaluate.benchmark import Benchmark, Picture, Truth
 from hafloc.evaluate.data_sets.catalogue import CATALOGUE, DataSet, data_set, load
 from hafloc.evaluate.data_sets.prepare import Finding, check, prepare
+from hafloc.evaluate.data_sets.training_folders import (
+    TrainingFolder,
+    make_training_folders,
+    next_command,
+)
 from hafloc.evaluate.engine import Result, cache_folder, difference, evaluate
 from hafloc.evaluate.gallery import write_galleries
+from hafloc.evaluate.per_weight import models_of_sweep
 from hafloc.evaluate.report import (
     as_json,
     difference_lines,
@@ -29,6 +35,7 @@ __all__ = [
     "Picture",
     "Result",
     "Setup",
+    "TrainingFolder",
     "Truth",
     "as_json",
     "cache_folder",
@@ -42,6 +49,9 @@ __all__ = [
     "labels",
     "load",
     "make_folder",
+    "make_training_folders",
+    "models_of_sweep",
+    "next_command",
     "prepare",
     "protocol_lines",
     "reproduce",

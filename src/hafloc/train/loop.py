@@ -255,7 +255,7 @@ def validate(run: Prepared) -> Recall:
         half=run.half,
     )
     vectors = finish_photos(run.trainee, pooled)
-    return recall(vectors, run.validation_photos, run.validation_queries)
+    return recall(vectors, run.validation_photos, run.validation_queries, run.validation_database)
 
 
 def save(run: Prepared, cursor: Cursor) -> None:

@@ -23,7 +23,7 @@ from hafloc.train.networks import build, make_optimizer
 from hafloc.train.recipe import Recipe
 from hafloc.train.state import start_content
 from hafloc.train.trainee import Trainee
-from hafloc.train.validate import choose_queries
+from hafloc.train.validate import check_answerable, choose_queries
 from hafloc.train.vectors import Rows, finish_photos, pool_photos
 
 log = logging.getLogger(__name__)
@@ -35,6 +35,7 @@ SAME_WAY = 30.0
 @dataclass(frozen=True, slots=True)
 class Prepared:
     """An opened run. `photos` are the database's, then those of queries with folders of their own;
+    so are `validation_photos`, whose first `validation_database` are the database (None: all are).
     `pairs` `[P, 2]` number photos of the same place; `start` is the start weights' content.
     """
 
@@ -51,6 +52,7 @@ class Prepared:
     training: Source
     pairs: Ints
     validation_photos: PhotoSet
+    validation_database: int | None
     validation_queries: Ints
     validation: Source
     anchors: Anchors | None
@@ -93,7 +95,7 @@ def prepare(recipe: Recipe, out: Path, progress: Progress) -> Prepared:
     database = read_photo_set([Path(folder) for folder in data.train])
     queries = read_photo_set([Path(folder) for folder in data.queries]) if data.queries else None
     photos = join(database, queries) if queries else database
-    validation = read_photo_set([Path(folder) for folder in data.validation])
+    validation, validation_database = _validation(recipe)
     neighbours = find_neighbours(queries or database, database, recipe.mining)
     _tell(neighbours.without_positive, neighbours.without_negative, len(queries or database))
     check_photos([*photos.paths, *validation.paths], data.longer_side)
@@ -141,11 +143,24 @@ def prepare(recipe: Recipe, out: Path, progress: Progress) -> Prepared:
         training,
         _pairs(photos, recipe),
         validation,
-        choose_queries(validation, data.validation_queries, recipe.run.seed),
+        validation_database,
+        choose_queries(
+            validation, data.validation_queries, recipe.run.seed, after=validation_database or 0
+        ),
         validating,
         anchors,
         start_content(recipe),
     )
+
+
+def _validation(recipe: Recipe) -> tuple[PhotoSet, int | None]:
+    """Validation photos, and how many of them are the database where queries are others."""
+    database = read_photo_set([Path(folder) for folder in recipe.data.validation])
+    if not recipe.data.validation_from:
+        return database, None
+    queries = read_photo_set([Path(folder) for folder in recipe.data.validation_from])
+    check_answerable(database, queries)
+    return join(database, queries), len(database)
 
 
 def _check_start(unfitted: bool) -> None:

@@ -85,7 +85,9 @@ class Data(Section):
 
     train               the database, and the queries too where `queries` is empty
     queries             folders of queries of their own
-    validation          queries and database at once; a query's own place never counts
+    validation          queries and database at once; a query's own place never counts. With
+                        `validation_from` the database alone
+    validation_from     folders of validation's queries of their own
     longer_side         photos are reduced to this many pixels
     queries_per_epoch   drawn anew each epoch; 0 takes all
     validation_queries  at most this many, drawn once; 0 takes all
@@ -95,6 +97,7 @@ class Data(Section):
     train: Folders = Field(min_length=1)
     queries: Folders = ()
     validation: Folders = Field(min_length=1)
+    validation_from: Folders = ()
     longer_side: int = Field(default=640, ge=32)
     queries_per_epoch: int = Field(default=0, ge=0)
     validation_queries: int = Field(default=1000, ge=0)

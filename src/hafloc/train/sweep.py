@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from hafloc.errors import TrainingError
+from hafloc.errors import OutputError, TrainingError
 from hafloc.files import write_whole
 from hafloc.nn import HAF, LEVELS, load_checkpoint
 from hafloc.prefetch import prefetch
@@ -121,10 +121,11 @@ def sweep_training(
     """Train the recipe once for each point, as the paper did; validation recall of its best epoch.
 
     Each point has its own folder below `out`; run again, finished points are read and a stopped
-    one goes on. Raises what `train` does.
+    one goes on. Raises what `train` does, and TrainingError where `out` holds another recipe's.
     """
     if recipe.network.name != HAF.name:
         raise TrainingError(f"a sweep needs levels, which {recipe.network.name} has not; train haf")
+    _keep_recipe(recipe, out)
     recalls = []
     for point in simplex():
         folder = out / "_".join(f"{weight:.1f}" for weight in point)
@@ -136,6 +137,26 @@ def sweep_training(
     found = Sweep(simplex(), np.array(recalls))
     write_sweep(found, out, f"{recipe.network.name}, trained for each point")
     return found
+
+
+def _keep_recipe(recipe: Recipe, out: Path) -> None:
+    """Write the recipe that all points share beside them. Raises TrainingError for another one."""
+    path = out / "recipe.json"
+    # Where it runs is no part of what is trained.
+    run = recipe.run.model_dump(include={"seed", "precision"})
+    now = json.dumps(recipe.plain() | {"run": run}, sort_keys=True)
+    if not path.exists():
+        try:
+            out.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise OutputError(
+                f"cannot write {out}: {error.strerror}; choose another folder"
+            ) from error
+        write_whole(path, now.encode())
+    elif path.read_text("utf-8") != now:
+        raise TrainingError(
+            f"{out} holds models of another recipe or of other photos; choose another --out"
+        )
 
 
 def _with_weights(recipe: Recipe, point: Weights) -> Recipe:

@@ -1,10 +1,11 @@
-"""Recall on a validation set: leave-one-place-out, 25 metres."""
+"""Recall on a validation set, 25 metres: leave-one-place-out, or queries against a database."""
 
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from hafloc.errors import TrainingError
 from hafloc.geo import heading_difference
 from hafloc.measure import drop_rows, find_hits, recall_curve, rows_within, search
 from hafloc.train.data import PhotoSet
@@ -32,17 +33,33 @@ class Recall:
     hopeless: int
 
 
-def choose_queries(photos: PhotoSet, count: int, seed: int) -> Ints:
-    """At most `count` photo numbers, drawn once; 0 takes all."""
-    numbers = np.arange(len(photos), dtype=np.int32)
+def choose_queries(photos: PhotoSet, count: int, seed: int, *, after: int = 0) -> Ints:
+    """At most `count` photo numbers from `after` on, drawn once; 0 takes all."""
+    numbers = np.arange(after, len(photos), dtype=np.int32)
     if not count or count >= len(numbers):
         return numbers
     drawn = np.random.default_rng(seed).choice(numbers, count, replace=False)
     return np.sort(drawn)
 
 
-def recall(vectors: Vectors, photos: PhotoSet, queries: Ints) -> Recall:
-    """Recall of image vectors `[N, D]`; a query never finds a photo of its own place."""
+def check_answerable(database: PhotoSet, queries: PhotoSet) -> None:
+    """Raises TrainingError where no query has a photo of the database within 25 m."""
+    if not any(len(rows) for rows in rows_within(database.xyz, queries.xyz, TOLERANCE)):
+        raise TrainingError(
+            f"none of the {len(queries):,} photos of data.validation_from is within "
+            f"{TOLERANCE:g} m of one of data.validation; name folders that belong together"
+        )
+
+
+def recall(
+    vectors: Vectors, photos: PhotoSet, queries: Ints, database_size: int | None = None
+) -> Recall:
+    """Recall of image vectors `[N, D]`, where the first `database_size` are looked through.
+
+    Without it all are, and a query never finds a photo of its own place.
+    """
+    if database_size is not None:
+        return _among(vectors, photos, queries, database_size)
     own = _own_places(photos, queries)
     right = _right_photos(photos, queries, own)
     # Own places are searched too and then dropped, so that the first ten are still full.
@@ -51,6 +68,18 @@ def recall(vectors: Vectors, photos: PhotoSet, queries: Ints) -> Recall:
     ranking = drop_rows(ranking, own, max(CUTS))
     by_heading = None
     if not np.isnan(photos.headings).all():
+        by_heading = _at_cuts(ranking, _looking_alike(photos, queries, right))
+    hopeless = sum(not len(rows) for rows in right)
+    return Recall(_at_cuts(ranking, right), by_heading, len(queries), hopeless)
+
+
+def _among(vectors: Vectors, photos: PhotoSet, queries: Ints, database_size: int) -> Recall:
+    """The field's protocol: a database and queries apart from it, nothing left out."""
+    right = rows_within(photos.xyz[:database_size], photos.xyz[queries], TOLERANCE)
+    ranking, _ = search(vectors[:database_size], vectors[queries], max(CUTS))
+    headings = photos.headings
+    by_heading = None
+    if not (np.isnan(headings[:database_size]).all() or np.isnan(headings[queries]).all()):
         by_heading = _at_cuts(ranking, _looking_alike(photos, queries, right))
     hopeless = sum(not len(rows) for rows in right)
     return Recall(_at_cuts(ranking, right), by_heading, len(queries), hopeless)

@@ -28,16 +28,9 @@ _SCORE = "recall@N over all queries: any of the first N is a positive"
 def load_pittsburgh(name: str, root: Path, options: Mapping[str, str]) -> Benchmark:
     """Pitts30k, Pitts250k or the superset gallery: `root` holds `000/…` and `queries_real/…`
     and the list. Raises EvaluationError."""
-    split = options.get("split", "test")
-    stem = name if name.endswith("super") else f"{name}_{split}"
-    if name.endswith("super"):
-        names = ["pittsburgh.mat", "datasets/pittsburgh.mat"]
-    else:
-        names = [f"{at}{stem}{end}" for at in ("", "datasets/") for end in (".mat", ".npz")]
-    listing = find_file(root, names, f"list of {stem}")
-    places = _named(read_place_list(listing), listing, stem)
+    places, listing, stem = read_pittsburgh(name, root, options.get("split", "test"))
     database = _pictures(root, places.database)
-    queries = _pictures(root, [_below(query, "queries_real") for query in places.queries])
+    queries = [Picture(spelt(pittsburgh_query(root, query))) for query in places.queries]
     return _benchmark(
         name,
         places,
@@ -49,6 +42,23 @@ def load_pittsburgh(name: str, root: Path, options: Mapping[str, str]) -> Benchm
             "ranking": "as found",
         },
     )
+
+
+def read_pittsburgh(name: str, root: Path, split: str) -> tuple[PlaceList, Path, str]:
+    """The list of a split with its names, its file, and what it is called; the images need not be
+    there. Raises EvaluationError."""
+    stem = name if name.endswith("super") else f"{name}_{split}"
+    if name.endswith("super"):
+        names = ["pittsburgh.mat", "datasets/pittsburgh.mat"]
+    else:
+        names = [f"{at}{stem}{end}" for at in ("", "datasets/") for end in (".mat", ".npz")]
+    listing = find_file(root, names, f"list of {stem}")
+    return _named(read_place_list(listing), listing, stem), listing, stem
+
+
+def pittsburgh_query(root: Path, name: str) -> Path:
+    """The file of a query, whose name may or may not begin with its folder's."""
+    return root / _below(name, "queries_real")
 
 
 def load_tokyo247(root: Path, options: Mapping[str, str]) -> Benchmark:
@@ -92,10 +102,7 @@ def _tokyo_database(root: Path) -> Path:
 def load_tokyotm(root: Path, options: Mapping[str, str]) -> Benchmark:
     """Tokyo Time Machine: all images below `images/`. Raises EvaluationError."""
     split = options.get("split", "val")
-    listing = find_file(
-        root, [f"tokyoTM_{split}.mat", f"datasets/tokyoTM_{split}.mat"], "list of TokyoTM"
-    )
-    places = read_place_list(listing)
+    places, listing = read_tokyotm(root, split)
     if places.database_times is None or places.query_times is None:
         raise EvaluationError(
             f"{listing} has no time stamps (dbTimeStamp, qTimeStamp); get the original list"
@@ -114,6 +121,14 @@ def load_tokyotm(root: Path, options: Mapping[str, str]) -> Benchmark:
         },
         reach=TOKYO_TM_REACH * DEPTH,
     )
+
+
+def read_tokyotm(root: Path, split: str) -> tuple[PlaceList, Path]:
+    """The list of a split, and its file; the images need not be there. Raises EvaluationError."""
+    listing = find_file(
+        root, [f"tokyoTM_{split}.mat", f"datasets/tokyoTM_{split}.mat"], "list of TokyoTM"
+    )
+    return read_place_list(listing), listing
 
 
 def _benchmark(
@@ -183,10 +198,10 @@ def _below(name: str, folder: str) -> str:
 
 
 def _pictures(folder: Path, names: Sequence[str], resize: Resize | None = None) -> list[Picture]:
-    return [Picture(_spelt(folder / name), resize=resize) for name in names]
+    return [Picture(spelt(folder / name), resize=resize) for name in names]
 
 
-def _spelt(path: Path) -> Path:
+def spelt(path: Path) -> Path:
     """Tokyo's list says .jpg where the published images are .png."""
     if not path.is_file():
         other = path.with_suffix(".png" if path.suffix == ".jpg" else ".jpg")

@@ -103,6 +103,10 @@ def prepare(name: str, root: Path, progress: Progress | None = None) -> tuple[st
     """
     known = data_set(name)
     progress = progress or Silent()
+    if name == "folder":
+        raise EvaluationError(
+            f"{root}: your own photos need no preparation; --out FOLDER makes training folders"
+        )
     if name not in REMOTES and name not in ARCHIVES:
         raise EvaluationError(
             f"{known.title} cannot be fetched: it is to be had {known.source}; then {root} should "
