@@ -46,9 +46,7 @@ def _chance(conditions: Conditions) -> np.random.Generator:
     return np.random.default_rng([conditions.seed, 5])
 
 
-def _drawn(
-    city: City, camera: Camera, conditions: Conditions, rng: np.random.Generator
-) -> Canvas:
+def _drawn(city: City, camera: Camera, conditions: Conditions, rng: np.random.Generator) -> Canvas:
     canvas = blank(view_of(camera, city.frame), light_of(conditions))
     _draw_walls(city, canvas)
     _draw_ground(city, canvas, conditions.season)

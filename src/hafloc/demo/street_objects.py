@@ -60,7 +60,9 @@ def draw_thing(canvas: Canvas, thing: Thing, ahead: float) -> None:
 def _furniture(city: City, conditions: Conditions) -> list[Thing]:
     """Trees, lamps, and cars in the bays that are taken."""
     trees = _trees(city.seed, conditions.season)
-    things = [Thing(PixelClass.TREE, place, trees[i % len(trees)]) for i, place in enumerate(city.trees)]
+    things = [
+        Thing(PixelClass.TREE, place, trees[i % len(trees)]) for i, place in enumerate(city.trees)
+    ]
     things += [Thing(PixelClass.LAMP, place, _lamp()) for place in city.lamps]
     # Drawn for all bays, so that they do not depend on what the camera sees.
     rng = np.random.default_rng([conditions.seed, 6])
