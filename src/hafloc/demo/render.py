@@ -39,7 +39,7 @@ def render_classes(city: City, camera: Camera, conditions: Conditions) -> NDArra
     classes = _drawn(city, camera, conditions, _chance(conditions)).classes
     part = [classes[y::SAMPLES, x::SAMPLES] for y in range(SAMPLES) for x in range(SAMPLES)]
     votes = [np.sum([p == kind for p in part], axis=0) for kind in PixelClass]
-    return np.argmax(votes, axis=0).astype(np.uint8)
+    return np.asarray(np.argmax(votes, axis=0), np.uint8)
 
 
 def _chance(conditions: Conditions) -> np.random.Generator:
