@@ -5,7 +5,8 @@
 
 The demo city knows what each pixel shows. For each class stands its share of attention divided by
 its share of the area (1: neither sought nor avoided), over queries of a city that no recipe trains
-on: all weathers, dusk, night, snow; photos that show hardly a façade are left out. Attention is one of
+on: all weathers, dusk, night, snow; photos that show hardly a façade are left out. Attention is one
+of:
 
 - mask: m of equation (1) alone, divided by its sum over the image;
 - vector: what a place adds to the pooled vector, its share of Σ (m F)^p over places and channels.
