@@ -15,12 +15,14 @@ class LevelDescription:
     """One level's part: pooled vector `[n_l]`, and maps over the half-resolution grid `[h, w]`.
 
     `score` is the detection score s of equation (4) and sums to 1; `mask` is the attention m
-    of equation (1), in (0, 1).
+    of equation (1), in (0, 1); `contribution` is each place's share in what is pooled into
+    `vector`, and sums to 1.
     """
 
     vector: Array
     score: Array
     mask: Array
+    contribution: Array
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +47,8 @@ class Description:
 
     `vector` `[D]` has unit length; nearest image = largest dot product. `size` is the
     described image's `(width, height)` in pixels. `fused_score` `[h, w]` is the mean over the
-    grid 1: Σ λ_l s_l · hw. Networks without levels leave `levels` empty.
+    grid 1: Σ λ_l s_l · hw. `fused_contribution` is the same of the levels' contributions; None
+    where the scores are what pools. Networks without levels leave `levels` empty.
     """
 
     vector: Array
@@ -53,6 +56,12 @@ class Description:
     levels: Mapping[str, LevelDescription]
     fused_score: Array
     key_points: KeyPoints
+    fused_contribution: Array | None = None
+
+    @property
+    def attention(self) -> Array:
+        """Where the image vector comes from, `[h, w]` with mean 1."""
+        return self.fused_score if self.fused_contribution is None else self.fused_contribution
 
 
 @dataclass(frozen=True, slots=True)

@@ -76,6 +76,32 @@ def test_band_size_does_not_change_the_result(monkeypatch: pytest.MonkeyPatch) -
     close(banded.fused_score, torch.as_tensor(whole.fused_score).double(), 1e-5)
 
 
+def test_contributions_are_each_places_share_of_the_powers_that_are_pooled() -> None:
+    # Given one level of 2×2 taps and two channels on a 4×4 grid, of a mask that halves the right
+    responses = torch.tensor([[[1.0, 2.0], [0.0, 3.0]], [[0.5, 0.0], [1.0, 4.0]]])[None]
+    mask = torch.ones(1, 4, 4)
+    mask[..., 2:] = 0.5
+    maps = half_resolution.HalfResolution(responses, None, mask, 2)
+    power = torch.tensor(2.5)
+    # When the shares are asked for
+    shares = half_resolution.contributions(maps, power)
+    # Then they are those of the maps written out
+    powers = ((maps.rows(0, 4) * mask[..., None]) ** 2.5).sum(-1)
+    assert torch.allclose(shares, powers / powers.sum(), atol=1e-6)
+
+
+def test_where_scores_pool_they_are_the_contributions_and_else_the_fused_is_their_mean() -> None:
+    photo = image(48, 64)[None]
+    pooled = shaken_haf(replace(SMALL, pooling="sum")).describe(photo)[0]
+    assert all((pooled.levels[n].contribution == pooled.levels[n].score).all() for n in LEVELS)
+    net = shaken_haf(SMALL)
+    powers = net.describe(photo)[0]
+    weights = zip(net.options.level_weights, LEVELS, strict=True)
+    expected = sum(w * powers.levels[n].contribution * (24 * 32) for w, n in weights)
+    assert powers.attention == pytest.approx(expected, rel=1e-4)
+    assert powers.attention.mean() == pytest.approx(1, abs=1e-4)
+
+
 @settings(max_examples=12, deadline=None)
 @given(height=st.integers(32, 90), width=st.integers(32, 90), soft=st.booleans())
 def test_any_size_gives_unit_vectors_and_scores_that_sum_to_one(

@@ -28,7 +28,7 @@ def described(
     size: tuple[int, int], scores: dict[str, NDArray[np.float32]], fused: NDArray[np.float32]
 ) -> Description:
     levels = {
-        name: LevelDescription(VECTOR, score, np.full_like(score, 0.5))
+        name: LevelDescription(VECTOR, score, np.full_like(score, 0.5), score)
         for name, score in scores.items()
     }
     return Description(VECTOR, size, levels, fused, NO_POINTS)
@@ -101,17 +101,18 @@ def test_photo_and_fused_heat_stand_above_the_three_levels() -> None:
         assert (x / 560, y / 420) == pytest.approx((across / 160, down / 120), abs=0.02)
 
 
-def test_a_mask_cools_what_it_suppresses() -> None:
+def test_the_heat_is_what_a_place_adds_to_the_vector_and_not_its_score() -> None:
     size = (160, 120)
     both = bump(size, (40, 60)) + bump(size, (120, 60))
-    left_only = np.ones_like(both)
-    left_only[:, 40:] = 0.01
-    level = LevelDescription(VECTOR, both, left_only)
-    description = Description(VECTOR, size, {"low": level}, both, NO_POINTS)
+    left, right = bump(size, (40, 60)), bump(size, (120, 60))
+    level = LevelDescription(VECTOR, right, np.ones_like(both), left)
+    description = Description(VECTOR, size, {"low": level}, right, NO_POINTS, both)
     picture = attention(np.full((120, 160, 3), 90, np.uint8), description)
     top = picture.height - 40 - GAP - 34 - 420
     low = np.asarray(picture.crop((GAP, top, GAP + 560, top + 420)).convert("L"), dtype=float)
     assert low[210, 140] > 2 * low[210, 420]
+    # And the fused one shows both, though the scores see the right one alone.
+    assert description.attention is both
 
 
 def test_a_flat_map_is_evenly_cold() -> None:

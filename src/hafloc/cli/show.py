@@ -30,7 +30,7 @@ def attention(
     device: Device = "auto",
     as_json: Json = False,
 ) -> None:
-    """Draw the three levels' detection scores and their fusion over a photo."""
+    """Draw over a photo how much each place adds to the image vector, by level and fused."""
     from hafloc.describe import Describer, choose_device
     from hafloc.photos import read
     from hafloc.show import attention as draw

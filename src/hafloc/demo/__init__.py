@@ -3,7 +3,9 @@
 from hafloc.demo.camera import Camera, project
 from hafloc.demo.city import City, build_city
 from hafloc.demo.conditions import Conditions, Season
-from hafloc.demo.render import render
+from hafloc.demo.occluders import Occluder, draw_occluders
+from hafloc.demo.pixel_class import PixelClass
+from hafloc.demo.render import render, render_classes
 from hafloc.demo.write import DemoCity, DemoPhoto, render_city
 
 __all__ = [
@@ -12,9 +14,13 @@ __all__ = [
     "Conditions",
     "DemoCity",
     "DemoPhoto",
+    "Occluder",
+    "PixelClass",
     "Season",
     "build_city",
+    "draw_occluders",
     "project",
     "render",
     "render_city",
+    "render_classes",
 ]

@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from hafloc.demo.camera import Camera
 from hafloc.demo.conditions import Floats, Light
+from hafloc.demo.pixel_class import PixelClass
 from hafloc.geo import LocalFrame
 
 SAMPLES = 2  # samples a pixel, in each direction
@@ -30,13 +31,26 @@ class View:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Canvas:
-    """A picture in the making, in samples: `picture` `[H, W, 3]` from 0 to 255 and `depth`
-    `[H, W]` metres, FAR where nothing was drawn."""
+    """A picture in the making, in samples: `picture` `[H, W, 3]` from 0 to 255, `depth` `[H, W]`
+    metres, FAR where nothing was drawn, and `classes` `[H, W]`, the PixelClass of each."""
 
     view: View
     light: Light
     picture: Floats
     depth: Floats
+    classes: NDArray[np.uint8]
+
+
+def blank(view: View, light: Light) -> Canvas:
+    """A black canvas that shows sky everywhere."""
+    width, height = view.size
+    return Canvas(
+        view,
+        light,
+        np.zeros((height, width, 3), np.float32),
+        np.full((height, width), FAR, np.float32),
+        np.full((height, width), PixelClass.SKY, np.uint8),
+    )
 
 
 def view_of(camera: Camera, frame: LocalFrame) -> View:

@@ -16,7 +16,8 @@ from hafloc.demo.atlas import ASPHALT, GLASS, GRASS, LIT, MARKING, NOTHING, SIGN
 from hafloc.demo.camera import Camera
 from hafloc.demo.city import GROUND, City
 from hafloc.demo.conditions import LAMP_COLOUR, Conditions, Floats, Light, Season, hazy, light_of
-from hafloc.demo.rays import FAR, SAMPLES, Canvas, meet, view_of
+from hafloc.demo.pixel_class import PixelClass
+from hafloc.demo.rays import FAR, SAMPLES, Canvas, blank, meet, view_of
 from hafloc.demo.shade import SHADOW_STEPS, lamp_light, shade_index, shadow_heights, sunlight
 from hafloc.demo.street_objects import draw_objects
 
@@ -26,16 +27,32 @@ _SHOULDER = 175.0  # grey value from which bright light is held back
 
 def render(city: City, camera: Camera, conditions: Conditions) -> NDArray[np.uint8]:
     """What `camera` sees of `city`: RGB `H×W×3`, the same for the same arguments."""
-    rng = np.random.default_rng([conditions.seed, 5])
-    view = view_of(camera, city.frame)
-    width, height = view.size
-    picture = np.empty((height, width, 3), np.float32)
-    canvas = Canvas(view, light_of(conditions), picture, np.full((height, width), FAR, np.float32))
+    rng = _chance(conditions)
+    return _exposed(_drawn(city, camera, conditions, rng).picture, conditions, rng)
+
+
+def render_classes(city: City, camera: Camera, conditions: Conditions) -> NDArray[np.uint8]:
+    """What each pixel of the photo that `render` makes of the same arguments shows.
+
+    `H×W` of PixelClass: what most of the pixel's samples show.
+    """
+    classes = _drawn(city, camera, conditions, _chance(conditions)).classes
+    part = [classes[y::SAMPLES, x::SAMPLES] for y in range(SAMPLES) for x in range(SAMPLES)]
+    votes = [np.sum([p == kind for p in part], axis=0) for kind in PixelClass]
+    return np.asarray(np.argmax(votes, axis=0), np.uint8)
+
+
+def _chance(conditions: Conditions) -> np.random.Generator:
+    return np.random.default_rng([conditions.seed, 5])
+
+
+def _drawn(city: City, camera: Camera, conditions: Conditions, rng: np.random.Generator) -> Canvas:
+    canvas = blank(view_of(camera, city.frame), light_of(conditions))
     _draw_walls(city, canvas)
     _draw_ground(city, canvas, conditions.season)
     _draw_sky(city, canvas, conditions.cloudiness, rng)
     draw_objects(city, canvas, conditions, rng)
-    return _exposed(canvas.picture, conditions, rng)
+    return canvas
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -73,6 +90,9 @@ def _draw_walls(city: City, canvas: Canvas) -> None:
         hits = _Hits(wall[x], right, up, far, here + far[:, None] * directions[x])
         canvas.picture[y, x] = hazy(_lit_wall(city, canvas.light, hits, texel), far, canvas.light)
         canvas.depth[y, x] = far
+        canvas.classes[y, x] = np.where(
+            texel[:, 3] == SIGN, np.uint8(PixelClass.SIGN), np.uint8(PixelClass.FACADE)
+        )
         pending[y, x] = False
 
 
@@ -131,6 +151,7 @@ def _draw_ground(city: City, canvas: Canvas, season: Season) -> None:
         shade = shade + near * LAMP_COLOUR * np.float32(light.lamps / 240)
     canvas.picture[y, x] = hazy(colour * shade, far, light)
     canvas.depth[y, x] = far
+    canvas.classes[y, x] = PixelClass.ROAD
 
 
 def _draw_sky(city: City, canvas: Canvas, cloudiness: float, rng: np.random.Generator) -> None:

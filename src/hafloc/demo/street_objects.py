@@ -20,6 +20,7 @@ from hafloc.demo.objects import (
     draw_person,
     draw_tree,
 )
+from hafloc.demo.pixel_class import PixelClass
 from hafloc.demo.rays import Canvas, View
 
 # Metres: nothing stands before the lens itself, and what is farther away is not drawn.
@@ -27,9 +28,10 @@ _NEAR, _SIGHT = 2.0, 120.0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Thing:
+class Thing:
     """Something at a place in the plan: a billboard, or a mesh turned by `turn` radians."""
 
+    shows: PixelClass
     place: NDArray[np.float64]
     look: Billboard | Mesh
     turn: float = 0.0
@@ -43,40 +45,47 @@ def draw_objects(
     things = [*_furniture(city, conditions), *_passers_by(view, conditions, rng)]
     ahead = [float(np.dot(thing.place - view.here, view.forward)) for thing in things]
     for k in sorted(range(len(things)), key=lambda k: -ahead[k]):
-        thing = things[k]
-        if not _NEAR < ahead[k] < _SIGHT:
-            continue
-        if isinstance(thing.look, Billboard):
-            _draw_billboard(canvas, thing.place, ahead[k], thing.look)
-        else:
-            _draw_mesh(canvas, thing.place, thing.turn, thing.look)
+        if _NEAR < ahead[k] < _SIGHT:
+            draw_thing(canvas, things[k], ahead[k])
 
 
-def _furniture(city: City, conditions: Conditions) -> list[_Thing]:
+def draw_thing(canvas: Canvas, thing: Thing, ahead: float) -> None:
+    """One thing, `ahead` metres deep, where nothing nearer is drawn yet."""
+    if isinstance(thing.look, Billboard):
+        _draw_billboard(canvas, thing, ahead, thing.look)
+    else:
+        _draw_mesh(canvas, thing, thing.look)
+
+
+def _furniture(city: City, conditions: Conditions) -> list[Thing]:
     """Trees, lamps, and cars in the bays that are taken."""
     trees = _trees(city.seed, conditions.season)
-    things = [_Thing(place, trees[i % len(trees)]) for i, place in enumerate(city.trees)]
-    things += [_Thing(place, _lamp()) for place in city.lamps]
+    things = [
+        Thing(PixelClass.TREE, place, trees[i % len(trees)]) for i, place in enumerate(city.trees)
+    ]
+    things += [Thing(PixelClass.LAMP, place, _lamp()) for place in city.lamps]
     # Drawn for all bays, so that they do not depend on what the camera sees.
     rng = np.random.default_rng([conditions.seed, 6])
     taken = rng.random(len(city.bays)) < conditions.parked
     paints = rng.integers(len(CAR_COLOURS), size=len(city.bays))
     snowy = conditions.season is Season.SNOW
     for bay, paint in zip(city.bays[taken], paints[taken], strict=True):
-        things.append(_Thing(bay[:2], car_mesh(CAR_COLOURS[paint], snowy), float(bay[2])))
+        mesh = car_mesh(CAR_COLOURS[paint], snowy)
+        things.append(Thing(PixelClass.CAR, bay[:2], mesh, float(bay[2])))
     return things
 
 
-def _passers_by(view: View, conditions: Conditions, rng: np.random.Generator) -> list[_Thing]:
+def _passers_by(view: View, conditions: Conditions, rng: np.random.Generator) -> list[Thing]:
     """People and cars somewhere before the camera."""
     things = []
     for _ in range(conditions.people):
         place = view.here + _in_view(view, rng.uniform(4.0, 16.0), rng.uniform(-0.5, 0.5))
-        things.append(_Thing(place, draw_person(conditions.season, rng)))
+        things.append(Thing(PixelClass.PERSON, place, draw_person(conditions.season, rng)))
     for _ in range(conditions.cars):
         place = view.here + _in_view(view, rng.uniform(6.0, 14.0), rng.uniform(-0.35, 0.35))
         paint = CAR_COLOURS[int(rng.integers(len(CAR_COLOURS)))]
-        things.append(_Thing(place, car_mesh(paint, False), float(rng.uniform(0, 2 * math.pi))))
+        turn = float(rng.uniform(0, 2 * math.pi))
+        things.append(Thing(PixelClass.CAR, place, car_mesh(paint, False), turn))
     return things
 
 
@@ -97,12 +106,10 @@ def _lamp() -> Billboard:
     return draw_lamp()
 
 
-def _draw_billboard(
-    canvas: Canvas, place: NDArray[np.float64], ahead: float, board: Billboard
-) -> None:
+def _draw_billboard(canvas: Canvas, thing: Thing, ahead: float, board: Billboard) -> None:
     view, light = canvas.view, canvas.light
     east, north = view.forward
-    offset = place - view.here
+    offset = thing.place - view.here
     right = offset[0] * north - offset[1] * east
     scale = view.focal / ahead
     left_edge = view.centre[0] + (right - board.width / 2) * scale
@@ -123,13 +130,15 @@ def _draw_billboard(
     far = np.full(len(colour), ahead, np.float32)
     canvas.picture[y0:y1, x0:x1][shown] = hazy(colour, far, light)
     canvas.depth[y0:y1, x0:x1][shown] = ahead
+    canvas.classes[y0:y1, x0:x1][shown] = thing.shows
 
 
-def _draw_mesh(canvas: Canvas, place: NDArray[np.float64], turn: float, mesh: Mesh) -> None:
+def _draw_mesh(canvas: Canvas, thing: Thing, mesh: Mesh) -> None:
     """A mesh as flat-shaded polygons, hidden as a whole by what is nearer than its front."""
     view, light = canvas.view, canvas.light
-    turned = np.array([[math.cos(turn), -math.sin(turn)], [math.sin(turn), math.cos(turn)]])
-    points = mesh.points[:, :2] @ turned.T + place - view.here
+    cosine, sine = math.cos(thing.turn), math.sin(thing.turn)
+    turned = np.array([[cosine, -sine], [sine, cosine]])
+    points = mesh.points[:, :2] @ turned.T + thing.place - view.here
     up = mesh.points[:, 2] - view.height
     east, north = view.forward
     ahead = points @ np.array([east, north])
@@ -152,7 +161,8 @@ def _draw_mesh(canvas: Canvas, place: NDArray[np.float64], turn: float, mesh: Me
     tones = np.minimum(tones + 0.1 * light.lamps * mesh.colour, 255).astype(int)
     outline = np.stack([x - box[0], y - box[1]], -1)
     polygons = [outline[mesh.first[f] : mesh.first[f + 1]].ravel().tolist() for f in towards]
-    _paste(canvas, box, float(ahead.min()), polygons, tones[towards].tolist())
+    shown = _paste(canvas, box, float(ahead.min()), polygons, tones[towards].tolist())
+    canvas.classes[box[1] : box[3], box[0] : box[2]][shown] = thing.shows
 
 
 def _paste(
@@ -161,13 +171,16 @@ def _paste(
     ahead: float,
     polygons: list[list[float]],
     tones: list[list[int]],
-) -> None:
-    """Draw polygons into a box of the picture where nothing is nearer than `ahead` metres."""
+) -> NDArray[np.bool_]:
+    """Draw polygons into a box of the picture where nothing is nearer than `ahead` metres.
+
+    Returns where in the box that was.
+    """
     part = slice(box[1], box[3]), slice(box[0], box[2])
     # The ground in front of a mesh is nearer than the mesh: leave it a metre.
     free = canvas.depth[part] > ahead - 1.0
     if not free.any():
-        return
+        return free
     size = (box[2] - box[0], box[3] - box[1])
     image, mask = Image.new("RGB", size), Image.new("L", size)
     draw, kind = ImageDraw.Draw(image), ImageDraw.Draw(mask)
@@ -179,3 +192,4 @@ def _paste(
     far = np.full(len(colour), ahead, np.float32)
     canvas.picture[part][shown] = hazy(colour, far, canvas.light)
     canvas.depth[part][shown] = ahead
+    return shown

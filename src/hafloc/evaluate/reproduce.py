@@ -263,7 +263,7 @@ def _figure_1(path: Path, setup: Setup, progress: Progress) -> list[Path]:
         row[0].imshow(image)
         for axes, network in zip(row[1:], setup.networks, strict=True):
             description = network.describe(image)
-            axes.imshow(overlay(network.fit(image), description.fused_score, description, size))
+            axes.imshow(overlay(network.fit(image), description.attention, description, size))
         progress.advance(done)
     for axes, title in zip(grid[0], ["photo", *(net.name for net in setup.networks)], strict=True):
         axes.set_title(title)

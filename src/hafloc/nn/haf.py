@@ -20,6 +20,7 @@ from hafloc.nn import key_points
 from hafloc.nn.half_resolution import (
     Detection,
     HalfResolution,
+    contributions,
     detect,
     pool_power,
     pool_power_and_detect,
@@ -202,6 +203,10 @@ class Level(nn.Module):
             scores = detect(maps, detection)
         return self.pool(maps, scores), scores
 
+    def contributions(self, maps: HalfResolution, scores: Tensor) -> Tensor:
+        """Each place's share in the level's vector, `[N, h, w]`: the scores where they pool."""
+        return scores if self.power is None else contributions(maps, self.power)
+
     def whiten(self, vectors: Tensor) -> Tensor:
         """w = L2(Wh (v − μ)), `[N, d]`."""
         if self.whitening is None:
@@ -325,14 +330,13 @@ class HAF(nn.Module):
         check_sides(image)
         height, width = size_of(image)
         maps = self.maps(self.taps(image), (height, width))
-        vectors, scores = {}, {}
+        vectors, scores, parts = {}, {}, {}
         for name, m in maps.items():
             vectors[name], scores[name] = self.level(name).pool_and_detect(
                 m, self.options.detection
             )
-        grid = maps["low"].size
-        weighted = zip(self.options.level_weights, scores.values(), strict=True)
-        fused = sum((w * s[0] for w, s in weighted), torch.zeros(())) * (grid[0] * grid[1])
+            parts[name] = self.level(name).contributions(m, scores[name])
+        fused = self._weighted(scores)
         return Description(
             vector=to_numpy(self.fuse(vectors)[0]),
             size=(width, height),
@@ -341,12 +345,21 @@ class HAF(nn.Module):
                     to_numpy(vectors[name][0]),
                     to_numpy(scores[name][0]),
                     to_numpy(maps[name].mask[0]),
+                    to_numpy(parts[name][0]),
                 )
                 for name in LEVELS
             },
             fused_score=to_numpy(fused),
             key_points=self._key_points(fused, maps),
+            fused_contribution=to_numpy(self._weighted(parts)),
         )
+
+    def _weighted(self, shares: dict[str, Tensor]) -> Tensor:
+        """Σ λ_l of the levels' shares `[1, h, w]` of one image, mean 1: `[h, w]`."""
+        weighted = zip(self.options.level_weights, shares.values(), strict=True)
+        total = sum((w * s[0] for w, s in weighted), torch.zeros(()))
+        assert isinstance(total, Tensor)
+        return total * total.numel()
 
     def _key_points(self, fused: Tensor, maps: dict[str, HalfResolution]) -> KeyPoints:
         places, xy, strengths = key_points.find(

@@ -181,6 +181,15 @@ def pool_power(maps: HalfResolution, power: Tensor) -> Tensor:
     return _pool_power(maps, power, largest=False)[0]
 
 
+def contributions(maps: HalfResolution, power: Tensor) -> Tensor:
+    """Each place's share in what `pool_power` sums, Σ_c (m F_c)^p, `[N, h, w]`; no gradient."""
+    with torch.no_grad():
+        sums = cells.summed_powers(
+            cells.pad_taps(maps.responses), maps.cell_weights(), power.item()
+        )
+        return as_scores(cells.to_places(sums, maps.scale, maps.size))
+
+
 def pool_power_and_detect(maps: HalfResolution, power: Tensor) -> tuple[Tensor, Tensor]:
     """`pool_power` with gradient and `detect` "max" without, in one scan of the maps."""
     pooled, largest = _pool_power(maps, power, largest=True)

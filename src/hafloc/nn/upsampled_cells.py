@@ -74,6 +74,15 @@ def strongest(taps: Tensor, weights: Tensor) -> Tensor:
     return largest
 
 
+def summed_powers(taps: Tensor, weights: Tensor, power: float) -> Tensor:
+    """Each place's sum over the channels of its values to a power, `[N, U, V, s²]`."""
+    sums = weights.new_empty(weights.shape[:-1])
+    for band in _bands(taps, weights):
+        made = torch.bmm(_weights(weights, band), _corners(taps, band))
+        sums[band] = _to_power(made, power).sum(-1).view_as(sums[band])
+    return sums
+
+
 class PowerSums(torch.autograd.Function):
     """Σ over all places of the maps' values to a power, and each place's largest channel.
 

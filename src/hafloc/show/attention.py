@@ -33,16 +33,15 @@ class _Panel:
 def attention(image: Pixels, description: Description) -> Image.Image:
     """The photo and the fused heat map above the heat maps of its levels, with captions.
 
-    `image` `H×W×3` uint8 is the described photo, at any size. A level's heat is its detection
-    score times its attention mask: where it fires, as far as the mask lets it. The fused heat
-    is `description.fused_score`. Each map is scaled by its own percentiles, COLD to HOT.
+    `image` `H×W×3` uint8 is the described photo, at any size. A level's heat is each place's
+    contribution to its pooled vector: under "gem" its share of Σ (m F)^p, under "sum" its score.
+    The fused heat is `description.attention`, the levels weighted by λ. Each map is scaled by its
+    own percentiles, COLD to HOT.
     """
     height, width = image.shape[:2]
     small = panel_size((width, height), _LEVEL_PANEL)
     levels = [
-        _Panel(
-            _TITLES.get(name, name), overlay(image, level.score * level.mask, description, small)
-        )
+        _Panel(_TITLES.get(name, name), overlay(image, level.contribution, description, small))
         for name, level in description.levels.items()
     ]
     # Two panels above as wide together as the levels below, or as large as those without any.
@@ -51,7 +50,7 @@ def attention(image: Pixels, description: Description) -> Image.Image:
     large = (large_width, max(1, round(large_width * small[1] / small[0])))
     above = [
         _Panel("photo", fitted(image, large)),
-        _Panel("all levels fused", overlay(image, description.fused_score, description, large)),
+        _Panel("all levels fused", overlay(image, description.attention, description, large)),
     ]
     return _composed([above, levels] if levels else [above])
 

@@ -205,7 +205,7 @@ def _draw_below(
     panels = []
     for side, name in zip(sides, ("query", "candidate"), strict=True):
         size = fitted_to(side.image, _SMALL).size
-        heat = overlay(side.image, side.description.fused_score, side.description, size)
+        heat = overlay(side.image, side.description.attention, side.description, size)
         panels.append((heat, f"where the network looks: {name}"))
     pin = "best guess" if answer.found is False else "answer"
     circle = "" if answer.radius is None else ", circle: its radius"

@@ -11,6 +11,7 @@ from PIL import ImageFilter
 
 from hafloc.photos import Image
 from hafloc.train.recipe import Augmentation
+from hafloc.train.things import paste_things
 
 # What strength 1 means.
 COLOUR = 0.6  # brightness, contrast, saturation and each primary change by at most e to the ± this
@@ -36,6 +37,7 @@ def augment(image: Image, changes: Augmentation, seed: Sequence[int]) -> Image:
     steps: list[tuple[float, Change]] = [
         (changes.zoom, _zoom),
         (changes.perspective, _perspective),
+        (changes.things, paste_things),
         (changes.colour, _colour),
         (changes.night, _night),
         (changes.blur, _blur),

@@ -187,6 +187,8 @@ class Augmentation(Section):
     perspective  seen from another side
     zoom         a part of the photo
     occlusion    a box in front of it
+    things       cars, people and trees of the demo city that stand in it, as bright as it is;
+                 at most 6 of them at strength 1, each photo with a number of its own
     night        the chance that it is made dark, with lamps and noise
     compression  JPEG
     """
@@ -196,6 +198,7 @@ class Augmentation(Section):
     perspective: float = Field(default=0.0, ge=0, le=1)
     zoom: float = Field(default=0.0, ge=0, le=1)
     occlusion: float = Field(default=0.0, ge=0, le=1)
+    things: float = Field(default=0.0, ge=0, le=1)
     night: float = Field(default=0.0, ge=0, le=1)
     compression: float = Field(default=0.0, ge=0, le=1)
 
