@@ -79,9 +79,10 @@ class _Silent:
     "options",
     [
         {},
-        {"detection": "soft", "pooling": "sum"},
+        {"detection": "max", "pooling": "sum"},
+        {"detection": "soft", "pooling": "sum", "masks": False},
     ],
-    ids=["shipped", "paper"],
+    ids=["shipped", "paper", "soft"],
 )
 def test_all_that_haf_computes_has_an_ordered_kernel(
     small_recipe: Make, tmp_path: Path, options: dict[str, object]
