@@ -96,8 +96,8 @@ def make_optimizer(trainee: Trainee, recipe: recipes.Recipe) -> torch.optim.Opti
     """SGD or Adam over the parameters that learn; freezes all others.
 
     Each group's "factor" is its part of the recipe's rate. Raises TrainingError for a pattern in
-    optimizer.rates that names no parameter, where masks would learn in vain, and where nothing is left
-    to learn.
+    optimizer.rates that names no parameter, where masks would learn in vain, and where nothing is
+    left to learn.
     """
     rates = recipe.optimizer.rates
     options = trainee.network.options
