@@ -35,7 +35,7 @@ def measure(name: str, photos: str, tuples: int, side: int) -> dict[str, dict[st
     changes += [f"data.longer_side={side}", f"data.queries_per_epoch={tuples}"]
     changes += ["whitening.refit=false", "mining.negatives=3", "mining.heading_within=45.0"]
     if name == "haf_paper":
-        changes += ["network.options.compact=0"]
+        changes += ["network.options.compact=8"]
     with tempfile.TemporaryDirectory() as out:
         run = prepare(read_recipe(CONFIGS / f"{name}.toml", changes), Path(out), Silent())
         cursor = Cursor()

@@ -1,4 +1,4 @@
-"""Every recipe in configs/ runs as written for a step or two, on a rendered city; small for time."""
+"""Every recipe in configs/ runs as written for a step or two, on a small rendered city."""
 
 import csv
 import math
@@ -23,8 +23,9 @@ CONFIGS = Path(__file__).parents[2] / "configs"
 # Only where photos lie and how large things are: all else is the recipe's own.
 SIZES = [
     "data.queries=[]",
-    "data.longer_side=64",
-    "data.queries_per_epoch=2",
+    "data.longer_side=48",
+    "data.queries_per_epoch=1",
+    "mining.negatives=2",
     "optimizer.epochs=1",
     "optimizer.batch=1",
     "mining.margin=2.0",  # so that networks that know the rendered city still have violators
@@ -42,7 +43,7 @@ OPTIONS = {
 def town(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with photos of a rendered city, and small start checkpoints of HAF and NetVLAD."""
     home = tmp_path_factory.mktemp("recipes")
-    render_city(home / "city", seed=1, database=16, queries=0, size=(96, 72))
+    render_city(home / "city", seed=1, database=12, queries=0, size=(96, 72))
     torch.manual_seed(0)
     haf = HAF(HAFOptions(channels=(8, 8, 8), level_sizes=(8, 8, 8)))
     load_start_weights(haf.trunk, None)
