@@ -56,7 +56,7 @@ class Recorder(TorchDispatchMode):
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         # A minimum is the same in any order.
-        if "amin" not in args:
+        if not any(isinstance(value, str) and value == "amin" for value in args):
             self.names.add(func.overloadpacket.__name__)
         return func(*args, **(kwargs or {}))
 
