@@ -26,6 +26,7 @@ SIZES = [
     "data.longer_side=48",
     "data.queries_per_epoch=1",
     "mining.negatives=2",
+    "mining.positive_within=15.0",  # stops of the rendered city are 8 to 12 metres apart
     "optimizer.epochs=1",
     "optimizer.batch=1",
     "mining.margin=2.0",  # so that networks that know the rendered city still have violators
@@ -43,7 +44,7 @@ OPTIONS = {
 def town(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with photos of a rendered city, and small start checkpoints of HAF and NetVLAD."""
     home = tmp_path_factory.mktemp("recipes")
-    render_city(home / "city", seed=1, database=12, queries=0, size=(96, 72))
+    render_city(home / "city", seed=1, database=24, queries=0, size=(96, 72))
     torch.manual_seed(0)
     haf = HAF(HAFOptions(channels=(8, 8, 8), level_sizes=(8, 8, 8)))
     load_start_weights(haf.trunk, None)
