@@ -161,6 +161,34 @@ def test_the_vector_is_blind_to_a_uniform_mask_under_soft_detection() -> None:
     close(net(image(40, 40)[None]), bright.double(), 1e-5)
 
 
+@pytest.mark.parametrize(
+    ("detection", "smallest", "largest"),
+    [("max", 0.85, 1.0), ("soft", 0.0, 0.1), ("none", 0.0, 0.0)],
+)
+def test_a_mask_moves_scores_and_vector_under_max_detection_alone(
+    detection: Detection, smallest: float, largest: float
+) -> None:
+    # Given one level's maps, seen with a mask of 0.05 on the left half and 0.98 on the right,
+    # and the other way round
+    options = replace(SMALL, detection=detection, pooling="sum", level_whitening="none")
+    net, photo = shaken_haf(options), image(64, 64)
+    maps = net.maps(net.taps(photo[None]), (64, 64))["mid"]
+    left = torch.full((1, 32, 32), 0.98)
+    left[:, :, :16] = 0.05
+    seen = []
+    for mask in (left, left.flip(-1)):
+        masked = replace(maps, mask=mask)
+        scores = half_resolution.detect(masked, detection)
+        seen.append((scores, torch.nn.functional.normalize(net.level("mid").pool(masked, scores))))
+    (scores, vector), (other_scores, other_vector) = seen
+    # Then the masked half's part in the scores changes with "max", hardly with "soft"
+    moved = float(other_scores[:, :, :16].sum() - scores[:, :, :16].sum())
+    assert smallest <= moved <= largest
+    # And so does the vector
+    apart = float((vector - other_vector).norm())
+    assert apart > 0.05 if detection == "max" else apart < 0.005
+
+
 def test_an_image_below_32_pixels_is_refused() -> None:
     with pytest.raises(PhotoError, match="31×64"):
         shaken_haf(SMALL).describe(image(64, 31)[None])

@@ -2,6 +2,8 @@
 
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from torch import Tensor
 
 from hafloc.nn.half_resolution import HalfResolution, detect
@@ -33,25 +35,85 @@ def random_level(seed: int, height: int = 6, width: int = 7, channels: int = 4) 
 
 
 def slow_maxima(score: Tensor, count: int) -> list[int]:
+    """Flood every plateau of equal neighbours; it counts where nothing around it is higher."""
     height, width = score.shape
+    values = score.tolist()
+    seen: set[tuple[int, int]] = set()
     found = []
-    for i in range(height):
-        for j in range(width):
-            near = score[max(i - 1, 0) : i + 2, max(j - 1, 0) : j + 2]
-            if score[i, j] == near.max():
-                found.append((-float(score[i, j]), i * width + j))
+    for start in ((i, j) for i in range(height) for j in range(width)):
+        if start in seen:
+            continue
+        waiting, highest, value = [start], True, values[start[0]][start[1]]
+        seen.add(start)
+        while waiting:
+            i, j = waiting.pop()
+            for y in range(max(i - 1, 0), min(i + 2, height)):
+                for x in range(max(j - 1, 0), min(j + 2, width)):
+                    highest &= values[y][x] <= value
+                    if values[y][x] == value and (y, x) not in seen:
+                        seen.add((y, x))
+                        waiting.append((y, x))
+        if highest:
+            found.append((-value, start[0] * width + start[1]))
     return [place for _, place in sorted(found)[:count]]
 
 
-def slow_strongest(score: Tensor, count: int) -> list[int]:
-    flat = [(-float(value), place) for place, value in enumerate(score.flatten())]
-    return [place for _, place in sorted(flat)[:count]]
+@settings(max_examples=150, deadline=None)
+@given(
+    height=st.integers(1, 9),
+    width=st.integers(1, 9),
+    heights=st.integers(2, 6),
+    seed=st.integers(0, 10**6),
+)
+def test_places_are_the_strongest_plateaus_that_nothing_exceeds(
+    height: int, width: int, heights: int, seed: int
+) -> None:
+    generator = torch.Generator().manual_seed(seed)
+    score = torch.randint(heights, (height, width), generator=generator).double()
+    score.view(-1)[0] = heights  # a score that is the same everywhere is another test
+    chosen = choose_places(score, maxima=3, candidates=12)
+    if score.min() < score.max():
+        assert chosen.maxima.tolist() == slow_maxima(score, 3)
+        assert chosen.candidates.tolist() == slow_maxima(score, 12)
+
+
+def test_nearest_upsampling_adds_no_maxima_inside_its_blocks() -> None:
+    # Given a map of 6×7 with its own maxima, repeated 8 times each way
+    score = random_level(4, 6, 7).score
+    large = score.repeat_interleave(8, 0).repeat_interleave(8, 1)
+    # When places are chosen from both
+    small = choose_places(score, maxima=99, candidates=99).candidates
+    found = choose_places(large, maxima=99, candidates=99).candidates
+    # Then there is one place for each maximum, in its block
+    rows, columns = found // (8 * 7) // 8, found % (8 * 7) // 8
+    assert (rows * 7 + columns).tolist() == small.tolist()
+
+
+def test_candidates_of_a_smooth_hill_do_not_clump_around_its_top() -> None:
+    # Given a broad hill and, far off, a low one
+    y, x = torch.meshgrid(torch.arange(24.0), torch.arange(24.0), indexing="ij")
+    broad = torch.exp(-((y - 6) ** 2 + (x - 6) ** 2) / 50)
+    low = 0.2 * torch.exp(-((y - 20) ** 2 + (x - 20) ** 2) / 2)
+    # Then the low one is a candidate, although many places of the broad one are stronger
+    chosen = choose_places(broad + low, maxima=1, candidates=4)
+    assert chosen.maxima.tolist() == [6 * 24 + 6]
+    assert chosen.candidates.tolist() == [6 * 24 + 6, 20 * 24 + 20]
+
+
+def test_a_score_without_any_maximum_offers_places_all_over_the_image() -> None:
+    chosen = choose_places(torch.full((16, 16), 1 / 256), maxima=16, candidates=64)
+    assert len(chosen.candidates.unique()) == 64
+    assert torch.equal(chosen.maxima, chosen.candidates[:16])
+    rows, columns = chosen.candidates // 16, chosen.candidates % 16
+    assert set((rows // 4 * 4 + columns // 4).tolist()) == set(range(16))
+    few = choose_places(torch.ones(2, 2), maxima=4, candidates=16)
+    assert sorted(few.candidates.tolist()) == [0, 1, 2, 3]
 
 
 def slow_distance(a: Made, b: Made, places: int, mutual: bool) -> float:
     """Equation (5), word by word."""
     ours = slow_maxima(a.score, places)
-    theirs = slow_strongest(b.score, 4 * places)
+    theirs = slow_maxima(b.score, 4 * places)
     pairs = []
     for p in ours:
         apart = [float((a.all[p] - b.all[q]).norm()) for q in theirs]

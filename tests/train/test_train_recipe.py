@@ -5,7 +5,9 @@ from pathlib import Path
 import pytest
 
 from hafloc.errors import TrainingError
-from hafloc.train.recipe import parse_recipe, read_recipe
+from hafloc.nn import HAF, HAFOptions, save_checkpoint
+from hafloc.train.networks import build, make_optimizer
+from hafloc.train.recipe import MASK_PARAMETERS, Recipe, parse_recipe, read_recipe
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 GOOD = """
@@ -91,6 +93,65 @@ def test_a_recipe_without_a_start_takes_the_shipped_imagenet_weights(
 def test_superpoint_starts_from_nothing(tmp_path: Path) -> None:
     text = GOOD.replace('"haf"\nstart = "haf"', '"superpoint"\ntrain_from = "conv1_1"')
     assert read_recipe(write(tmp_path, text)).network.start == ""
+
+
+DEAD = [{"detection": "soft"}, {"detection": "none"}]
+ALIVE = [
+    ({"detection": "max", "pooling": "sum"}, {}),
+    ({"detection": "soft", "pooling": "gem"}, {}),
+    ({"detection": "none", "pooling": "gem"}, {}),
+    ({"detection": "soft", "pooling": "sum", "masks": False}, {}),
+    ({"detection": "none", "pooling": "sum"}, {"*.mask.*": 0.0}),
+    ({"detection": "soft", "pooling": "sum"}, {"*": 0.0, "*.head.*": 1.0}),
+]  # fmt: skip
+
+
+def recipe_with(options: dict[str, object], rates: dict[str, float]) -> Recipe:
+    table = {
+        "network": {"name": "haf", "start": "vgg16", "options": options},
+        "data": {"train": ["a"], "validation": ["b"]},
+        "optimizer": {"rates": rates},
+    }
+    return parse_recipe(table, "recipe.toml")
+
+
+@pytest.mark.parametrize("options", DEAD)
+@pytest.mark.parametrize("rates", [{}, {"*.mask.*": 0.0, "levels.high.mask.*": 1.0}])
+def test_masks_that_cannot_act_are_refused(
+    options: dict[str, object], rates: dict[str, float]
+) -> None:
+    said = rf'recipe.toml: masks do nothing under detection = "{options["detection"]}"'
+    with pytest.raises(TrainingError, match=said) as caught:
+        recipe_with({**options, "pooling": "sum"}, rates)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(("options", "rates"), ALIVE)
+def test_masks_that_act_or_do_not_learn_are_taken(
+    options: dict[str, object], rates: dict[str, float]
+) -> None:
+    assert recipe_with(options, rates).network.options == options
+
+
+def test_every_parameter_of_a_mask_is_looked_at() -> None:
+    network = HAF(HAFOptions(channels=(2, 2, 2), level_whitening="none"))
+    names = {name for name, _ in network.named_parameters() if ".mask." in name}
+    assert names == set(MASK_PARAMETERS)
+
+
+def test_masks_that_cannot_act_are_refused_in_a_checkpoints_options_too(tmp_path: Path) -> None:
+    # Given a checkpoint whose options make masks act on nothing
+    options = HAFOptions(
+        channels=(2, 2, 2), level_whitening="none", detection="none", pooling="sum"
+    )
+    path = tmp_path / "start.safetensors"
+    save_checkpoint(path, HAF(options), name="haf", provenance={})
+    # When a recipe that names no options starts from it
+    recipe = read_recipe(write(tmp_path, GOOD), [f"network.start={path}"])
+    trainee, _ = build(recipe)
+    # Then it is refused before anything learns
+    with pytest.raises(TrainingError, match=r"start\.safetensors: masks do nothing"):
+        make_optimizer(trainee, recipe)
 
 
 def test_a_recipe_of_a_windows_editor_is_read(tmp_path: Path) -> None:

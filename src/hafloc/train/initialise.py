@@ -83,7 +83,8 @@ def fit_whitening(net: HAF, vectors: Mapping[str, Tensor], pairs: Tensor) -> Non
     `pairs` `[P, 2]` number photos of the same place; without any, the compact projection is a
     plain PCA. Raises TrainingError where there are fewer photos than dimensions.
     """
-    largest = max(len(part.projection) for part in net.modules() if isinstance(part, Whitening))
+    whitenings = [part for part in net.modules() if isinstance(part, Whitening)]
+    largest = max((len(part.projection) for part in whitenings), default=0)
     found = len(vectors[LEVELS[0]])
     if found <= largest:
         raise TrainingError(

@@ -37,14 +37,58 @@ class Places:
 
 @torch.no_grad()
 def choose_places(score: Tensor, *, maxima: int, candidates: int) -> Places:
-    """The strongest hard local maxima (3×3) of a score `[h, w]`, and its strongest places at all.
+    """The strongest local maxima of a score `[h, w]`, as maxima and, more of them, as candidates.
 
-    Equal places keep their order in the map.
+    A maximum is a plateau (equal neighbours, 8 ways) that no neighbour exceeds; its first place
+    stands for it. A score that is the same everywhere has none: places all over it stand in.
+    Equal maxima keep their order in the map.
     """
-    peaks = F.max_pool2d(score[None, None], 3, 1, 1)[0, 0]
-    is_peak = (score == peaks).flatten()
-    order = score.flatten().argsort(descending=True, stable=True)
-    return Places(order[is_peak[order]][:maxima], order[:candidates])
+    flat = score.flatten()
+    if bool(flat.min() == flat.max()):
+        return Places(*(_spread(flat, count) for count in (maxima, candidates)))
+    peaks = _local_maxima(score)
+    order = peaks[flat[peaks].argsort(descending=True, stable=True)]
+    return Places(order[:maxima], order[:candidates])
+
+
+def _spread(flat: Tensor, count: int) -> Tensor:
+    """`count` places, or all where there are fewer, all over the map; always the same ones."""
+    drawn = torch.randperm(len(flat), generator=torch.Generator().manual_seed(0))
+    return drawn[:count].to(flat.device)
+
+
+def _local_maxima(score: Tensor) -> Tensor:
+    """First places of the plateaus of a score `[h, w]` that no neighbour exceeds, in order."""
+    plateau = _plateaus(score)
+    exceeded = (score < F.max_pool2d(score[None, None], 3, 1, 1)[0, 0]).flatten()
+    # Inside a plateau of nearest upsampling no neighbour is higher, whatever lies around it.
+    lost = torch.zeros_like(exceeded)
+    lost[plateau[exceeded]] = True
+    first = plateau == torch.arange(len(plateau), device=score.device)
+    return (first & ~lost).nonzero().flatten()
+
+
+def _plateaus(score: Tensor) -> Tensor:
+    """Each place's first place of its plateau, flat: `[h·w]`."""
+    places = torch.arange(score.numel(), device=score.device).view(score.shape)
+    height, width = score.shape
+    pairs = []
+    for down, right in ((0, 1), (1, 0), (1, 1), (1, -1)):
+        here = slice(height - down), slice(max(-right, 0), width - max(right, 0))
+        there = slice(down, height), slice(max(right, 0), width + min(right, 0))
+        equal = score[here] == score[there]
+        pairs.append(torch.stack([places[here][equal], places[there][equal]]))
+    one, other = torch.cat(pairs, 1)
+    found = places.flatten()
+    while len(one):
+        low = torch.minimum(found[one], found[other])
+        ends = torch.cat([one, other, found[one], found[other]])
+        lower = found.scatter_reduce(0, ends, low.repeat(4), "amin")
+        lower = lower[lower]
+        if torch.equal(lower, found):
+            break
+        found = lower
+    return found
 
 
 @torch.no_grad()

@@ -13,6 +13,7 @@ from hafloc.errors import CheckpointError, TrainingError
 from hafloc.nn import (
     VGG16,
     VGG16_START,
+    HAFOptions,
     Network,
     build_network,
     load_checkpoint,
@@ -95,9 +96,17 @@ def make_optimizer(trainee: Trainee, recipe: recipes.Recipe) -> torch.optim.Opti
     """SGD or Adam over the parameters that learn; freezes all others.
 
     Each group's "factor" is its part of the recipe's rate. Raises TrainingError for a pattern in
-    optimizer.rates that names no parameter, and where nothing is left to learn.
+    optimizer.rates that names no parameter, where masks would learn in vain, and where nothing is
+    left to learn.
     """
     rates = recipe.optimizer.rates
+    options = trainee.network.options
+    if isinstance(options, HAFOptions):
+        # A checkpoint brings options that the recipe does not name.
+        try:
+            recipes.check_masks(options, recipe.optimizer)
+        except ValueError as error:
+            raise TrainingError(f"{recipe.network.start}: {error}") from error
     named = list(trainee.network.named_parameters())
     for pattern in rates:
         if not any(fnmatchcase(name, pattern) for name, _ in named):
@@ -108,7 +117,7 @@ def make_optimizer(trainee: Trainee, recipe: recipes.Recipe) -> torch.optim.Opti
     frozen = _frozen(named, recipe.network.train_from)
     groups: dict[float, list[nn.Parameter]] = {}
     for name, parameter in named:
-        factor = 0.0 if name in frozen else _factor(name, rates)
+        factor = 0.0 if name in frozen else recipe.optimizer.factor(name)
         parameter.requires_grad_(factor > 0)
         if factor > 0:
             groups.setdefault(factor, []).append(parameter)
@@ -128,8 +137,3 @@ def make_optimizer(trainee: Trainee, recipe: recipes.Recipe) -> torch.optim.Opti
 def _frozen(named: Iterable[tuple[str, nn.Parameter]], train_from: str) -> set[str]:
     layers = {f"trunk.{layer}" for layer in frozen_layers(train_from)}
     return {name for name, _ in named if name.rpartition(".")[0] in layers}
-
-
-def _factor(name: str, rates: dict[str, float]) -> float:
-    """The factor of the last pattern that names the parameter, else 1."""
-    return ([1.0] + [rate for pattern, rate in rates.items() if fnmatchcase(name, pattern)])[-1]

@@ -3,6 +3,7 @@
 import json
 import tomllib
 from collections.abc import Sequence
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -17,7 +18,7 @@ from pydantic import (
 )
 
 from hafloc.errors import TrainingError
-from hafloc.nn import NETWORKS
+from hafloc.nn import LEVELS, NETWORKS, HAFOptions
 from hafloc.nn.network import make_options
 from hafloc.nn.vgg import LAYERS
 from hafloc.train.mining import Mining
@@ -29,6 +30,13 @@ def _one_or_more(folders: Any) -> Any:
         return (folders,)
     return tuple(folders) if isinstance(folders, list) else folders
 
+
+MASK_PARAMETERS = [
+    f"levels.{level}.mask.{layer}.{kind}"
+    for level in LEVELS
+    for layer in ("near", "middle", "far", "accumulate")
+    for kind in ("weight", "bias")
+]
 
 Folders = Annotated[tuple[str, ...], BeforeValidator(_one_or_more)]
 
@@ -113,8 +121,8 @@ class Loss(Section):
     vector_margin   m of the vector triplet
     anchor          weight of finding the photo, changed by augmentation, among the start's vectors
     temperature     of the softmax over them
-    places          K: the strongest places of image 1
-    candidates      image 2 offers its candidates × K strongest places
+    places          K: the strongest local maxima of image 1
+    candidates      image 2 offers its candidates × K strongest local maxima
     correspondence  each place's "nearest" there, or only "mutual" nearest ones
     average         "tuples": mean over a batch's queries of the sum over negatives (the paper's
                     sum); "triplets": mean over all its triplets (NetVLAD's code)
@@ -162,6 +170,27 @@ class Optimizer(Section):
     batch: int = Field(default=4, ge=1)
     clip: float = Field(default=0.0, ge=0)
     rates: dict[str, float] = Field(default_factory=dict)
+
+    def factor(self, parameter: str) -> float:
+        """The factor of the last pattern that names the parameter, else 1."""
+        named = [rate for pattern, rate in self.rates.items() if fnmatchcase(parameter, pattern)]
+        return named[-1] if named else 1.0
+
+
+def check_masks(options: HAFOptions, optimizer: Optimizer) -> None:
+    """Raise ValueError where masks would learn, but the image vector cannot tell them apart.
+
+    A mask scales a place's whole descriptor, which (2) brings back to unit length: under the sum
+    it acts through the scores alone. Soft scores are ratios of neighbours, in which it all but
+    cancels, and uniform ones know nothing of it.
+    """
+    dead = options.masks and options.pooling == "sum" and options.detection != "max"
+    if dead and any(optimizer.factor(name) > 0 for name in MASK_PARAMETERS):
+        raise ValueError(
+            f'masks do nothing under detection = "{options.detection}" with pooling = "sum"; set '
+            'network.options.detection = "max", pooling = "gem" or masks = false, or freeze them '
+            'with optimizer.rates = {"*.mask.*" = 0.0}'
+        )
 
 
 class Whitening(Section):
@@ -254,6 +283,9 @@ class Recipe(Section):
             raise ValueError("loss.anchor needs augmentation: unchanged photos find themselves")
         if not self.network.start and training.trunk:
             raise ValueError(f"network.start is empty, but {name} does not start from nothing")
+        options = make_options(name, self.network.options)
+        if isinstance(options, HAFOptions):
+            check_masks(options, self.optimizer)
         if not training.trunk and self.network.train_from != "conv1_1":
             raise ValueError(f'network.train_from must be "conv1_1": {name} has its own encoder')
         return self
