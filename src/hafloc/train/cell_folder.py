@@ -14,14 +14,21 @@ from torch import Tensor
 
 from hafloc.errors import OutputError, TrainingError
 from hafloc.files import write_whole
-from hafloc.nn import HAF
+from hafloc.nn import HAF, LEVELS
 from hafloc.nn.images import to_batch
 from hafloc.photos import Image, content
 from hafloc.prefetch import prefetch
 from hafloc.progress import Progress
 from hafloc.train import parallel
 from hafloc.train.augment import augment
-from hafloc.train.cells import Directions, bytes_of_cells, find_directions, make_cells
+from hafloc.train.cells import (
+    Directions,
+    bytes_of_cells,
+    find_directions,
+    make_cells,
+    pack,
+    unpack,
+)
 from hafloc.train.data import decode, image_size
 from hafloc.train.features import SPARE_BYTES
 from hafloc.train.recipe import Recipe
@@ -168,7 +175,12 @@ def _file(home: Path, name: str, copy: int) -> Path:
 
 
 def _write(path: Path, cells: Inputs) -> None:
-    tensors: dict[str, Tensor] = {key: x.cpu().contiguous() for key, x in cells.tensors.items()}
+    tensors: dict[str, Tensor] = {}
+    for key, value in cells.tensors.items():
+        if key.endswith(".codes"):
+            tensors |= {f"{key}.{part}": x for part, x in pack(value.cpu()).items()}
+        else:
+            tensors[key] = value.cpu().contiguous()
     write_whole(path, save(tensors, metadata={"size": json.dumps(cells.size)}))
 
 
@@ -177,6 +189,9 @@ def _read(path: Path) -> Inputs:
         with safe_open(path, framework="pt") as file:
             height, width = json.loads(file.metadata()["size"])
             tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+            for name in LEVELS:
+                key = f"{name}.codes"
+                tensors[key] = unpack(tensors.pop(f"{key}.upper"), tensors.pop(f"{key}.lower"))
     # The library has an error of its own, which is none of these.
     except Exception as error:
         raise TrainingError(
@@ -186,8 +201,8 @@ def _read(path: Path) -> Inputs:
 
 
 def _check_room(home: Path, network: HAF, paths: Sequence[Path], recipe: Recipe) -> None:
-    side, count = recipe.data.longer_side, recipe.cells.directions
-    need = sum(bytes_of_cells(image_size(path, side), network, count) for path in paths)
+    sizes = [image_size(path, recipe.data.longer_side) for path in paths]
+    need = sum(bytes_of_cells(size, network, recipe.cells.directions) for size in sizes)
     free = shutil.disk_usage(home).free
     if need + SPARE_BYTES > free:
         raise OutputError(

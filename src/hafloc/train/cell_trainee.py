@@ -136,7 +136,7 @@ def _onto(filters: Tensor, directions: Tensor) -> Tensor:
 
 
 class CellSums(torch.autograd.Function):
-    """Σ over cells of weight · code^p: `[N, C]` and uint8 `[N, C, n]` to `[N, n]`.
+    """Σ over cells of weight · code^p: `[N, C]` and whole numbers `[N, C, n]` to `[N, n]`.
 
     Works photo by photo, within the processor's cache; keeps the codes and makes powers again for
     the gradient, which goes to the weights alone.

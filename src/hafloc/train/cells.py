@@ -15,13 +15,13 @@ from torch import Tensor
 
 from hafloc.errors import TrainingError
 from hafloc.nn import HAF, LEVELS
-from hafloc.nn.half_resolution import HalfResolution
 from hafloc.nn.haf import MASK_STRIDE, Level
+from hafloc.nn.half_resolution import HalfResolution
 from hafloc.nn.images import check_sides, size_of
 from hafloc.train.trainee import Inputs
 
 CELL = MASK_STRIDE // 2  # places of half resolution along a cell
-HIGHEST = 255  # of an 8-bit code
+BITS = 12  # of a code: the fewest that leave vector and gradient within 1e-4
 
 # `[k, n]` orthonormal rows by level: what of the n mean responses a mask reads; none: all of them.
 Directions = Mapping[str, Tensor]
@@ -32,8 +32,8 @@ class LevelCells:
     """One level's U×V cells of a photo.
 
     `reads` `[k, U, V]` is what the mask reads; the mean of F^p over the grid, cell by cell, is
-    `factors` `[n]` times `codes` `[U·V, n]` (0 to 255) to the power p. Codes are 8 bits of the sum's
-    p-th root; factors make the photo's whole sum exact.
+    `factors` `[n]` times `codes` `[U·V, n]` to the power p. Codes are BITS of
+    the sum's p-th root; factors make the photo's whole sum exact.
     """
 
     reads: Tensor
@@ -58,15 +58,17 @@ def make_cells(network: HAF, image: Tensor, directions: Directions) -> Inputs:
     """The cells of a batch of one, `1×3×H×W`, as inputs "level.reads", ".codes" and ".factors"."""
     check_sides(image)
     size = size_of(image)
-    tensors = {}
+    tensors: dict[str, Tensor] = {}
     for name, maps in network.maps(network.taps(image), size).items():
         level = network.level(name)
         reads = level.mask_reads(maps.responses)[0]
         if name in directions:
             reads = torch.einsum("kn,nuv->kuv", directions[name].to(reads), reads)
-        codes, factors = encode(sum_powers(maps, _power(level)), _power(level), maps.size)
+        sums, power = sum_powers(maps, _power(level)), _power(level)
+        codes, factors = encode(sums, power, maps.size)
         tensors |= {
-            f"{name}.reads": reads.half(),
+            # A mask that reads all would take half the cache in float32.
+            f"{name}.reads": reads if name in directions else reads.half(),
             f"{name}.codes": codes,
             f"{name}.factors": factors,
         }
@@ -91,10 +93,23 @@ def encode(sums: Tensor, power: float, grid: tuple[int, int]) -> tuple[Tensor, T
     """Codes `[C, n]` and factors `[n]` of the sums `[C, n]` over a grid of h×w places."""
     roots = sums.pow(1 / power)
     largest = roots.amax(0).clamp(min=1e-30)
-    codes = (roots * (HIGHEST / largest)).round()
+    codes = (roots * ((2**BITS - 1) / largest)).round()
     coded = codes.pow(power).sum(0).clamp(min=1.0)
     factors = sums.sum(0) / coded / (grid[0] * grid[1])
-    return codes.to(torch.uint8), factors.float()
+    return codes.to(torch.int16), factors.float()
+
+
+def pack(codes: Tensor) -> dict[str, Tensor]:
+    """Codes `[C, n]` as bytes: their upper 8 bits, and the lower 4 of two codes together."""
+    low = F.pad((codes & 15).flatten(), (0, codes.numel() % 2)).view(-1, 2)
+    both = low[:, 0] | low[:, 1] << 4
+    return {"upper": (codes >> 4).to(torch.uint8), "lower": both.to(torch.uint8)}
+
+
+def unpack(upper: Tensor, lower: Tensor) -> Tensor:
+    """The reverse of `pack`: `[C, n]`."""
+    low = torch.stack([lower & 15, lower >> 4], 1).flatten()[: upper.numel()]
+    return upper.to(torch.int16) << 4 | low.view(upper.shape)
 
 
 def level_cells(inputs: Sequence[Inputs], name: str) -> LevelCells:
@@ -132,7 +147,10 @@ def bytes_of_cells(size: tuple[int, int], network: HAF, count: int) -> int:
     """Bytes that a photo of `size` (H, W) pixels takes, but for its file's head."""
     cells = int(np.prod([-(-side // MASK_STRIDE) for side in size]))
     channels = [network.level(name).head.out_channels for name in LEVELS]
-    return sum(cells * (n + 2 * (min(count, n) if count else n)) + 4 * n for n in channels)
+    reads = [4 * count if 0 < count < n else 2 * n for n in channels]
+    return sum(
+        cells * (n * BITS // 8 + read) + 4 * n for n, read in zip(channels, reads, strict=True)
+    )
 
 
 def _power(level: Level) -> float:

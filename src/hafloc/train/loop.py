@@ -258,7 +258,7 @@ def learn_from_tuples(
 def learn_from_pairs(
     run: Prepared, batch: Sequence[Tuple], inputs: Iterator[list[Inputs]]
 ) -> Tensor:
-    """Add up the gradients of this process's pairs of a batch, among themselves; their loss `[]`."""
+    """Add up the gradients of this process's pairs, told from each other; their loss `[]`."""
     assert isinstance(run.trainee, CellTrainee)
     own = parallel.share(list(batch))
     if not own:

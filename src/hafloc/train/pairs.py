@@ -94,7 +94,7 @@ def draw_pair(
 
 
 def unclear_pairs(photos: PhotoSet, batch: list[Tuple], within: float) -> Tensor:
-    """Whether query i and positive j, of different pairs, are too near to be told apart: `[P, P]`."""
+    """Whether query i and positive j of two pairs are too near to be told apart: `[P, P]`."""
     first, second = (photos.xyz[[getattr(t, end) for t in batch]] for end in ("query", "positive"))
     near = np.linalg.norm(first[:, None] - second[None], axis=-1) <= within
     np.fill_diagonal(near, False)

@@ -109,6 +109,8 @@ def prepare(recipe: Recipe, out: Path, progress: Progress) -> Prepared:
     device = parallel.device(recipe.run.device)
     trainee.network.to(device).eval()
     optimizer = make_optimizer(trainee, recipe)
+    training: Source
+    validating: Source
     if data.cells:
         _check_start(from_weights)
         trainee, cells = _cells(recipe, trainee, photos, validation, progress)
@@ -163,8 +165,8 @@ def prepare(recipe: Recipe, out: Path, progress: Progress) -> Prepared:
 def _check_start(unfitted: bool) -> None:
     if unfitted:
         raise TrainingError(
-            "loss.anchor and data.cells hold a network to where it starts, so network.start must be "
-            "a checkpoint; `hafloc fit` writes one from start weights"
+            "loss.anchor and data.cells learn from where a network starts, so network.start must "
+            "be a checkpoint; `hafloc fit` writes one from start weights"
         )
 
 
