@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from hafloc.nn import HAF, LEVELS, HAFOptions
+from hafloc.train import cells as cells_module
 from hafloc.train.cell_trainee import CellTrainee
 from hafloc.train.cells import (
     bytes_of_cells,
@@ -27,7 +28,6 @@ OPTIONS = HAFOptions(
     level_weights=(0.3, 0.4, 0.3),
 )
 Size = tuple[int, int]
-LIMIT = 1e-4
 
 
 def network(options: HAFOptions = OPTIONS, seed: int = 0) -> HAF:
@@ -83,7 +83,7 @@ def compare(net: HAF, sizes: list[Size], directions: int) -> tuple[float, float]
             right = torch.einsum("onyx,kn,km->omyx", right, axes, axes)
         apart += float((gradient - right).square().sum())
         length += float(right.square().sum())
-    return float((found - full).abs().max()), (apart / length) ** 0.5
+    return float((found - full).detach().abs().max()), (apart / length) ** 0.5
 
 
 SIZES: list[Size] = [(48, 64), (37, 83), (100, 131), (100, 131)]
@@ -91,12 +91,16 @@ SIZES: list[Size] = [(48, 64), (37, 83), (100, 131), (100, 131)]
 
 @pytest.mark.parametrize("power", [3.0, 2.5])
 @pytest.mark.parametrize("directions", [0, 8], ids=["all read", "eight directions read"])
-def test_cells_give_the_networks_vector_and_mask_gradients(power: float, directions: int) -> None:
+@pytest.mark.parametrize(("bits", "limit"), [(12, 1e-3), (15, 1e-4)])
+def test_cells_give_the_networks_vector_and_mask_gradients(
+    power: float, directions: int, bits: int, limit: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
     # Given photos of odd sizes, whose cells at the edge are smaller, some of one size
+    monkeypatch.setattr(cells_module, "BITS", bits)
     vector, gradient = compare(network(replace(OPTIONS, power=power)), SIZES, directions)
-    # Then what training sees is the network's own
+    # Then what training sees is the network's own, but for the rounding of what is stored
     assert vector < 1e-4
-    assert gradient < LIMIT
+    assert gradient < limit
 
 
 @settings(max_examples=8, deadline=None)
@@ -110,7 +114,7 @@ def test_masks_blended_between_cells_are_followed_closely() -> None:
     images = [photo(size) for size in SIZES]
     found = CellTrainee(net, {}).vectors([make_cells(net, image, {}) for image in images])
     full = torch.cat([net(image) for image in images])
-    assert float((found * full).sum(1).min()) > 0.999
+    assert float((found * full).detach().sum(1).min()) > 0.999
 
 
 def test_sums_of_powers_are_those_of_the_networks_places() -> None:
@@ -147,5 +151,5 @@ def test_filters_stay_within_the_directions_that_masks_read() -> None:
     trainee.stay_within()
     axes = directions["low"]
     kept = torch.einsum("onyx,kn,km->omyx", mask.near.weight, axes, axes)
-    torch.testing.assert_close(kept, mask.near.weight)
-    assert float(mask.near.weight.norm()) > 1
+    torch.testing.assert_close(kept, mask.near.weight.detach())
+    assert float(mask.near.weight.detach().norm()) > 1
