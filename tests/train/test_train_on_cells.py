@@ -29,15 +29,21 @@ def start(tmp_path_factory: pytest.TempPathFactory, town: Path) -> Path:
     return train(parse_recipe(tables, "the test"), tmp_path_factory.mktemp("start")).model
 
 
-def recipe_on(town: Path, start: Path, cells: Path, **changes: Table) -> Recipe:
+@pytest.fixture(scope="module")
+def cells(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One folder of cells for all runs; the first to come fills it."""
+    return tmp_path_factory.mktemp("cells")
+
+
+def recipe_on(town: Path, start: Path, folder: Path, **changes: Table) -> Recipe:
     """Pairs of neighbours, with a changed copy of each photo."""
     tables: dict[str, Table] = {
         "network": {"name": "haf", "start": str(start), "train_from": "heads"},
         "data": {
             "train": [str(town / "train")],
             "validation": [str(town / "val")],
-            "longer_side": 64,
-            "cells": str(cells),
+            "longer_side": 32,
+            "cells": str(folder),
         },
         "cells": {"directions": 4, "copies": 1},
         "loss": {"local": 0.0, "pairs": 1.0, "temperature": 0.05},
@@ -75,9 +81,9 @@ def losses(out: Path) -> list[float]:
 
 
 def test_a_run_on_cells_moves_masks_and_whitenings_alone(
-    town: Path, start: Path, tmp_path: Path
+    town: Path, start: Path, cells: Path, tmp_path: Path
 ) -> None:
-    model = train(recipe_on(town, start, tmp_path / "cells"), tmp_path / "out").model
+    model = train(recipe_on(town, start, cells), tmp_path / "out").model
     before, after = load_checkpoint(start).network, load_checkpoint(model).network
     changed = {
         name.split(".")[2] if name.startswith("levels") else name
@@ -86,14 +92,14 @@ def test_a_run_on_cells_moves_masks_and_whitenings_alone(
     }
     assert changed == {"mask", "whitening"}
     assert len(losses(tmp_path / "out")) == 2 * 4
-    assert len(list((tmp_path / "cells").glob("*_0.safetensors"))) == 28
-    assert len(list((tmp_path / "cells").glob("*_1.safetensors"))) == 20
+    assert len(list(cells.glob("*_0.safetensors"))) == 28
+    assert len(list(cells.glob("*_1.safetensors"))) == 20
 
 
 def test_a_stopped_run_on_cells_ends_with_the_same_bits(
-    town: Path, start: Path, tmp_path: Path
+    town: Path, start: Path, cells: Path, tmp_path: Path
 ) -> None:
-    recipe = recipe_on(town, start, tmp_path / "cells")
+    recipe = recipe_on(town, start, cells)
     whole = train(recipe, tmp_path / "whole")
     for stop in (1, 3, 5):
         with pytest.raises(StoppedError):
@@ -104,33 +110,32 @@ def test_a_stopped_run_on_cells_ends_with_the_same_bits(
 
 
 def test_pairs_are_told_apart_better_with_every_epoch(
-    town: Path, start: Path, tmp_path: Path
+    town: Path, start: Path, cells: Path, tmp_path: Path
 ) -> None:
     fast = {"lr": 0.02, "epochs": 6}
-    train(recipe_on(town, start, tmp_path / "cells", optimizer=fast), tmp_path / "out")
+    train(recipe_on(town, start, cells, optimizer=fast), tmp_path / "out")
     found = losses(tmp_path / "out")
     assert np.mean(found[-4:]) < np.mean(found[:4])
 
 
 def test_cells_of_another_checkpoint_or_recipe_are_refused(
-    town: Path, start: Path, tmp_path: Path
+    town: Path, start: Path, cells: Path, tmp_path: Path
 ) -> None:
-    cells = tmp_path / "cells"
     train(recipe_on(town, start, cells, optimizer={"epochs": 1}), tmp_path / "out")
-    with pytest.raises(TrainingError, match=r"holds cells of data\.longer_side = 64, .* says 48"):
+    kept = (cells / "cells.json").read_text()
+    with pytest.raises(TrainingError, match=r"holds cells of data\.longer_side = 32, .* says 48"):
         train(recipe_on(town, start, cells, data={"longer_side": 48}), tmp_path / "other")
-    head = json.loads((cells / "cells.json").read_text())
+    head = json.loads(kept)
     (cells / "cells.json").write_text(json.dumps({**head, "network.start": "another"}))
     with pytest.raises(TrainingError, match=r"holds cells of network\.start = 'another'"):
         train(recipe_on(town, start, cells), tmp_path / "third")
     (cells / "cells.json").write_text("[]")
     with pytest.raises(TrainingError, match=r"cannot read .*cells\.json"):
         train(recipe_on(town, start, cells), tmp_path / "fourth")
+    (cells / "cells.json").write_text(kept)
 
 
-def test_a_photo_that_vanished_is_said_before_any_work(
-    start: Path, town: Path, tmp_path: Path
-) -> None:
+def test_a_vanished_photo_is_said_before_any_work(start: Path, town: Path, tmp_path: Path) -> None:
     street.write_street(tmp_path / "train", 8, seed=5)
     recipe = recipe_on(town, start, tmp_path / "cells", data={"train": [str(tmp_path / "train")]})
     train(recipe, tmp_path / "out")
