@@ -88,7 +88,8 @@ def fused_maps(level: Level, tap: torch.Tensor, size: tuple[int, int]) -> dict[s
         filters = (level.mask.near, level.mask.middle, level.mask.far)
         context = torch.cat([convolve(pooled, f) for f in filters]).clamp(min=0)
         small = torch.sigmoid(convolve(context, level.mask.accumulate))
-        mask = bilinear(small, level.mask_stride // 2, size)[0]
+        upsampled = nearest if level.mask_upsampling == "nearest" else bilinear
+        mask = upsampled(small, level.mask_stride // 2, size)[0]
     return {"responses": responses, "maps": maps, "mask": mask, "attended": mask * maps}
 
 

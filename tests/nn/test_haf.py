@@ -42,6 +42,7 @@ VARIANTS = {
     "no fusion": replace(SMALL, asf=False),
     "no masks": replace(SMALL, masks=False, detection="soft"),
     "masks at the tap's stride": replace(SMALL, mask_stride=0),
+    "masks constant on cells": replace(SMALL, mask_upsampling="nearest"),
     "3×3 heads": replace(SMALL, head_kernel=3),
     "compact": replace(SMALL, compact=10, use_compact=True, power=2.5),
 }

@@ -48,6 +48,7 @@ class HAFOptions:
     masks            attention masks, or 1 everywhere
     mask_filters     filters of a mask's 3×3, 5×5 and 7×7 convolutions; 0 leaves one out
     mask_stride      where masks are read: 16, or the tap's own (0)
+    mask_upsampling  "bilinear", or "nearest": one value for all places of a cell of that stride
     detection        scores: D2-Net's "soft", "max" response, or "none" (uniform)
     pooling          "sum" of scored unit descriptors, or "gem", the responses' power mean
     power            start of p under "gem" (1 is the mean); learnable
@@ -68,6 +69,7 @@ class HAFOptions:
     masks: bool = True
     mask_filters: tuple[int, int, int] = (32, 32, 20)
     mask_stride: Literal[0, 16] = 16
+    mask_upsampling: Literal["bilinear", "nearest"] = "bilinear"
     detection: Detection = "max"
     pooling: Literal["sum", "gem"] = "gem"
     power: float = 3.0
@@ -144,6 +146,7 @@ class Level(nn.Module):
         index = LEVELS.index(name)
         self.stride = TAP_STRIDES[name]
         self.mask_stride = options.mask_stride or self.stride
+        self.mask_upsampling = options.mask_upsampling
         channels = options.channels[index]
         kernel = options.head_kernel
         self.head = nn.Conv2d(TAP_CHANNELS[name], channels, kernel, padding=kernel // 2)
@@ -160,18 +163,31 @@ class Level(nn.Module):
 
     def maps(self, tap: Tensor, size: tuple[int, int]) -> HalfResolution:
         """The tap's F̂ on the grid `size` = (⌈H/2⌉, ⌈W/2⌉); pooled from in float32."""
-        responses = F.relu6(self._respond(tap))
+        responses = self.responses(tap)
         blend = None
         if self.fusion is not None:
             blend = upsample(self.fusion(responses).float(), self.stride // 2, size)
         mask = responses.new_ones((len(tap), *size), dtype=torch.float32)
         if self.mask is not None:
-            pooled = responses
-            ratio = self.mask_stride // self.stride
-            if ratio > 1:
-                pooled = F.avg_pool2d(responses, ratio, ceil_mode=True)
-            mask = upsample(self.mask(pooled).float(), self.mask_stride // 2, size)[:, 0]
+            mask = self.upsample_mask(self.mask(self.mask_reads(responses)).float(), size)
         return HalfResolution(responses.float(), blend, mask, self.stride // 2)
+
+    def responses(self, tap: Tensor) -> Tensor:
+        """R of the tap `[N, C, h, w]`: the head's convolution and ReLU6, `[N, n, h, w]`."""
+        return F.relu6(self._respond(tap))
+
+    def mask_reads(self, responses: Tensor) -> Tensor:
+        """What the mask reads: mean responses of each cell of `mask_stride`, `[N, n, U, V]`."""
+        ratio = self.mask_stride // self.stride
+        return F.avg_pool2d(responses, ratio, ceil_mode=True) if ratio > 1 else responses
+
+    def upsample_mask(self, mask: Tensor, size: tuple[int, int]) -> Tensor:
+        """The mask `[N, 1, U, V]` on the grid `size` of half resolution, `[N, h, w]`."""
+        scale = self.mask_stride // 2
+        if self.mask_upsampling == "bilinear":
+            return upsample(mask, scale, size)[:, 0]
+        sharp = mask[:, 0].repeat_interleave(scale, 1).repeat_interleave(scale, 2)
+        return sharp[:, : size[0], : size[1]]
 
     def _respond(self, tap: Tensor) -> Tensor:
         """The head's convolution; a 1×1 is one matrix product over all places, and faster so."""

@@ -26,9 +26,12 @@ from hafloc.nn import Network, Whitening, load_checkpoint, save_checkpoint
 from hafloc.prefetch import prefetch
 from hafloc.progress import Progress, Silent
 from hafloc.train import parallel
+from hafloc.train.cell_folder import CellFolder
+from hafloc.train.cell_trainee import CellTrainee
 from hafloc.train.log import Log, Step
 from hafloc.train.losses import local_loss, vector_loss
 from hafloc.train.mining import Ints, Tuple
+from hafloc.train.pairs import draw_pair, pair_loss, unclear_pairs
 from hafloc.train.prepare import Prepared, prepare
 from hafloc.train.recipe import Recipe
 from hafloc.train.reproducible import deterministic
@@ -134,6 +137,10 @@ def mine_next(run: Prepared, cursor: Cursor, order: Ints) -> None:
     """Fresh vectors of all training photos, and from them the tuples of the next queries."""
     first = cursor.mined
     queries = order[first : first + run.recipe.mining.refresh * _halvings(run.recipe, cursor.epoch)]
+    if run.recipe.loss.pairs:
+        cursor.waiting += draw_pairs(run, cursor.epoch, queries)
+        cursor.mined = first + len(queries)
+        return
     if not run.recipe.loss.on_tuples:
         cursor.waiting += [Tuple(int(query), int(query), ()) for query in queries]
         cursor.mined = first + len(queries)
@@ -163,6 +170,20 @@ def mine_next(run: Prepared, cursor: Cursor, order: Ints) -> None:
     cursor.mined = first + len(queries)
 
 
+def draw_pairs(run: Prepared, epoch: int, queries: Ints) -> list[Tuple]:
+    """A partner for each photo of this epoch."""
+    seed, changed = run.recipe.run.seed, run.recipe.cells.copies > 0
+    return [
+        draw_pair(
+            int(query),
+            run.miner.neighbours,
+            changed=changed,
+            generator=np.random.default_rng([seed, epoch, int(query)]),
+        )
+        for query in queries
+    ]
+
+
 def fit_whitening(run: Prepared, pooled: Rows) -> None:
     """Fit the whitening to the training photos' vectors, at most `whitening.photos` of them."""
     count = min(len(pooled), run.recipe.whitening.photos)
@@ -181,10 +202,15 @@ def load_tuples(run: Prepared, cursor: Cursor) -> Iterator[list[Inputs]]:
     epoch, seed = cursor.epoch, run.recipe.run.seed
 
     def load(found: Tuple) -> list[Inputs]:
+        if isinstance(run.training, CellFolder):
+            pair_seed = (seed, epoch, found.query)
+            return run.training.load_pair(found.query, found.positive, pair_seed)
         numbers = run.photos_of(found)
         return [run.training.load(n, (seed, epoch, found.query, n)) for n in numbers]
 
-    for _, inputs in prefetch(mine, load, TUPLES_AHEAD):
+    # A step on cells takes its whole batch at once.
+    ahead = batch if run.recipe.loss.pairs else TUPLES_AHEAD
+    for _, inputs in prefetch(mine, load, ahead):
         yield inputs
 
 
@@ -192,14 +218,8 @@ def take_step(run: Prepared, batch: Sequence[Tuple], inputs: Iterator[list[Input
     """One step of SGD on a batch of tuples. Raises TrainingError where it is no number."""
     run.optimizer.zero_grad()
     triplets = sum(len(t.negatives) for t in batch)
-    by_tuple = run.recipe.loss.average == "tuples" or not triplets
-    share = 1 / (len(batch) if by_tuple else triplets)
-    total = torch.zeros((), device=run.device)
-    for found in parallel.share(list(batch)):
-        on_tuple, on_anchors = tuple_loss(run, found, next(inputs))
-        loss = on_tuple * share + on_anchors / len(batch)
-        loss.backward()  # type: ignore[no-untyped-call]
-        total += loss.detach()
+    learn = learn_from_pairs if run.recipe.loss.pairs else learn_from_tuples
+    total = learn(run, batch, inputs)
     for parameter in run.parameters:
         if parameter.grad is None:
             parameter.grad = torch.zeros_like(parameter)
@@ -213,8 +233,45 @@ def take_step(run: Prepared, batch: Sequence[Tuple], inputs: Iterator[list[Input
             "optimizer.lr or set optimizer.clip, and resume in a new folder"
         )
     run.optimizer.step()
+    if isinstance(run.trainee, CellTrainee):
+        run.trainee.stay_within()
     photos = sum(len(run.photos_of(t)) for t in batch)
     return Step(float(total), norm, triplets / len(batch), photos)
+
+
+def learn_from_tuples(
+    run: Prepared, batch: Sequence[Tuple], inputs: Iterator[list[Inputs]]
+) -> Tensor:
+    """Add up the gradients of this process's tuples of a batch; their loss `[]`."""
+    triplets = sum(len(t.negatives) for t in batch)
+    by_tuple = run.recipe.loss.average == "tuples" or not triplets
+    share = 1 / (len(batch) if by_tuple else triplets)
+    total = torch.zeros((), device=run.device)
+    for found in parallel.share(list(batch)):
+        on_tuple, on_anchors = tuple_loss(run, found, next(inputs))
+        loss = on_tuple * share + on_anchors / len(batch)
+        loss.backward()  # type: ignore[no-untyped-call]
+        total += loss.detach()
+    return total
+
+
+def learn_from_pairs(
+    run: Prepared, batch: Sequence[Tuple], inputs: Iterator[list[Inputs]]
+) -> Tensor:
+    """Add up the gradients of this process's pairs, told from each other; their loss `[]`."""
+    assert isinstance(run.trainee, CellTrainee)
+    own = parallel.share(list(batch))
+    if not own:
+        return torch.zeros((), device=run.device)
+    pairs = [next(inputs) for _ in own]
+    cells = [pair[end].to(run.device) for end in (0, 1) for pair in pairs]
+    with torch.autocast(run.device.type, torch.bfloat16, enabled=run.half):
+        first, second = run.trainee.vectors(cells).chunk(2)
+    unclear = unclear_pairs(run.photos, own, run.recipe.mining.negative_beyond).to(run.device)
+    loss = pair_loss(first, second, unclear, run.recipe.loss.temperature)
+    loss = run.recipe.loss.pairs * len(own) / len(batch) * loss
+    loss.backward()  # type: ignore[no-untyped-call]
+    return loss.detach()
 
 
 def tuple_loss(run: Prepared, found: Tuple, inputs: Sequence[Inputs]) -> tuple[Tensor, Tensor]:

@@ -11,15 +11,19 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from hafloc.errors import OutputError, TrainingError
-from hafloc.nn import Network, Whitening
+from hafloc.nn import HAF, Network, Whitening
 from hafloc.progress import Progress
 from hafloc.train import parallel
 from hafloc.train.anchors import Anchors, keep
+from hafloc.train.cell_folder import CellFolder, cache_cells
+from hafloc.train.cell_trainee import CellTrainee, check_learning
+from hafloc.train.cells import check_cells
 from hafloc.train.data import PhotoSet, join, read_photo_set
 from hafloc.train.features import Pixels, Source, cache_features, check_photos
-from hafloc.train.mining import Ints, Miner, find_neighbours
+from hafloc.train.mining import Ints, Miner, Neighbours, find_neighbours
 from hafloc.train.mining import Tuple as MinedTuple
 from hafloc.train.networks import build, make_optimizer
+from hafloc.train.pairs import find_pairs
 from hafloc.train.recipe import Recipe
 from hafloc.train.state import start_content
 from hafloc.train.trainee import Trainee
@@ -76,6 +80,8 @@ class Prepared:
 
     def photos_of(self, found: MinedTuple) -> list[int]:
         """A tuple's numbers among `photos`: query, positive, negatives; the query alone unmined."""
+        if self.recipe.loss.pairs:
+            return [found.query, found.positive]
         if not self.recipe.loss.on_tuples:
             return [self.photo_of_query(found.query)]
         return [self.photo_of_query(found.query), found.positive, *found.negatives]
@@ -96,8 +102,7 @@ def prepare(recipe: Recipe, out: Path, progress: Progress) -> Prepared:
     queries = read_photo_set([Path(folder) for folder in data.queries]) if data.queries else None
     photos = join(database, queries) if queries else database
     validation, validation_database = _validation(recipe)
-    neighbours = find_neighbours(queries or database, database, recipe.mining)
-    _tell(neighbours.without_positive, neighbours.without_negative, len(queries or database))
+    found = None if data.cells else find_neighbours(queries or database, database, recipe.mining)
     check_photos([*photos.paths, *validation.paths], data.longer_side)
     trainee, from_weights = build(recipe)
     if recipe.fits_whitening(from_weights=from_weights) or not trainee.whitens:
@@ -106,27 +111,36 @@ def prepare(recipe: Recipe, out: Path, progress: Progress) -> Prepared:
     device = parallel.device(recipe.run.device)
     trainee.network.to(device).eval()
     optimizer = make_optimizer(trainee, recipe)
-    training, validating = _sources(recipe, trainee, photos, validation, progress)
+    training: Source
+    validating: Source
+    if data.cells:
+        _check_start(from_weights)
+        trainee, cells = _cells(recipe, trainee, photos, validation, progress)
+        training, validating = cells.part(slice(len(photos))), cells.part(slice(len(photos), None))
+    else:
+        training, validating = _sources(recipe, trainee, photos, validation, progress)
+
+    def start_vectors() -> Rows:
+        half = recipe.run.precision == "bfloat16"
+        numbers = range(len(database))
+        pooled = pool_photos(
+            trainee,
+            training,
+            numbers,
+            out / "mining.npy",
+            step="vectors of the start",
+            progress=progress,
+            half=half,
+        )
+        return finish_photos(trainee, pooled)
+
+    neighbours = found or find_pairs(database, recipe, start_vectors)
+    _tell(neighbours, len(queries or database))
     if from_weights:
         _start(recipe, trainee, training, len(photos), device)
     anchors = None
     if recipe.loss.anchor:
         _check_start(from_weights and trainee.whitens)
-
-        def start_vectors() -> Rows:
-            half = recipe.run.precision == "bfloat16"
-            numbers = range(len(database))
-            pooled = pool_photos(
-                trainee,
-                training,
-                numbers,
-                out / "mining.npy",
-                step="anchors",
-                progress=progress,
-                half=half,
-            )
-            return finish_photos(trainee, pooled)
-
         vectors = keep(out, start_vectors, len(database)).to(device)
         anchors = Anchors(vectors, neighbours, with_own=queries is None)
     return Prepared(
@@ -166,18 +180,18 @@ def _validation(recipe: Recipe) -> tuple[PhotoSet, int | None]:
 def _check_start(unfitted: bool) -> None:
     if unfitted:
         raise TrainingError(
-            "loss.anchor holds a network to where it starts, so network.start must be a "
-            "checkpoint; `hafloc fit` writes one from start weights"
+            "loss.anchor and data.cells learn from where a network starts, so network.start must "
+            "be a checkpoint; `hafloc fit` writes one from start weights"
         )
 
 
-def _tell(without_positive: int, without_negative: int, queries: int) -> None:
-    if without_positive or without_negative:
+def _tell(found: Neighbours, queries: int) -> None:
+    if found.without_positive or found.without_negative:
         log.warning(
             "of %s queries %s have no positive and %s no negative; they do not train",
             f"{queries:,}",
-            f"{without_positive:,}",
-            f"{without_negative:,}",
+            f"{found.without_positive:,}",
+            f"{found.without_negative:,}",
         )
 
 
@@ -197,6 +211,19 @@ def _sources(
     paths = [*photos.paths, *validation.paths]
     cached = cache_features(trainee, paths, folder, longer_side=side, progress=progress)
     return cached.part(slice(len(photos))), cached.part(slice(len(photos), None))
+
+
+def _cells(
+    recipe: Recipe, trainee: Trainee, photos: PhotoSet, validation: PhotoSet, progress: Progress
+) -> tuple[CellTrainee, CellFolder]:
+    """Cells of all photos, and the network as it learns from them."""
+    network = trainee.network
+    assert isinstance(network, HAF), "the recipe asks for HAF"
+    check_cells(network)
+    check_learning(network)
+    paths = [*photos.paths, *validation.paths]
+    cells, directions = cache_cells(network, recipe, paths, len(photos), progress)
+    return CellTrainee(network, directions), cells
 
 
 def _start(

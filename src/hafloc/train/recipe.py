@@ -100,6 +100,8 @@ class Data(Section):
     queries_per_epoch   drawn anew each epoch; 0 takes all
     validation_queries  at most this many, drawn once; 0 takes all
     cache               folder for the frozen layers' features; "" computes them each time
+    cells               folder for each photo's cells, from which masks and whitenings learn under
+                        loss.pairs; "" learns from the photos
     """
 
     train: Folders = Field(min_length=1)
@@ -110,17 +112,34 @@ class Data(Section):
     queries_per_epoch: int = Field(default=0, ge=0)
     validation_queries: int = Field(default=1000, ge=0)
     cache: str = ""
+    cells: str = ""
+
+
+class Cells(Section):
+    """What is kept of each photo under data.cells, and which photos make pairs.
+
+    directions  masks read this many of the strongest directions of a level's responses, and their
+                filters stay within them; 0 reads all (larger cells, slower steps)
+    copies      of each photo, with a change drawn by [augmentation]
+    elsewhere   neighbours without a heading are a pair where at most so many photos elsewhere are
+                more similar to either
+    """
+
+    directions: int = Field(default=16, ge=0)
+    copies: int = Field(default=0, ge=0)
+    elsewhere: int = Field(default=4, ge=0)
 
 
 class Loss(Section):
-    """Equations (5) to (7), and two losses on image vectors.
+    """Equations (5) to (7), and three losses on image vectors.
 
     local           weight of (7)
     vector          weight of the triplet on squared distances of image vectors (NetVLAD's loss)
     margin          m of (6)
     vector_margin   m of the vector triplet
     anchor          weight of finding the photo, changed by augmentation, among the start's vectors
-    temperature     of the softmax over them
+    pairs           weight of InfoNCE over a batch of pairs, from cells (data.cells)
+    temperature     of the softmax under anchor and pairs
     places          K: the strongest local maxima of image 1
     candidates      image 2 offers its candidates × K strongest local maxima
     correspondence  each place's "nearest" there, or only "mutual" nearest ones
@@ -133,6 +152,7 @@ class Loss(Section):
     margin: float = Field(default=0.1, ge=0)
     vector_margin: float = Field(default=0.1, ge=0)
     anchor: float = Field(default=0.0, ge=0)
+    pairs: float = Field(default=0.0, ge=0)
     temperature: float = Field(default=0.07, gt=0)
     places: int = Field(default=256, ge=1)
     candidates: int = Field(default=4, ge=1)
@@ -141,8 +161,10 @@ class Loss(Section):
 
     @model_validator(mode="after")
     def _some_loss(self) -> Self:
-        if not (self.on_tuples or self.anchor):
-            raise ValueError("local, vector and anchor are all 0: there is nothing to learn from")
+        if not (self.on_tuples or self.anchor or self.pairs):
+            raise ValueError(
+                "local, vector, anchor and pairs are all 0: there is nothing to learn from"
+            )
         return self
 
     @property
@@ -156,7 +178,7 @@ class Optimizer(Section):
 
     method       "sgd", or "adam" with its own step for each weight
     halve_every  epochs after which the rate is halved (and the mining interval doubled)
-    batch        tuples a step
+    batch        tuples a step, or pairs
     clip         largest norm of the gradient; 0 leaves it as it is
     rates        factors on the rate by parameter name with wildcards; 0 freezes
     """
@@ -257,6 +279,7 @@ class Recipe(Section):
     network: Network
     data: Data
     mining: Mining = Mining()
+    cells: Cells = Cells()
     loss: Loss = Loss()
     optimizer: Optimizer = Optimizer()
     whitening: Whitening = Whitening()
@@ -288,6 +311,28 @@ class Recipe(Section):
             check_masks(options, self.optimizer)
         if not training.trunk and self.network.train_from != "conv1_1":
             raise ValueError(f'network.train_from must be "conv1_1": {name} has its own encoder')
+        return self
+
+    @model_validator(mode="after")
+    def _cells_fit(self) -> Self:
+        if bool(self.data.cells) != bool(self.loss.pairs):
+            raise ValueError("data.cells and loss.pairs go together: set both, or neither")
+        if not self.data.cells:
+            return self
+        if self.loss.on_tuples or self.loss.anchor:
+            raise ValueError("data.cells serves loss.pairs alone: set local, vector, anchor to 0")
+        if self.network.name != "haf" or self.network.train_from != "heads":
+            raise ValueError('data.cells needs network.name = "haf" and train_from = "heads"')
+        if self.whitening.refit or self.data.cache or self.data.queries:
+            raise ValueError(
+                "data.cells needs whitening.refit = false, and neither data.cache nor data.queries"
+            )
+        if bool(self.cells.copies) != bool(self.augmentation):
+            raise ValueError("cells.copies and augmentation go together: set both, or neither")
+        if self.optimizer.batch < 2:
+            raise ValueError(
+                "loss.pairs compares the pairs of a batch: set optimizer.batch above 1"
+            )
         return self
 
     def fits_whitening(self, *, from_weights: bool) -> bool:

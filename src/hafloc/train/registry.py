@@ -39,6 +39,8 @@ def _let_levels_learn(network: HAF) -> None:
                 '"pca", or learn = false'
             )
         whitening.learn()
+    if network.options.use_compact and network.compact is not None:
+        network.compact.learn()
 
 
 TRAININGS: dict[str, Training] = {
