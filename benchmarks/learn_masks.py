@@ -2,13 +2,13 @@
 
     python benchmarks/learn_masks.py DATA --out runs/masks --things sprites
 
-DATA and the views are those of `learn_views.py`. As long as trunk, heads and fusion stand still, the
-image vector depends on a photo only through each 16×16 cell's mean response, which the mask reads,
+DATA and the views are those of `learn_views.py`. As long as trunk, heads and fusion stand still,
+the image vector depends on a photo only through each 16×16 cell's mean response, which the mask reads,
 and its power mean, which the mask scales. Both are computed once for a bank of views (2 MB a view,
 40 GB in all), and a step over 400 of them takes hundredths of a second.
 
 Every plan is judged at each `every` steps on all sets; the best that costs no set half a point at
-recall@1 goes on to learn conv5 and the heads with `learn_views.learn`.
+recall@1 goes on to learn conv5 and the heads with `learn_learn_views`.
 """
 
 import argparse
@@ -21,7 +21,6 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import learn_views as views
 import numpy as np
 import torch
 import torch.nn.functional as F
@@ -29,6 +28,14 @@ from torch import Tensor
 
 from hafloc.nn import HAF, LEVELS
 from hafloc.nn.half_resolution import upsample
+from views.changes import Changes
+from views.judging import Judged, judged, said
+from views.judging import judge as judge_exactly
+from views.learning import SIZES, School, pair_loss, prepare
+from views.learning import Plan as ViewsPlan
+from views.learning import learn as learn_views
+from views.network import CHUNK, all_phases, between, phase, settled, whole, without_masks
+from views.pairs import Views
 
 CELL = 16
 # Pairs a chunk, chunks in the bank, chunks a step: cambridge, getty, campus_night, park_seasons.
@@ -62,8 +69,8 @@ def cells_of(net: HAF, images: Tensor, xy: Tensor) -> Cells:
     counts = pool_cells(ones)[0, 0]
     read: dict[str, list[Tensor]] = {name: [] for name in LEVELS}
     means: dict[str, list[Tensor]] = {name: [] for name in LEVELS}
-    every = views.all_phases(net)
-    for part in images.split(views.CHUNK):
+    every = all_phases(net)
+    for part in images.split(CHUNK):
         with torch.autocast("cuda", torch.bfloat16, enabled=images.is_cuda):
             x = net.trunk.centre(part.float()).contiguous(memory_format=torch.channels_last)
             taps = net.trunk.from_layer("conv1_1", x)._asdict()
@@ -71,12 +78,13 @@ def cells_of(net: HAF, images: Tensor, xy: Tensor) -> Cells:
                 level = net.level(name)
                 scale, ratio = level.stride // 2, CELL // level.stride
                 responses = F.relu6(level.head(taps[name]))
-                assert level.fusion is not None and level.power is not None
+                assert level.fusion is not None
+                assert level.power is not None
                 blend = upsample(level.fusion(responses).float(), scale, grid)
                 sums = torch.zeros(responses.shape, device=images.device)
                 for dy, dx in every[name]:
                     rows, columns = -(-(grid[0] - dy) // scale), -(-(grid[1] - dx) // scale)
-                    smooth = views.phase(responses, scale, dy, dx)[:, :, :rows, :columns].float()
+                    smooth = phase(responses, scale, dy, dx)[:, :, :rows, :columns].float()
                     sharp = responses[:, :, :rows, :columns].float()
                     b = blend[:, :, dy::scale, dx::scale]
                     made = b[:, :1] * sharp + b[:, 1:] * smooth
@@ -121,7 +129,7 @@ def vectors_of(net: HAF, cells: Cells) -> tuple[dict[str, Tensor], Tensor]:
 
 
 @dataclass
-class Plan(views.Plan):
+class Plan(ViewsPlan):
     """Rates of a run on cells; trunk, heads and fusion stand still."""
 
     per_step: tuple[int, int, int, int] = (2, 1, 1, 1)  # chunks
@@ -132,7 +140,7 @@ def learn(
     net: HAF,
     plan: Plan,
     bank: Sequence[Sequence[Cells]],
-    held: Mapping[str, tuple[views.Judged, list[tuple[list[int], Cells]]]],
+    held: Mapping[str, tuple[Judged, list[tuple[list[int], Cells]]]],
     results: dict[str, Any],
 ) -> dict[str, Any]:
     """Best state by the rule of `score`, and its recalls."""
@@ -164,13 +172,13 @@ def learn(
         joined = {name: torch.cat([v[name] for v, _ in found]) for name in LEVELS}
         full = net.fuse_full(joined)
         assert net.compact is not None
-        step_groups = [views.Views(cells.xy, cells.xy) for cells in chosen]
-        loss = views.pair_loss(full, step_groups, plan.temperature)
+        step_groups = [Views(cells.xy, cells.xy) for cells in chosen]
+        loss = pair_loss(full, step_groups, plan.temperature)
         flat = torch.stack([square for _, square in found]).mean()
         total = loss + plan.logits * flat
         if plan.compact:
             small = net.compact(full.detach())
-            total = total + plan.compact * views.pair_loss(small, step_groups, plan.temperature)
+            total = total + plan.compact * pair_loss(small, step_groups, plan.temperature)
         optimizer.zero_grad()
         total.backward()
         torch.nn.utils.clip_grad_norm_(net.parameters(), 5.0)
@@ -185,7 +193,7 @@ def learn(
             value = score(recalls, results["start"])
             print(
                 f"{plan.name} {step} loss {float(loss.detach()):.3f} logits "
-                f"{float(flat.detach()) ** 0.5:.2f} score {value:.4f}: {views.said(recalls)}",
+                f"{float(flat.detach()) ** 0.5:.2f} score {value:.4f}: {said(recalls)}",
                 flush=True,
             )
             if value > best["score"]:
@@ -214,13 +222,13 @@ def judge(net: HAF, held: Mapping[str, Any]) -> dict[str, list[float]]:
                 for level, vectors in vectors_of(net, cells)[0].items():
                     empty = torch.zeros(len(one.photos), vectors.shape[1], device=vectors.device)
                     rows.setdefault(level, empty)[numbers] = vectors
-            described[id(one.photos)] = views.whole(net, rows)
+            described[id(one.photos)] = whole(net, rows)
         full, compact = described[id(one.photos)]
         recalls[name], recalls[f"{name} 256"] = one.recall(full), one.recall(compact)
     return recalls
 
 
-def hold(net: HAF, sets: Sequence[views.Judged]) -> dict[str, Any]:
+def hold(net: HAF, sets: Sequence[Judged]) -> dict[str, Any]:
     """The cells of the sets to judge by."""
     made: dict[int, list[tuple[list[int], Cells]]] = {}
     for one in sets:
@@ -238,14 +246,14 @@ def hold(net: HAF, sets: Sequence[views.Judged]) -> dict[str, Any]:
     return {one.name: (one, made[id(one.photos)]) for one in sets}
 
 
-def fill(net: HAF, school: views.School, changes: views.Changes, part: float) -> list[list[Cells]]:
+def fill(net: HAF, school: School, changes: Changes, part: float) -> list[list[Cells]]:
     """The bank: chunks of pairs of each source; `part` of its full size."""
     rng = np.random.default_rng(0)
     bank: list[list[Cells]] = []
     for kind, source in enumerate(school.sources(net)):
         chunks = []
         for _ in range(max(2, int(BANK[kind] * part))):
-            size = views.SIZES[int(rng.integers(len(views.SIZES)))]
+            size = SIZES[int(rng.integers(len(SIZES)))]
             size = [size, (304, 416), (256, 192) if rng.random() < 0.6 else (320, 240), (240, 640)][
                 kind
             ]
@@ -258,7 +266,7 @@ def fill(net: HAF, school: views.School, changes: views.Changes, part: float) ->
 
 def learned(net: HAF) -> dict[str, Tensor]:
     """What differs from the start's file but the trunk, small enough to carry."""
-    state = views.settled(net).state_dict()
+    state = settled(net).state_dict()
     return {k: v.half() for k, v in state.items() if not k.startswith(("trunk.", "local."))}
 
 
@@ -277,14 +285,14 @@ def main() -> None:
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     torch.backends.cudnn.benchmark = False
     arguments.out.mkdir(parents=True, exist_ok=True)
-    sets = views.judged(arguments.data, device)
-    school = views.School(arguments.data, device)
-    changes = views.Changes(arguments.things, device)
-    first = views.prepare(arguments.start, Plan(fusion=0), device)
+    sets = judged(arguments.data, device)
+    school = School(arguments.data, device)
+    changes = Changes(arguments.things, device)
+    first = prepare(arguments.start, Plan(fusion=0), device)
     print(f"photos read: {time.monotonic() - began:.0f} s", flush=True)
     held = hold(first, sets)
     results: dict[str, Any] = {"start": judge(first, held)}
-    print(f"start: {views.said(results['start'])}", flush=True)
+    print(f"start: {said(results['start'])}", flush=True)
     bank = fill(first, school, changes, arguments.bank)
     print(f"bank: {[len(x) for x in bank]} chunks, {time.monotonic() - began:.0f} s", flush=True)
     best: dict[str, Any] = {"score": -1.0}
@@ -294,13 +302,13 @@ def main() -> None:
         if time.monotonic() - began > arguments.until - arguments.conv5 - 25:
             print(f"{plan.name}: no time left", flush=True)
             continue
-        start = views.prepare(arguments.start, plan, device)
+        start = prepare(arguments.start, plan, device)
         found = learn(start, plan, bank, held, results)
         found["plan"] = plan
-        plain = judge(views.without_masks(found["net"]), held)
+        plain = judge(without_masks(found["net"]), held)
         results[f"{plan.name} {found['step']} no masks"] = plain
         print(
-            f"{plan.name} best {found['step']}, without its masks: {views.said(plain)} "
+            f"{plan.name} best {found['step']}, without its masks: {said(plain)} "
             f"({time.monotonic() - began:.0f} s)",
             flush=True,
         )
@@ -309,8 +317,8 @@ def main() -> None:
             best = found
     plan = best["plan"]
     print(f"best: {plan.name} {best['step']}", flush=True)
-    exact = views.judge(best["net"], sets)
-    print(f"best, masks blended between cells: {views.said(exact)}", flush=True)
+    exact = judge_exactly(best["net"], sets)
+    print(f"best, masks blended between cells: {said(exact)}", flush=True)
     results["best, blended"] = exact
     (arguments.out / "results.json").write_text(json.dumps(results, indent=1))
     del bank
@@ -326,33 +334,37 @@ def further(
     net: HAF,
     arguments: Any,
     plan: Plan,
-    school: views.School,
-    changes: views.Changes,
-    sets: Sequence[views.Judged],
+    school: School,
+    changes: Changes,
+    sets: Sequence[Judged],
     results: dict[str, Any],
     began: float,
 ) -> None:
     """conv5 and the heads learn from the mask-trained start; parts of the way are judged too."""
     left = arguments.until - (time.monotonic() - began) - 30
-    again = views.Plan(
+    again = ViewsPlan(
         **{
-            **{k: v for k, v in asdict(plan).items() if k in views.Plan.__dataclass_fields__},
+            **{k: v for k, v in asdict(plan).items() if k in ViewsPlan.__dataclass_fields__},
             "name": "conv5", "layers": "conv5_1", "seconds": min(arguments.conv5, left),
             "trunk": 5e-6, "heads": 3e-6, "fusion": 3e-4, "masks": plan.masks * 0.2,
             "change": plan.change * 0.5, "every": 1000, "steps": 10_000,
         }
     )  # fmt: skip
     start = deepcopy(net)
-    end = views.learn(deepcopy(net), again, school, changes, lambda net, step: None)
+    end = learn_views(deepcopy(net), again, school, changes, lambda net, step: None)
     for part in (0.25, 0.5, 0.75, 1.0):
-        made = views.between(start, end, part)
+        made = between(start, end, part)
         for name, value in made.named_parameters():
             if name.endswith("change"):
                 value.data.copy_(
-                    torch.lerp(dict(start.named_parameters())[name], dict(end.named_parameters())[name], part)
+                    torch.lerp(
+                        dict(start.named_parameters())[name],
+                        dict(end.named_parameters())[name],
+                        part,
+                    )
                 )
-        results[f"conv5 {part}"] = found = views.judge(made, sets)
-        print(f"conv5, {part} of the way: {views.said(found)}", flush=True)
+        results[f"conv5 {part}"] = found = judge_exactly(made, sets)
+        print(f"conv5, {part} of the way: {said(found)}", flush=True)
     torch.save(learned(end), arguments.out / "conv5.pt")
     trunk = {k: v.half().cpu() for k, v in end.trunk.state_dict().items() if k.startswith("conv5")}
     torch.save(trunk, arguments.out / "conv5_trunk.pt")

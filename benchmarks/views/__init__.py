@@ -1,0 +1,1 @@
+"""What learn_views.py and learn_masks.py are made of."""
