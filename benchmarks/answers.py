@@ -3,9 +3,9 @@
     python benchmarks/answers.py data/sf_west --index /tmp/sf_west.gpkg
     python benchmarks/answers.py data/cambridge/val --index /tmp/val.gpkg
 
-The folder holds `images/`, `positions.csv` and, where there is one, `verified_pairs.csv`. Every
-photo is a query in turn, located by all others but those at its very position, once as the
-database is, and once without any photo within 100 m of it. Its own position is the truth.
+The folder holds `images/`, `positions.csv` and, where there is one, `verified_pairs.csv`. One
+photo of each standpoint is a query in turn, located by all others but those at its very position,
+once as the database is, and once without any photo within 100 m of it. Its own position is the truth.
 
 Position: error of the first hit's position and of the consensus. Radius: how often it holds the
 truth, over found answers that the calibration has not seen (5 folds, 10 draws of them). Open set:
@@ -180,24 +180,29 @@ def main() -> None:
         with Localizer.open(arguments.index, arguments.model) as localizer:
             index = localizer.index
             records = list(index.iterate())
-            known = known_places(arguments.folder, records)
-            trials = Trials(localizer.index, localizer.local_features)
-            for query in own_photos(
-                localizer.index, localizer.local_features, len(records), progress
-            ):
+            of_all = known_places(arguments.folder, records)
+            number = {record.id: i for i, record in enumerate(records)}
+            local_features = localizer.candidates.local_features
+            trials = Trials(index, local_features)
+            tried = []
+            for query in own_photos(index, local_features, len(records), progress):
+                assert query.own is not None
+                before = len(trials.plain)
                 trials.add(query)
+                tried += [number[query.own.id]] * (len(trials.plain) - before)
+            known = of_all[tried]
             checkpoint = index.model.hash
     kinds = {"similarity": (trials.plain, False), "verified": (trials.verified, True)}
     if arguments.calibration is not None:
-        fitted = [fit(tried, verified=verified) for tried, verified in kinds.values() if tried]
+        fitted = [fit(made, verified=verified) for made, verified in kinds.values() if made]
         text = write_calibrations(checkpoint, fitted)
         write_whole(arguments.calibration, text.encode())
     # On the queries that it was fitted on it would only flatter itself.
     shipped = shipped_calibrations(checkpoint) if arguments.calibration is None else ()
     results = {
-        name: figures_of(tried, known, verified=verified, shipped=shipped)
-        for name, (tried, verified) in kinds.items()
-        if tried
+        name: figures_of(made, known, verified=verified, shipped=shipped)
+        for name, (made, verified) in kinds.items()
+        if made
     }
     show(arguments.folder, results)
     line = json.dumps({"photos": len(records), "known": int(known.sum())} | results)

@@ -3,8 +3,8 @@
     python benchmarks/learn_masks.py DATA --out runs/masks --things sprites
 
 DATA and the views are those of `learn_views.py`. As long as trunk, heads and fusion stand still,
-the image vector depends on a photo only through each 16×16 cell's mean response, which the mask reads,
-and its power mean, which the mask scales. Both are computed once for a bank of views (2 MB a view,
+the image vector depends on a photo only through each 16×16 cell's mean response, which masks read,
+and its power mean, which they scale. Both are computed once for a bank of views (2 MB a view,
 40 GB in all), and a step over 400 of them takes hundredths of a second.
 
 Every plan is judged at each `every` steps on all sets; the best that costs no set half a point at

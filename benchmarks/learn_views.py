@@ -17,8 +17,8 @@ A step sees pairs of views that show the same, and every other view is something
 - park_seasons: the same place green and in snow
 
 Each view is changed (light, night, tint, blur, noise) and may get cut-outs of cars, people and
-trees pasted in (`--things`: PNG files with an alpha channel). The loss is InfoNCE both ways, for the
-image vector and the compact one.
+trees pasted in (`--things`: PNG files with an alpha channel). The loss is InfoNCE both ways, for
+the image vector and the compact one.
 
 Pooling is that of `HAF.forward` in its mean: of the s×s places of the half-resolution grid between
 taps, a few are drawn anew at each step. Measuring takes all of them.

@@ -23,6 +23,7 @@ CONFIGS = Path(__file__).parents[2] / "configs"
 # Only where photos lie and how large things are: all else is the recipe's own.
 SIZES = [
     "data.queries=[]",
+    "data.validation_from=[]",
     "data.longer_side=48",
     "data.queries_per_epoch=1",
     "mining.negatives=2",
@@ -38,6 +39,7 @@ OPTIONS = {
     "netvlad_anchored": ["clusters=2"],
     "superpoint": ["size=8"],
 }
+CELLS = ["cells.directions=2", "cells.copies=1", "optimizer.batch=2", "data.queries_per_epoch=4"]
 
 
 @pytest.fixture(scope="module")
@@ -56,6 +58,7 @@ def town(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return home
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", sorted(path.stem for path in CONFIGS.glob("*.toml")))
 def test_every_recipe_runs_as_written_on_photos(name: str, town: Path, tmp_path: Path) -> None:
     # Given a shipped recipe with its paths set to a rendered city
@@ -66,6 +69,8 @@ def test_every_recipe_runs_as_written_on_photos(name: str, town: Path, tmp_path:
     changes += [f"network.options.{option}" for option in OPTIONS.get(name, [])]
     if plain.data.cache:
         changes.append(f'data.cache="{tmp_path / "cache"}"')
+    if plain.data.cells:
+        changes += [*CELLS, f'data.cells="{tmp_path / "cells"}"']
     if plain.network.start not in ("", "vgg16"):
         start = "netvlad" if plain.network.name == "crn" else plain.network.name
         changes.append(f'network.start="{town / start}.safetensors"')
