@@ -4,8 +4,8 @@
     python benchmarks/answers.py data/cambridge/val --index /tmp/val.gpkg
 
 The folder holds `images/`, `positions.csv` and, where there is one, `verified_pairs.csv`. One
-photo of each standpoint is a query in turn, located by all others but those at its very position,
-once as the database is, and once without any photo within 100 m of it. Its own position is the truth.
+photo of each standpoint is a query in turn, located by all others but those at its very
+position, once as the database is, and once without any photo within 100 m of it. Its own position is the truth.
 
 Position: error of the first hit's position and of the consensus. Radius: how often it holds the
 truth, over found answers that the calibration has not seen (5 folds, 10 draws of them). Open set:
@@ -25,6 +25,7 @@ import argparse
 import csv
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -188,7 +189,9 @@ def main() -> None:
             for query in own_photos(index, local_features, len(records), progress):
                 assert query.own is not None
                 before = len(trials.plain)
-                trials.add(query)
+                # Partners of one walk count here, so only its standpoint is taken from a query.
+                alone = replace(query, own=replace(query.own, time=None))
+                trials.add(alone)
                 tried += [number[query.own.id]] * (len(trials.plain) - before)
             known = of_all[tried]
             checkpoint = index.model.hash

@@ -9,6 +9,7 @@ of their logits they gain on every set (`results/masks.md`). Whitenings are mixe
 
 import argparse
 import json
+import os
 from pathlib import Path
 
 import torch
@@ -58,7 +59,7 @@ def main() -> None:
     start = load_checkpoint(a.start)
     network = temper(a.start, a.learned, a.masks, a.whitenings)
     # Where the data lay on one machine says nothing to others.
-    before = json.loads(json.dumps(start.provenance).replace("../shared/data/", ""))
+    before = json.loads(json.dumps(start.provenance).replace(f"..{os.sep}shared{os.sep}data{os.sep}", ""))
     provenance = {
         "trained": True,
         "started from": {"hash": start.hash, "provenance": before},
