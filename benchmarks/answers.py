@@ -4,8 +4,9 @@
     python benchmarks/answers.py data/cambridge/val --index /tmp/val.gpkg
 
 The folder holds `images/`, `positions.csv` and, where there is one, `verified_pairs.csv`. One
-photo of each standpoint is a query in turn, located by all others but those at its very
-position, once as the database is, and once without any photo within 100 m of it. Its own position is the truth.
+photo of each standpoint is a query in turn, located by all others but those at that standpoint,
+once as the database is, and once without any photo within 100 m of it. Its own position is the
+truth.
 
 Position: error of the first hit's position and of the consensus. Radius: how often it holds the
 truth, over found answers that the calibration has not seen (5 folds, 10 draws of them). Open set:

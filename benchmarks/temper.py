@@ -59,7 +59,8 @@ def main() -> None:
     start = load_checkpoint(a.start)
     network = temper(a.start, a.learned, a.masks, a.whitenings)
     # Where the data lay on one machine says nothing to others.
-    before = json.loads(json.dumps(start.provenance).replace(f"..{os.sep}shared{os.sep}data{os.sep}", ""))
+    elsewhere = f"..{os.sep}shared{os.sep}data{os.sep}"
+    before = json.loads(json.dumps(start.provenance).replace(elsewhere, ""))
     provenance = {
         "trained": True,
         "started from": {"hash": start.hash, "provenance": before},

@@ -73,4 +73,3 @@ def test_night_is_found_by_day(describer: Describer) -> None:
     ranking = np.argsort(-(queries @ database.T), axis=1)[:, :5]
     hit = np.take_along_axis(np.stack(near), ranking, 1).any(1)
     assert hit.mean() >= NIGHT_AT_5, f"recall@5 {hit.mean():.3f} of {len(asked)} photos"
-
