@@ -80,6 +80,7 @@ def losses(out: Path) -> list[float]:
         return [float(row["loss"]) for row in csv.DictReader(file)]
 
 
+@pytest.mark.slow
 def test_a_run_on_cells_moves_masks_and_whitenings_alone(
     town: Path, start: Path, cells: Path, tmp_path: Path
 ) -> None:
@@ -109,6 +110,7 @@ def test_a_stopped_run_on_cells_ends_with_the_same_bits(
     assert losses(tmp_path / "out") == losses(tmp_path / "whole")
 
 
+@pytest.mark.slow
 def test_pairs_are_told_apart_better_with_every_epoch(
     town: Path, start: Path, cells: Path, tmp_path: Path
 ) -> None:
@@ -151,6 +153,7 @@ def test_a_set_without_pairs_is_refused(start: Path, town: Path, tmp_path: Path)
         train(apart, tmp_path / "out")
 
 
+@pytest.mark.slow
 def test_neighbours_without_heading_are_pairs_by_similarity(
     start: Path, town: Path, tmp_path: Path
 ) -> None:
