@@ -87,6 +87,7 @@ def start(tmp_path_factory: pytest.TempPathFactory, town: Path) -> Path:
     return train(run_steps.parse_recipe(table, "the test"), tmp_path_factory.mktemp("s")).model
 
 
+@pytest.mark.slow
 def test_it_learns_what_it_is_asked_and_resumes_to_the_same_bits(
     small_recipe: Make, start: Path, tmp_path: Path
 ) -> None:

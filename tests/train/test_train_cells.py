@@ -91,7 +91,9 @@ SIZES: list[Size] = [(48, 64), (37, 83), (100, 131), (100, 131)]
 
 @pytest.mark.parametrize("power", [3.0, pytest.param(2.5, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("directions", [0, 8], ids=["all read", "eight directions read"])
-@pytest.mark.parametrize(("bits", "limit"), [(12, 1e-3), (15, 1.5e-4)])
+@pytest.mark.parametrize(
+    ("bits", "limit"), [(12, 1e-3), pytest.param(15, 1.5e-4, marks=pytest.mark.slow)]
+)
 def test_cells_give_the_networks_vector_and_mask_gradients(
     power: float, directions: int, bits: int, limit: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -137,6 +137,7 @@ def test_cells_of_another_checkpoint_or_recipe_are_refused(
     (cells / "cells.json").write_text(kept)
 
 
+@pytest.mark.slow
 def test_a_vanished_photo_is_said_before_any_work(start: Path, town: Path, tmp_path: Path) -> None:
     street.write_street(tmp_path / "train", 8, seed=5)
     recipe = recipe_on(town, start, tmp_path / "cells", data={"train": [str(tmp_path / "train")]})
@@ -146,6 +147,7 @@ def test_a_vanished_photo_is_said_before_any_work(start: Path, town: Path, tmp_p
         train(recipe, tmp_path / "again")
 
 
+@pytest.mark.slow
 def test_a_set_without_pairs_is_refused(start: Path, town: Path, tmp_path: Path) -> None:
     alone = {"cells": {"copies": 0}, "augmentation": {"colour": 0.0}}
     apart = recipe_on(town, start, tmp_path / "cells", mining={"positive_within": 2.0}, **alone)
