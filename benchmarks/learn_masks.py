@@ -11,14 +11,12 @@ Every plan is judged at each `every` steps on all sets; the best that costs no s
 recall@1 goes on to learn conv5 and the heads with `learn_learn_views`.
 """
 
-import argparse
 import json
 import math
 import time
 from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -28,6 +26,7 @@ from torch import Tensor
 
 from hafloc.nn import HAF, LEVELS
 from hafloc.nn.half_resolution import upsample
+from views.arguments import parser_of, plans
 from views.changes import Changes
 from views.judging import Judged, judged, said
 from views.judging import judge as judge_exactly
@@ -90,10 +89,9 @@ def cells_of(net: HAF, images: Tensor, xy: Tensor) -> Cells:
                     made = b[:, :1] * sharp + b[:, 1:] * smooth
                     sums[:, :, :rows, :columns] += made.pow(float(level.power))
                 if ratio > 1:
-                    responses = F.avg_pool2d(responses, ratio, ceil_mode=True)
                     padded = F.pad(sums, (0, -sums.shape[3] % ratio, 0, -sums.shape[2] % ratio))
                     sums = F.avg_pool2d(padded, ratio) * ratio**2
-                read[name].append(responses.half())
+                read[name].append(level.mask_reads(responses).half())
                 means[name].append((sums / counts).pow(1 / float(level.power)).half())
     return Cells(
         {name: torch.cat(parts) for name, parts in read.items()},
@@ -271,14 +269,8 @@ def learned(net: HAF) -> dict[str, Tensor]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("data", type=Path)
-    parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--start", default="haf")
-    parser.add_argument("--things", type=Path)
-    parser.add_argument("--plan", action="append", default=[], help="JSON over Plan's fields")
+    parser = parser_of(__doc__.splitlines()[0])
     parser.add_argument("--bank", type=float, default=1.0, help="part of the bank's full size")
-    parser.add_argument("--until", type=float, default=1e9, help="seconds for all of it")
     parser.add_argument("--conv5", type=float, default=0.0, help="seconds for conv5 at the end")
     arguments = parser.parse_args()
     began = time.monotonic()
@@ -296,9 +288,7 @@ def main() -> None:
     bank = fill(first, school, changes, arguments.bank)
     print(f"bank: {[len(x) for x in bank]} chunks, {time.monotonic() - began:.0f} s", flush=True)
     best: dict[str, Any] = {"score": -1.0}
-    for text in arguments.plan or ["{}"]:
-        fields = {k: tuple(v) if isinstance(v, list) else v for k, v in json.loads(text).items()}
-        plan = Plan(**{"fusion": 0, "steps": 600, "every": 100, **fields})
+    for plan in plans(Plan, arguments.plan, fusion=0, steps=600, every=100):
         if time.monotonic() - began > arguments.until - arguments.conv5 - 25:
             print(f"{plan.name}: no time left", flush=True)
             continue
@@ -354,15 +344,6 @@ def further(
     end = learn_views(deepcopy(net), again, school, changes, lambda net, step: None)
     for part in (0.25, 0.5, 0.75, 1.0):
         made = between(start, end, part)
-        for name, value in made.named_parameters():
-            if name.endswith("change"):
-                value.data.copy_(
-                    torch.lerp(
-                        dict(start.named_parameters())[name],
-                        dict(end.named_parameters())[name],
-                        part,
-                    )
-                )
         results[f"conv5 {part}"] = found = judge_exactly(made, sets)
         print(f"conv5, {part} of the way: {said(found)}", flush=True)
     torch.save(learned(end), arguments.out / "conv5.pt")

@@ -24,20 +24,15 @@ Pooling is that of `HAF.forward` in its mean: of the s×s places of the half-res
 taps, a few are drawn anew at each step. Measuring takes all of them.
 """
 
-import argparse
 import json
 import time
 from copy import deepcopy
-from pathlib import Path
 from typing import Any
 
 import torch
 
-from hafloc.nn import (
-    HAF,
-    load_checkpoint,
-    save_checkpoint,
-)
+from hafloc.nn import HAF, load_checkpoint, save_checkpoint
+from views.arguments import parser_of, plans
 from views.changes import Changes
 from views.judging import judge, judged, said
 from views.learning import Plan, School, learn, prepare
@@ -45,14 +40,7 @@ from views.network import between, settled, without_masks
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("data", type=Path)
-    parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--start", default="haf")
-    parser.add_argument("--things", type=Path)
-    parser.add_argument("--plan", action="append", default=[], help="JSON over Plan's fields")
-    parser.add_argument("--until", type=float, default=1e9, help="seconds for all of it")
-    arguments = parser.parse_args()
+    arguments = parser_of(__doc__.splitlines()[0]).parse_args()
     began = time.monotonic()
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     torch.backends.cuda.matmul.allow_tf32 = False
@@ -65,10 +53,7 @@ def main() -> None:
     assert isinstance(first, HAF)
     results: dict[str, Any] = {"start": judge(first, sets)}
     print(f"start: {said(results['start'])}", flush=True)
-    for text in arguments.plan or ["{}"]:
-        plan = Plan(
-            **{k: tuple(v) if isinstance(v, list) else v for k, v in json.loads(text).items()}
-        )
+    for plan in plans(Plan, arguments.plan):
         left = arguments.until - (time.monotonic() - began)
         if left < 20:
             print(f"{plan.name}: no time left", flush=True)

@@ -8,8 +8,6 @@ of their logits they gain on every set (`results/masks.md`). Whitenings are mixe
 """
 
 import argparse
-import json
-import os
 from pathlib import Path
 
 import torch
@@ -58,13 +56,10 @@ def main() -> None:
     a = parser.parse_args()
     start = load_checkpoint(a.start)
     network = temper(a.start, a.learned, a.masks, a.whitenings)
-    # Where the data lay on one machine says nothing to others.
-    elsewhere = f"..{os.sep}shared{os.sep}data{os.sep}"
-    before = json.loads(json.dumps(start.provenance).replace(elsewhere, ""))
     provenance = {
         "trained": True,
-        "started from": {"hash": start.hash, "provenance": before},
-        "recipe": "benchmarks/learn_masks.py, plan m5, step 200; benchmarks/temper.py",
+        "started from": {"hash": start.hash, "provenance": start.provenance},
+        "recipe": f"benchmarks/learn_masks.py, {a.learned.name}; benchmarks/temper.py",
         "masks": a.masks,
         "whitenings": a.whitenings,
     }

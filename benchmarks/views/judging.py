@@ -8,9 +8,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from hafloc.nn import (
-    HAF,
-)
+from hafloc.nn import HAF
 from views.network import describe, whole
 from views.photos import Photos, read_photos
 

@@ -10,11 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
-from hafloc.nn import (
-    HAF,
-    LEVELS,
-    Whitening,
-)
+from hafloc.nn import HAF, LEVELS, Whitening
 from hafloc.nn.half_resolution import upsample
 from hafloc.nn.vgg import LAYERS
 from views.photos import Photos
@@ -51,10 +47,8 @@ def pool_level(
     logits = torch.zeros((len(tap), 1, 1, 1), device=tap.device)
     mask = torch.ones((len(tap), 1, *grid), device=tap.device)
     if level.mask is not None and net.options.masks:
-        ratio = level.mask_stride // level.stride
-        read = F.avg_pool2d(responses, ratio, ceil_mode=True) if ratio > 1 else responses
-        logits = level.mask.logits(read).float()
-        mask = upsample(logits.sigmoid(), level.mask_stride // 2, grid)
+        logits = level.mask.logits(level.mask_reads(responses)).float()
+        mask = level.upsample_mask(logits.sigmoid(), grid)[:, None]
     total: Any = 0
     places: Any = 0
     for dy, dx in phases:
@@ -152,19 +146,17 @@ def without_masks(net: HAF) -> HAF:
 
 
 def between(start: HAF, end: HAF, part: float) -> HAF:
-    """Weights on the way from start to end."""
+    """Weights on the way from start to end, two networks of the same parts."""
     other = deepcopy(end)
     first = dict(start.named_parameters()) | dict(start.named_buffers())
     with torch.no_grad():
         for name, value in [*other.named_parameters(), *other.named_buffers()]:
-            if name in first and first[name].shape == value.shape:
-                value.lerp_(first[name], 1 - part)
-            elif name.endswith("change"):
-                value.mul_(part)
+            value.lerp_(first[name], 1 - part)
     return other
 
 
 def settled(net: HAF) -> HAF:
+    """The network, on the processor, with what whitenings learned made part of them."""
     other = deepcopy(net).cpu()
     for part in other.modules():
         if isinstance(part, Whitening):

@@ -1,4 +1,4 @@
-"""Write files whole or not at all."""
+"""Write files whole or not at all, and make the folders they go to."""
 
 import errno
 import os
@@ -54,6 +54,17 @@ def whole_file(path: Path) -> Iterator[BinaryIO]:
     finally:
         with suppress(OSError):
             temporary.unlink()
+
+
+def make_folder(folder: Path, advice: str, trouble: str = "cannot write") -> None:
+    """Make a folder with those above it, if it is not there.
+
+    Raises OutputError: `trouble` with the folder, the reason, then `advice`.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"{trouble} {folder}: {error.strerror}; {advice}") from error
 
 
 def _mode(target: Path) -> int | None:

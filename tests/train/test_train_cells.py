@@ -142,6 +142,15 @@ def test_a_photo_takes_less_than_its_megabytes() -> None:
     assert bytes_of_cells((360, 480), net, 16) < 1_500_000
 
 
+def test_masks_with_filters_of_one_size_learn_from_cells_too() -> None:
+    net = network(replace(OPTIONS, mask_filters=(0, 16, 0)))
+    within = find_directions(net, [photo((64, 64))], 4)
+    trainee, image = CellTrainee(net, within), photo((48, 64))
+    # Given filters that stay within what they read, cells give the network's vector
+    apart = trainee.vectors([make_cells(net, image, within)]) - net(image)
+    assert float(apart.detach().abs().max()) < 1e-4
+
+
 def test_filters_stay_within_the_directions_that_masks_read() -> None:
     net = network()
     directions = find_directions(net, [photo((64, 64))], 4)

@@ -10,9 +10,8 @@ import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from hafloc.errors import OutputError
+from hafloc import files
 from hafloc.evaluate.engine import Result, difference
-from hafloc.files import write_whole
 
 CURVE_AT = (1, 2, 3, 4, 5, 10, 15, 20, 25, 30, 40, 50, 60, 70, 80, 90, 100)
 _INCHES, _DPI = (10.0, 4.2), 150
@@ -47,7 +46,7 @@ def write_json(path: Path, results: Sequence[Result]) -> Path:
     """Write one result as an object, several as a list; returns `path`. Raises OutputError."""
     contents = [as_json(result) for result in results]
     text = json.dumps(contents[0] if len(contents) == 1 else contents, indent=2, ensure_ascii=False)
-    write_whole(path, f"{text}\n".encode())
+    files.write_whole(path, f"{text}\n".encode())
     return path
 
 
@@ -155,12 +154,7 @@ def _draw_bars(figure: Figure, results: Sequence[Result]) -> None:
 
 def make_folder(folder: Path) -> None:
     """Make a folder for results with those above it. Raises OutputError."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputError(
-            f"cannot make the folder {folder}: {error.strerror}; name another place"
-        ) from error
+    files.make_folder(folder, "name another place", "cannot make the folder")
 
 
 def write_figure(figure: Figure, path: Path) -> list[Path]:
@@ -170,6 +164,6 @@ def write_figure(figure: Figure, path: Path) -> list[Path]:
         buffer = BytesIO()
         figure.savefig(buffer, format=kind, dpi=_DPI)
         target = path.with_suffix(f".{kind}")
-        write_whole(target, buffer.getvalue())
+        files.write_whole(target, buffer.getvalue())
         written.append(target)
     return written

@@ -17,8 +17,9 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-from hafloc.errors import EvaluationError, OutputError
+from hafloc.errors import EvaluationError
 from hafloc.evaluate.benchmark import Picture
+from hafloc.files import make_folder
 from hafloc.photos import content
 
 Vector = NDArray[np.float32]
@@ -37,12 +38,7 @@ class VectorCache:
         identity = hashlib.blake2b(f"{model_hash} {options} {dimension}".encode(), digest_size=16)
         self._path = folder / f"{identity.hexdigest()}.sqlite"
         self._bytes = 4 * dimension
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise OutputError(
-                f"cannot write {folder}: {error.strerror}; name another --cache"
-            ) from error
+        make_folder(folder, "name another --cache")
         with self._troubles():
             self._connection = sqlite3.connect(self._path, timeout=30)
             self._connection.execute("PRAGMA journal_mode=WAL")

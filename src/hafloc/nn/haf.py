@@ -114,9 +114,15 @@ class ContextMask(nn.Module):
 
     def logits(self, x: Tensor) -> Tensor:
         """The mask before its sigmoid, `N×1×h×w`."""
-        parts = [part(x) for part in (self.near, self.middle, self.far) if part is not None]
-        logits: Tensor = self.accumulate(F.relu(torch.cat(parts, 1)))
+        read = [reader(x) for reader in self.readers.values()]
+        logits: Tensor = self.accumulate(F.relu(torch.cat(read, 1)))
         return logits
+
+    @property
+    def readers(self) -> dict[str, nn.Conv2d]:
+        """The convolutions that read the level's responses, by name: those that the mask has."""
+        every = {"near": self.near, "middle": self.middle, "far": self.far}
+        return {name: reader for name, reader in every.items() if reader is not None}
 
 
 class SpatialFusion(nn.Module):

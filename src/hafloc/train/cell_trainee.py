@@ -76,9 +76,9 @@ class CellTrainee:
         """Take from the masks' filters what lies outside the directions that they read."""
         for name, directions in self._directions.items():
             mask = self._network.level(name).mask
-            for filters in () if mask is None else _readers(mask).values():
-                within = directions.to(filters)
-                filters.copy_(_onto(_onto(filters, within), within.T))
+            for reader in () if mask is None else mask.readers.values():
+                within = directions.to(reader.weight)
+                reader.weight.copy_(_onto(_onto(reader.weight, within), within.T))
 
     def _pool_level(self, name: str, cells: LevelCells, size: tuple[int, int]) -> Tensor:
         level = self._network.level(name)
@@ -107,7 +107,7 @@ class CellTrainee:
             return torch.as_tensor(mask(reads))
         within = self._directions[name].to(reads.device)
         narrow = {
-            f"{key}.weight": _onto(filters, within) for key, filters in _readers(mask).items()
+            f"{key}.weight": _onto(reader.weight, within) for key, reader in mask.readers.items()
         }
         return torch.as_tensor(functional_call(mask, narrow, (reads,)))
 
@@ -123,11 +123,6 @@ def check_learning(network: HAF) -> None:
                 f"cells are made with {name}, so it cannot learn from them; set optimizer.rates to "
                 '{ "*" = 0.0, "*.mask.*" = 1.0 }, perhaps with "*.change" too'
             )
-
-
-def _readers(mask: ContextMask) -> dict[str, Tensor]:
-    """The filters of a mask that read the level's responses, `[out, n, ·, ·]` each."""
-    return {key: mask.get_submodule(key).weight for key in ("near", "middle", "far")}  # type: ignore[misc]
 
 
 def _onto(filters: Tensor, directions: Tensor) -> Tensor:

@@ -22,6 +22,7 @@ import torch
 from torch import Tensor
 
 from hafloc.errors import OutputError, TrainingError
+from hafloc.files import make_folder
 from hafloc.nn import Network, Whitening, load_checkpoint, save_checkpoint
 from hafloc.prefetch import prefetch
 from hafloc.progress import Progress, Silent
@@ -145,15 +146,7 @@ def mine_next(run: Prepared, cursor: Cursor, order: Ints) -> None:
         cursor.waiting += [Tuple(int(query), int(query), ()) for query in queries]
         cursor.mined = first + len(queries)
         return
-    pooled = pool_photos(
-        run.trainee,
-        run.training,
-        range(len(run.photos)),
-        run.out / "mining.npy",
-        step=f"epoch {cursor.epoch + 1}: vectors for mining",
-        progress=run.progress,
-        half=run.half,
-    )
+    pooled = pool_training(run, f"epoch {cursor.epoch + 1}: vectors for mining")
     unfitted = run.from_weights and cursor.epoch == 0 and first == 0
     if run.trainee.whitens and (run.recipe.whitening.refit or unfitted):
         fit_whitening(run, pooled)
@@ -168,6 +161,19 @@ def mine_next(run: Prepared, cursor: Cursor, order: Ints) -> None:
             cursor.waiting.append(found)
         run.progress.advance(done)
     cursor.mined = first + len(queries)
+
+
+def pool_training(run: Prepared, step: str) -> Rows:
+    """Pooled vectors of all training photos, by the network as it stands, in a mapped file."""
+    return pool_photos(
+        run.trainee,
+        run.training,
+        range(len(run.photos)),
+        run.out / "mining.npy",
+        step=step,
+        progress=run.progress,
+        half=run.half,
+    )
 
 
 def draw_pairs(run: Prepared, epoch: int, queries: Ints) -> list[Tuple]:
@@ -332,16 +338,7 @@ def save_best(run: Prepared, found: Recall) -> None:
 def refit_whitening(run: Prepared) -> None:
     """Fit the whitening once more, to the network as it stands."""
     # Mapped into memory here alone: Windows removes no file that is still mapped.
-    pooled = pool_photos(
-        run.trainee,
-        run.training,
-        range(len(run.photos)),
-        run.out / "mining.npy",
-        step="vectors for whitening",
-        progress=run.progress,
-        half=run.half,
-    )
-    fit_whitening(run, pooled)
+    fit_whitening(run, pool_training(run, "vectors for whitening"))
 
 
 def finish(run: Prepared, cursor: Cursor) -> Result:
@@ -393,7 +390,4 @@ def _check_out(out: Path, resume: bool) -> None:
         raise OutputError(
             f"{out} holds a run already; resume it with --resume or choose another folder"
         )
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputError(f"cannot write {out}: {error.strerror}; choose another folder") from error
+    make_folder(out, "choose another folder")

@@ -11,8 +11,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from hafloc.errors import OutputError, TrainingError
-from hafloc.files import write_whole
+from hafloc.errors import TrainingError
+from hafloc.files import make_folder, write_whole
 from hafloc.nn import HAF, LEVELS, load_checkpoint
 from hafloc.prefetch import prefetch
 from hafloc.progress import Progress, Silent
@@ -146,12 +146,7 @@ def _keep_recipe(recipe: Recipe, out: Path) -> None:
     run = recipe.run.model_dump(include={"seed", "precision"})
     now = json.dumps(recipe.plain() | {"run": run}, sort_keys=True)
     if not path.exists():
-        try:
-            out.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise OutputError(
-                f"cannot write {out}: {error.strerror}; choose another folder"
-            ) from error
+        make_folder(out, "choose another folder")
         write_whole(path, now.encode())
     elif path.read_text("utf-8") != now:
         raise TrainingError(
