@@ -25,6 +25,7 @@ BUILD = """
 import json, resource, sys, time
 from pathlib import Path
 import numpy as np
+from hafloc.description import ImageFeatures
 from hafloc.describe import Described
 from hafloc.errors import HaflocError
 from hafloc.index import build_index
@@ -43,7 +44,7 @@ class Reader:
             except HaflocError as error:
                 yield path, error
             else:
-                yield path, Described(photo, vector)
+                yield path, Described(photo, ImageFeatures(vector))
 
 def read_bytes():
     return int(Path("/proc/self/io").read_text().split()[1])

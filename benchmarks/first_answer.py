@@ -32,6 +32,7 @@ from hafloc.calibrate.keep import SAMPLE, stored_features
 from hafloc.cli.progress import bar
 from hafloc.demo import render_city
 from hafloc.describe import Describer
+from hafloc.description import ImageFeatures
 from hafloc.index import GeoIndex, Record, build_index, create_index, open_index
 from hafloc.locate.trust import Calibration, read_calibrations, shipped_calibrations
 from hafloc.progress import Silent
@@ -102,7 +103,9 @@ def measure(database: Path, asked: GeoIndex, queries: Sequence[Record], sample: 
         for record in queries:
             (vector,) = asked.vectors([record.id or 0])
             (local,) = asked.local_features([record.id or 0])
-            trials.add(Known(record.position, vector, local))
+            (regions,) = asked.region_vectors([record.id or 0])
+            seen = ImageFeatures(vector, local, regions if len(regions) else None)
+            trials.add(Known(record.position, seen))
         return {
             "photos": index.count(),
             "queries": len(trials.verified),

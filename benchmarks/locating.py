@@ -27,7 +27,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hafloc.description import LocalFeatures
+from hafloc.description import ImageFeatures, LocalFeatures
 from hafloc.geo import Position, distance
 from hafloc.index import ModelInfo, Record, create_index, open_index
 from hafloc.locate import Answer, Localizer
@@ -63,12 +63,12 @@ class ByNumber:
 
     longer_side = 64
 
-    def vector(self, image: NDArray[np.uint8]) -> NDArray[np.float32]:
-        return self.vector_and_local(image)[0]
-
-    def vector_and_local(self, image: NDArray[np.uint8]) -> tuple[NDArray[np.float32], Any]:
+    def features(
+        self, image: NDArray[np.uint8], *, local: bool = True, regions: bool = True
+    ) -> ImageFeatures:
         high, low, photo = (int(value) for value in image[0, 0])
-        return vector(256 * high + low, photo), key_points(256 * high + low, photo)
+        place = 256 * high + low
+        return ImageFeatures(vector(place, photo), key_points(place, photo))
 
 
 def made_up(start: int, n: int) -> tuple[list[Record], NDArray[np.float32]]:

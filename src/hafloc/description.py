@@ -80,14 +80,27 @@ class LocalFeatures:
         return len(self.xy)
 
 
-class VectorMaker(Protocol):
+@dataclass(frozen=True, slots=True)
+class ImageFeatures:
+    """What one image is found and verified by.
+
+    `vector` `[D]` of the whole image and `regions` `[R, D]` of its parts have unit length. `local`
+    or `regions` are None where the network has none, or none were asked for.
+    """
+
+    vector: Array
+    local: LocalFeatures | None = None
+    regions: Array | None = None
+
+
+class FeatureMaker(Protocol):
     """What locating and indexing need of `hafloc.describe.Describer`.
 
-    Images are upright RGB `H×W×3` uint8, of any size; vectors `[D]` have unit length.
+    Images are upright RGB `H×W×3` uint8, of any size. What is not asked for may be left out.
     """
 
     longer_side: int
 
-    def vector(self, image: NDArray[np.uint8]) -> Array: ...
-
-    def vector_and_local(self, image: NDArray[np.uint8]) -> tuple[Array, LocalFeatures | None]: ...
+    def features(
+        self, image: NDArray[np.uint8], *, local: bool = True, regions: bool = True
+    ) -> ImageFeatures: ...

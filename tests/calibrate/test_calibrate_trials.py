@@ -100,7 +100,7 @@ def test_queries_from_a_folder_leave_copies_and_useless_files_out(tmp_path: Path
 
 def test_errors_are_measured_from_the_query_s_own_position(tmp_path: Path) -> None:
     path = build(tmp_path, places=20, photos=1)
-    query = calibrate.Known(where(4, 3), ByNumber().vector(np.full((1, 1, 3), (4, 3, 0))), None)
+    query = calibrate.Known(where(4, 3), ByNumber().features(np.full((1, 1, 3), (4, 3, 0))))
     with Localizer.open(path) as street:
         trials = calibrate.Trials(street.index, street.candidates.local_features)
         trials.add(query)

@@ -49,7 +49,7 @@ def test_files_come_back_in_their_order_with_their_own_vectors(
     for path, described in found:
         assert isinstance(described, Described)
         alone = describer.vector(np.asarray(Image.open(path)))
-        assert described.vector == pytest.approx(alone, abs=1e-6)
+        assert described.features.vector == pytest.approx(alone, abs=1e-6)
 
 
 def test_bad_files_are_told_in_their_place(describer: Describer, folder: Path) -> None:
@@ -92,9 +92,10 @@ def test_neighbours_of_one_size_described_together_are_as_described_alone(
     alone = list(describer.describe_files(paths, local=True))
     # When up to three go through the network together
     sizes = []
-    network = describer._vectors_and_locals
-    monkeypatch.setattr(describer, "_vectors_and_locals",
-                        lambda images: (sizes.append(len(images)), network(images))[1])  # fmt: skip
+    network = describer._features
+    monkeypatch.setattr(describer, "_features",
+                        lambda images, **wanted: (sizes.append(len(images)),
+                                                  network(images, **wanted))[1])  # fmt: skip
     monkeypatch.setattr("hafloc.describe.describer._BATCH", {"cpu": 3})
     together = list(describer.describe_files(paths, local=True))
     # Then photos of one size do, and all comes out in the same order and the same
@@ -103,10 +104,10 @@ def test_neighbours_of_one_size_described_together_are_as_described_alone(
     for (_, one), (_, other) in zip(alone, together, strict=True):
         assert type(one) is type(other)
         if isinstance(one, Described) and isinstance(other, Described):
-            assert one.vector == pytest.approx(other.vector, abs=1e-6)
-            assert one.local is not None
-            assert other.local is not None
-            assert np.array_equal(one.local.xy, other.local.xy)
+            assert one.features.vector == pytest.approx(other.features.vector, abs=1e-6)
+            assert one.features.local is not None
+            assert other.features.local is not None
+            assert np.array_equal(one.features.local.xy, other.features.local.xy)
         else:
             assert str(one) == str(other)
 

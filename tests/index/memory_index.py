@@ -11,14 +11,25 @@ from numpy.typing import NDArray
 from hafloc.description import LocalFeatures
 from hafloc.errors import IndexFileError
 from hafloc.geo import Position, distance
-from hafloc.index import Box, Held, Hits, IndexInfo, ModelInfo, Near, Record
+from hafloc.index import (
+    Box,
+    Held,
+    Hits,
+    IndexInfo,
+    ModelInfo,
+    Near,
+    Record,
+    search_by_regions,
+)
 
 
 class MemoryStore:
     """What outlives an open `MemoryIndex`."""
 
-    def __init__(self, model: ModelInfo) -> None:
+    def __init__(self, model: ModelInfo, regions: int = 0) -> None:
         self.model = model
+        self.regions = regions
+        self.parts: dict[int, NDArray[np.float32]] = {}
         self.records: dict[int, Record] = {}
         self.vectors: dict[int, NDArray[np.float32]] = {}
         self.local: dict[int, LocalFeatures] = {}
@@ -61,8 +72,11 @@ class MemoryIndex:
         records: Sequence[Record],
         vectors: NDArray[np.float32],
         local: Sequence[LocalFeatures | None] | None = None,
+        regions: NDArray[np.float32] | None = None,
     ) -> list[int]:
         store = self._writing()
+        if store.regions and (regions is None or regions.shape[1] != store.regions):
+            raise ValueError("regions are missing")
         expected = (len(records), self.model.dimension)
         if vectors.shape != expected:
             raise ValueError(f"vectors have shape {vectors.shape}, not {expected}")
@@ -79,6 +93,8 @@ class MemoryIndex:
             store.records[id_] = replace(record, id=id_)
             store.vectors[id_] = vector
             store.local.pop(id_, None)
+            if store.regions and regions is not None:
+                store.parts[id_] = regions[len(ids)]
             if found is not None:
                 store.local[id_] = found
             ids.append(id_)
@@ -93,7 +109,7 @@ class MemoryIndex:
     def remove(self, ids: Sequence[int]) -> int:
         store = self._writing()
         there = [id_ for id_ in set(ids) if id_ in store.records]
-        for table in (store.records, store.vectors, store.local):
+        for table in (store.records, store.vectors, store.local, store.parts):
             for id_ in there:
                 table.pop(id_, None)  # type: ignore[attr-defined]
         return len(there)
@@ -103,7 +119,31 @@ class MemoryIndex:
         self.close()
         return empty
 
-    def search(self, vectors: NDArray[np.float32], k: int, near: Near | None = None) -> Hits:
+    @property
+    def regions(self) -> int:
+        return self._store.regions
+
+    def region_vectors(self, ids: Sequence[int]) -> NDArray[np.float32]:
+        rows = [self._store.parts[id_] for id_ in ids] if self.regions else []
+        return np.array(rows, np.float32).reshape(len(ids), self.regions, self.model.dimension)
+
+    def search(
+        self,
+        vectors: NDArray[np.float32],
+        k: int,
+        near: Near | None = None,
+        regions: NDArray[np.float32] | None = None,
+    ) -> Hits:
+        if regions is None or not self.regions:
+            return self._search(vectors, k, near)
+        return search_by_regions(
+            np.concatenate([vectors[:, None], regions], 1),
+            k,
+            lambda queries, most: self._search(queries, most, near),
+            lambda ids: np.concatenate([self.vectors(ids)[:, None], self.region_vectors(ids)], 1),
+        )
+
+    def _search(self, vectors: NDArray[np.float32], k: int, near: Near | None) -> Hits:
         if vectors.ndim != 2 or vectors.shape[1] != self.model.dimension:
             raise ValueError(f"vectors have shape {vectors.shape}")
         if k < 1:

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from memory_index import MemoryIndex, MemoryStore
+from numpy.typing import NDArray
 from small_index import MODEL, sample
 
 from hafloc.description import LocalFeatures
@@ -21,26 +22,39 @@ from hafloc.index import GeoIndex, Held, Near, create_index, open_index
 Open = Callable[..., GeoIndex]
 
 
-def in_a_geopackage(folder: Path) -> Open:
+def in_a_geopackage(folder: Path, regions: int = 0) -> Open:
     path = folder / "city.gpkg"
 
     def index(*, write: bool = True) -> GeoIndex:
-        return open_index(path, write=write) if path.exists() else create_index(path, MODEL)
+        if path.exists():
+            return open_index(path, write=write)
+        return create_index(path, MODEL, regions=regions)
 
     return index
 
 
-def in_memory(folder: Path) -> Open:
-    store = MemoryStore(MODEL)
+def in_memory(folder: Path, regions: int = 0) -> Open:
+    store = MemoryStore(MODEL, regions)
     return lambda write=True: MemoryIndex(store, write=write)
 
 
+REGIONS = 3
 BACKENDS = {"GeoPackage": in_a_geopackage, "lists in memory": in_memory}
 
 
 @pytest.fixture(params=BACKENDS)
 def opened(request: pytest.FixtureRequest, tmp_path: Path) -> Open:
     return BACKENDS[request.param](tmp_path)
+
+
+@pytest.fixture(params=BACKENDS)
+def with_regions(request: pytest.FixtureRequest, tmp_path: Path) -> Open:
+    return BACKENDS[request.param](tmp_path, REGIONS)
+
+
+def units(*shape: int) -> NDArray[np.float32]:
+    rows = np.random.default_rng(len(shape)).standard_normal(shape).astype(np.float32)
+    return np.asarray(rows / np.linalg.norm(rows, axis=-1, keepdims=True))
 
 
 def features(seed: int) -> LocalFeatures:
@@ -350,3 +364,55 @@ def test_the_nearest_of_a_far_crowd_are_found(opened: Open) -> None:
         found = index.nearest(centre, 4)
 
     assert [record.path for record in found] == [record.path for record in expected]
+
+
+def test_regions_come_back_and_go_with_their_photos(with_regions: Open) -> None:
+    records, vectors = sample(3)
+    regions = units(3, REGIONS, 32)
+    with with_regions() as index:
+        first, second, third = index.add(records, vectors, None, regions)
+        index.add([replace(records[1], content="other")], vectors[1:2], None, regions[:1])
+        index.remove([third])
+    with with_regions(write=False) as index:
+        assert index.regions == REGIONS
+        assert index.verify() == []
+        found = index.region_vectors([second, first])
+        assert found == pytest.approx(np.stack([regions[0], regions[0]]), abs=0.01)
+
+
+def test_a_part_finds_the_photo_that_shows_it_among_others(with_regions: Open) -> None:
+    # Given photos whose wholes are unlike the query, one of which has its parts
+    records, vectors = sample(20)
+    regions = units(20, REGIONS, 32)
+    query, parts = units(32), units(REGIONS, 32)
+    regions[7] = [query, parts[0], parts[1]]
+    with with_regions() as index:
+        ids = index.add(records, vectors, None, regions)
+        alone = index.search(query[None], 20)
+        hits = index.search(query[None], 5, regions=parts[None])
+    # Then it comes first: half for the whole, a third of the other half for each part
+    assert hits.ids[0, 0] == ids[7]
+    rest = np.concatenate([vectors[7:8], regions[7]]) @ parts[2]
+    assert hits.similarities[0, 0] == pytest.approx((1 + (2 + rest.max()) / 3) / 2, abs=0.01)
+    # And without parts similarity is that of the wholes
+    assert alone.similarities[0] == pytest.approx(np.sort(vectors @ query)[::-1], abs=0.01)
+
+
+def test_an_index_without_regions_ignores_those_of_a_query(opened: Open) -> None:
+    records, vectors = sample(5)
+    with opened() as index:
+        index.add(records, vectors, None, units(5, REGIONS, 32))
+        plain = index.search(vectors[:2], 3)
+        parts = index.search(vectors[:2], 3, regions=units(2, REGIONS, 32))
+        assert index.regions == 0
+        assert index.region_vectors([1, 2]).shape == (2, 0, 32)
+    assert (plain.ids == parts.ids).all()
+
+
+def test_an_index_with_regions_refuses_photos_without(with_regions: Open) -> None:
+    records, vectors = sample(2)
+    with with_regions() as index:
+        for regions in (None, units(2, REGIONS + 1, 32)):
+            with pytest.raises(ValueError, match=r"regions|shape"):
+                index.add(records, vectors, None, regions)
+        assert index.count() == 0

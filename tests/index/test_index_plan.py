@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from small_index import MODEL, sample
 
+from hafloc.description import ImageFeatures
 from hafloc.errors import PhotoError
 from hafloc.index import GeoIndex, Held, Skipped, create_index
 from hafloc.index.plan import Plan, ScannedFile, make_plan
@@ -158,7 +159,10 @@ def index(tmp_path: Path) -> Iterator[GeoIndex]:
 
 
 def entries(n: int, start: int = 0) -> list[Entry]:
-    return [Entry(record, vector) for record, vector in zip(*sample(n, start), strict=True)]
+    return [
+        Entry(record, ImageFeatures(vector))
+        for record, vector in zip(*sample(n, start), strict=True)
+    ]
 
 
 def test_photos_are_added_in_batches_and_the_skipped_ones_listed(index: GeoIndex) -> None:

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from hafloc.description import LocalFeatures
+from hafloc.description import ImageFeatures
 from hafloc.geo import Position
 from hafloc.index import ModelInfo, Record, create_index
 from hafloc.photos import read
@@ -33,10 +33,10 @@ class MeanColour:
         mean = image.reshape(-1, 3).mean(axis=0) + 1  # black has a direction too
         return np.asarray(mean / np.linalg.norm(mean), dtype=np.float32)
 
-    def vector_and_local(
-        self, image: NDArray[np.uint8]
-    ) -> tuple[NDArray[np.float32], LocalFeatures | None]:
-        return self.vector(image), None
+    def features(
+        self, image: NDArray[np.uint8], *, local: bool = True, regions: bool = True
+    ) -> ImageFeatures:
+        return ImageFeatures(self.vector(image))
 
 
 def paint(path: Path, colour: tuple[int, int, int], size: tuple[int, int] = (80, 60)) -> Path:

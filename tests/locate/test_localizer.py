@@ -177,8 +177,7 @@ def opened_with(monkeypatch: pytest.MonkeyPatch, hash_: str) -> list[str]:
             options="{}",
             dimension=3,
             longer_side=64,
-            vector=MeanColour().vector,
-            vector_and_local=MeanColour().vector_and_local,
+            features=MeanColour().features,
         )
 
     monkeypatch.setattr(describe, "Describer", SimpleNamespace(open=load))

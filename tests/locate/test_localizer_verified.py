@@ -106,12 +106,11 @@ def test_features_from_a_file_are_made_once_until_the_file_changes(
 ) -> None:
     class Counting:
         longer_side = describer.longer_side
-        vector = describer.vector
         made = 0
 
-        def vector_and_local(self, image: np.ndarray) -> Any:
+        def features(self, image: np.ndarray, **wanted: bool) -> Any:
             self.made += 1
-            return describer.vector_and_local(image)
+            return describer.features(image, **wanted)
 
     # Given an index without key points, one file of it damaged
     path = build(tmp_path, describer, local=False)

@@ -97,8 +97,10 @@ def test_one_pass_gives_the_vector_and_features_of_the_taps(size: tuple[int, int
     net, photo = shaken(HAF(LOCAL)), image(*size)[None]
     assert isinstance(net, HAF)
     assert net.local is not None
-    vector, local = net.vector_and_local(photo)
-    close(vector, net(photo)[0].double(), 1e-6)
+    (seen,) = net.features(photo, local=True, regions=False)
+    local = seen.local
+    assert local is not None
+    close(torch.from_numpy(seen.vector), net(photo)[0].double(), 1e-6)
     pixels = photo[0].permute(1, 2, 0).to(torch.uint8).numpy()
     assert np.array_equal(local.xy, find_corners(pixels, 40))
     assert local.size == (size[1], size[0])
@@ -117,20 +119,23 @@ def test_one_pass_gives_the_vector_and_features_of_the_taps(size: tuple[int, int
 def test_a_photo_of_one_colour_has_a_vector_and_no_features() -> None:
     net = shaken(HAF(LOCAL))
     assert isinstance(net, HAF)
-    vector, local = net.vector_and_local(torch.full((1, 3, 48, 64), 127.0))
-    assert vector.norm().item() == pytest.approx(1, abs=1e-5)
-    assert (local.xy.shape, local.descriptors.shape) == ((0, 2), (0, 6))
+    (seen,) = net.features(torch.full((1, 3, 48, 64), 127.0), local=True, regions=True)
+    assert np.linalg.norm(seen.vector) == pytest.approx(1, abs=1e-5)
+    assert seen.local is not None
+    assert (seen.local.xy.shape, seen.local.descriptors.shape) == ((0, 2), (0, 6))
+    assert seen.regions is not None
+    assert np.linalg.norm(seen.regions, axis=1) == pytest.approx(1, abs=1e-5)
 
 
-def test_too_small_a_photo_is_refused_and_a_network_without_features_says_so() -> None:
+def test_too_small_a_photo_is_refused_and_what_a_network_lacks_is_none() -> None:
     net = shaken(HAF(LOCAL))
     assert isinstance(net, HAF)
     with pytest.raises(PhotoError, match="at least 32"):
-        net.vector_and_local(torch.zeros(1, 3, 20, 90))
+        net.features(torch.zeros(1, 3, 20, 90), local=True, regions=True)
     without = shaken(HAF(SMALL))
     assert isinstance(without, HAF)
-    with pytest.raises(ValueError, match="no local features"):
-        without.vector_and_local(torch.zeros(1, 3, 40, 90))
+    (seen,) = without.features(torch.zeros(1, 3, 40, 90), local=True, regions=False)
+    assert (seen.local, seen.regions) == (None, None)
 
 
 def test_joined_levels_have_equal_shares() -> None:

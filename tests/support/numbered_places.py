@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from hafloc.description import LocalFeatures
+from hafloc.description import ImageFeatures
 from hafloc.geo import LocalFrame, Position
 from hafloc.index import ModelInfo, Record, create_index
 from hafloc.photos import read
@@ -35,10 +35,10 @@ class ByNumber:
         vector = own + 0.4 * noise
         return np.asarray(vector / np.linalg.norm(vector), dtype=np.float32)
 
-    def vector_and_local(
-        self, image: NDArray[np.uint8]
-    ) -> tuple[NDArray[np.float32], LocalFeatures | None]:
-        return self.vector(image), None
+    def features(
+        self, image: NDArray[np.uint8], *, local: bool = True, regions: bool = True
+    ) -> ImageFeatures:
+        return ImageFeatures(self.vector(image))
 
 
 def where(place: int, photo: int) -> Position:

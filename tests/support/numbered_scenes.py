@@ -7,7 +7,7 @@ from numbered_places import MODEL, ByNumber, draw, where
 from numpy.typing import NDArray
 from scenes import directions, features, spread
 
-from hafloc.description import Description, KeyPoints, LocalFeatures
+from hafloc.description import Description, ImageFeatures, KeyPoints, LocalFeatures
 from hafloc.index import Record, create_index
 from hafloc.photos import read
 
@@ -19,16 +19,17 @@ NONE = np.zeros((0, 2), np.float32)
 class BySight(ByNumber):
     """As ByNumber, with key points in pixels of SIZE; a photo of place 255 has none of them."""
 
-    def vector_and_local(
-        self, image: NDArray[np.uint8]
-    ) -> tuple[NDArray[np.float32], LocalFeatures | None]:
+    def features(
+        self, image: NDArray[np.uint8], *, local: bool = True, regions: bool = True
+    ) -> ImageFeatures:
         place, photo, _ = (int(value) for value in image[0, 0])
         random = np.random.default_rng(place)
         rows, xy = directions(random, POINTS), spread(random, POINTS)
         xy[:, 0] += STEP * photo
         if place == 255:
-            return self.vector(image), LocalFeatures(NONE, np.zeros((0, 64), np.int8), (480, 360))
-        return self.vector(image), features(xy, rows)
+            none = LocalFeatures(NONE, np.zeros((0, 64), np.int8), (480, 360))
+            return ImageFeatures(self.vector(image), none)
+        return ImageFeatures(self.vector(image), features(xy, rows))
 
     def describe(self, image: NDArray[np.uint8]) -> Description:
         height, width = image.shape[:2]
@@ -47,6 +48,7 @@ def build_seen(folder: Path, places: int, *, local: bool = True) -> Path:
                 file = draw(folder, place, number)
                 photo = read(file)
                 record = Record(file.name, photo.content, where(place, number), 40, 40, "csv")
-                vector, seen = describer.vector_and_local(photo.image)
-                index.add([record], vector[np.newaxis], [seen] if local else None)
+                seen = describer.features(photo.image)
+                local_features = [seen.local] if local else None
+                index.add([record], seen.vector[np.newaxis], local_features)
     return path

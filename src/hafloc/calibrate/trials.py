@@ -6,14 +6,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from hafloc.calibrate.fit import ELSEWHERE, Trial
 from hafloc.calibrate.visits import one_a_standpoint, taken_together
-from hafloc.description import LocalFeatures
+from hafloc.description import ImageFeatures, LocalFeatures
 from hafloc.errors import HaflocError, PositionError
 from hafloc.geo import Position, distance
-from hafloc.index import GeoIndex, Near, Record, Skipped
+from hafloc.index import GeoIndex, Near, Record, Skipped, search_for
 from hafloc.locate import REACH, RERANK, Consensus, Localizer, agree
 from hafloc.photos import Positions, photo_paths, read
 from hafloc.progress import Progress
@@ -33,8 +32,7 @@ class Known:
     no photo that was taken together with it may answer it."""
 
     position: Position
-    vector: NDArray[np.float32]
-    local: LocalFeatures | None
+    features: ImageFeatures
     own: Record | None = None
 
 
@@ -66,7 +64,7 @@ class Trials:
         if query.own is not None:
             copies = self._index.find_content([query.own.content])
             together = taken_together(query.own, around) | {copy.id or 0 for copy in copies}
-        hits = self._index.search(query.vector[np.newaxis], RERANK + len(place | together))
+        hits = search_for(self._index, query.features, RERANK + len(place | together))
         ranked = list(zip(hits.ids[0].tolist(), hits.similarities[0].tolist(), strict=True))
         here = [pair for pair in ranked if pair[0] not in together][:RERANK]
         elsewhere = [pair for pair in ranked if pair[0] not in place | together][:RERANK]
@@ -80,8 +78,8 @@ class Trials:
         ids = sorted({id_ for id_, _ in (*here, *elsewhere)})
         records = dict(zip(ids, self._index.get(ids), strict=True))
         kinds: list[tuple[list[Trial], LocalFeatures | None]] = [(self.plain, None)]
-        if query.local is not None:
-            kinds.append((self.verified, query.local))
+        if query.features.local is not None:
+            kinds.append((self.verified, query.features.local))
         for trials, local in kinds:
             # Most candidates come twice, so key points are compared before they are weighed.
             features = (
@@ -128,7 +126,8 @@ def own_photos(
         assert record.id is not None, "it comes from the index"
         (vector,) = index.vectors([record.id])
         (local,) = local_features([record])
-        yield Known(record.position, vector, local, record)
+        regions = index.region_vectors([record.id])[0] if index.regions else None
+        yield Known(record.position, ImageFeatures(vector, local, regions), record)
         progress.advance(done)
 
 
@@ -159,5 +158,5 @@ def _query(localizer: Localizer, file: Path, positions: Positions, folder: Path)
         raise PositionError(
             f"cannot calibrate with {file}: {reason}; give its position in a CSV (image,lat,lon)"
         )
-    vector, local = localizer.describer.vector_and_local(photo.image)
-    return Known(metadata.position, vector, local)
+    seen = localizer.describer.features(photo.image, regions=localizer.index.regions > 0)
+    return Known(metadata.position, seen)

@@ -127,6 +127,9 @@ def evaluate(
         typer.Option(help="Keep what --whiten-on fitted, as .npz.", callback=check_target),
     ] = None,
     dimension: Dimension = None,
+    regions: Annotated[
+        bool, typer.Option("--regions", help="Compare parts of photos too, as an index does.")
+    ] = False,
     cache: Cache = None,
     device: Device = "auto",
 ) -> None:
@@ -142,7 +145,8 @@ def evaluate(
     loaded = rooms.load(benchmark, root, chosen)
     kept = rooms.BenchmarkWhitening.load(whitening) if whitening else None
     where = choose_device(device)
-    networks = [Describer.open(name, device=where) for name in names]
+    opened = [Describer.open(name, device=where) for name in names]
+    networks = [rooms.WithRegions(one) if regions else one for one in opened]
     results = []
     with when_stopped(_VECTORS_KEPT), bar() as progress:
         for network in networks:

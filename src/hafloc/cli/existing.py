@@ -23,6 +23,17 @@ def check_vector_type(index: Path, wanted: str | None) -> None:
         )
 
 
+def check_regions(index: Path, wanted: bool | None) -> None:
+    """Raises OptionError where the index has regions and none are wanted, or the reverse."""
+    facts = None if wanted is None else _facts(index)
+    if facts is not None and (facts.regions > 0) != wanted:
+        what, option = ("", "--no-regions") if facts.regions else ("no ", "--regions")
+        raise OptionError(
+            f"{index} holds {what}vectors of regions; {option} has no effect on an existing index: "
+            "leave it out, or build a new index"
+        )
+
+
 def choose_local(index: Path, wanted: bool | None, describer: "Describer") -> bool:
     """Whether key points are to be stored: as wanted, or as the index has it so far.
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from hafloc.cli.build_report import report_build
-from hafloc.cli.existing import check_vector_type, choose_local, stored_photos
+from hafloc.cli.existing import check_regions, check_vector_type, choose_local, stored_photos
 from hafloc.cli.options import Csv, Device, Folder, IndexPath, Json, Model
 from hafloc.cli.output import print_json, say, tell
 from hafloc.cli.own_calibration import Calibrate, calibrate_itself
@@ -36,6 +36,15 @@ Local = Annotated[
     ),
 ]
 
+Regions = Annotated[
+    bool | None,
+    typer.Option(
+        "--regions/--no-regions",
+        help="Describe parts of each photo too (9 KB a photo): cropped and closer queries are "
+        "found more often. An index that exists goes on as it is.",
+        show_default="--regions",
+    ),
+]
 Prune = Annotated[
     bool, typer.Option("--prune", help="Take photos out whose files are gone from the folder.")
 ]
@@ -49,6 +58,7 @@ def build(
     model: Model = "haf",
     vector_type: VectorType = None,
     local: Local = None,
+    regions: Regions = None,
     prune: Prune = False,
     calibrate: Calibrate = True,
     device: Device = "auto",
@@ -61,6 +71,7 @@ def build(
 
     scan(photos).not_empty()
     check_vector_type(index, vector_type)
+    check_regions(index, regions)
     describer = Describer.open(model, device=choose_device(device))
     stores_local = choose_local(index, local, describer)
     with when_stopped(lambda: stored_photos(index)), bar() as progress:
@@ -71,6 +82,7 @@ def build(
             csv=positions,
             vector_type=vector_type or "float16",
             local=stores_local,
+            regions=regions is not False,
             prune=prune,
             progress=progress,
         )
@@ -153,6 +165,8 @@ def info(index: IndexPath, as_json: Json = False) -> None:
         say(f"extent      {south:.6f}, {west:.6f} to {north:.6f}, {east:.6f}")
     say(f"model       {facts.model.name} ({facts.model.hash})")
     say(f"vectors     {facts.model.dimension:,} × {facts.vector_type}")
+    if facts.regions:
+        say(f"regions     {facts.regions:,} a photo")
     say(f"verifiable  {facts.verifiable:,}")
     say(f"calibrated  {calibrated_in_words(text, facts.model.hash)}")
     for name, value in facts.details.items():

@@ -16,7 +16,7 @@ from PIL import Image as PillowImage
 from hafloc.describe.device import choose_device
 from hafloc.describe.onnx_model import PREFIX, OnnxNetwork, find_from, load_onnx, name_from
 from hafloc.describe.worker import run_at
-from hafloc.description import Description, LocalFeatures
+from hafloc.description import Description, ImageFeatures
 from hafloc.errors import CheckpointError, HaflocError, OptionError, PhotoError
 from hafloc.nn import HAF, Checkpoint, check_sides, load_checkpoint, to_batch
 from hafloc.photos import Photo, read
@@ -33,11 +33,10 @@ _BATCH = {"cuda": 8}
 
 @dataclass(frozen=True, slots=True)
 class Described:
-    """A photo that was read, with its image vector `[D]` of unit length and local features."""
+    """A photo that was read, and what it is found and verified by."""
 
     photo: Photo
-    vector: Vector
-    local: LocalFeatures | None = None
+    features: ImageFeatures
 
 
 class Describer:
@@ -64,11 +63,8 @@ class Describer:
         self.options = json.dumps(checkpoint.options, sort_keys=True)
         self.dimension = self._network.dimension
         self.longer_side = self._network.options.longer_side
-        # Only HAF has local features so far, and only where its checkpoint was fitted with them.
-        network = self._network
-        self._local_network: HAF | None = None
-        if isinstance(network, HAF) and network.local is not None:
-            self._local_network = network
+        # Only HAF has local features and regions so far.
+        self._haf = self._network if isinstance(self._network, HAF) else None
 
     @classmethod
     def open(
@@ -101,7 +97,12 @@ class Describer:
     @property
     def has_local_features(self) -> bool:
         """Whether the network gives key points, by which candidates are verified."""
-        return self._local_network is not None
+        return self._haf is not None and self._haf.local is not None
+
+    @property
+    def regions(self) -> int:
+        """How many regions of a photo get a vector of their own; 0 where the network has none."""
+        return 0 if self._haf is None else self._haf.regions
 
     def name_from(self, folder: Path) -> str:
         """The name by which `open` finds the network again for a file in `folder`."""
@@ -130,38 +131,28 @@ class Describer:
 
     def vector(self, image: Image) -> Vector:
         """The image vector `[D]` alone, which is quicker. Raises PhotoError as `describe` does."""
-        return self._vectors([self.fit(image)])[0]
+        return self.features(image, local=False, regions=False).vector
 
-    def vector_and_local(self, image: Image) -> tuple[Vector, LocalFeatures | None]:
-        """The image vector `[D]` and the local features from one pass of the network.
+    def features(self, image: Image, *, local: bool = True, regions: bool = True) -> ImageFeatures:
+        """What the image is found and verified by, from one pass of the network.
 
-        Features are None where the network has none. Raises PhotoError as `describe` does.
+        Raises PhotoError as `describe` does.
         """
-        return self._vectors_and_locals([self.fit(image)])[0]
+        return self._features([self.fit(image)], local=local, regions=regions)[0]
 
-    def _vectors(self, images: Sequence[Image]) -> list[Vector]:
+    def _features(
+        self, images: Sequence[Image], *, local: bool, regions: bool
+    ) -> list[ImageFeatures]:
         """Those of N fitted images of one size."""
 
-        def work() -> list[Vector]:
+        def work() -> list[ImageFeatures]:
             batch = torch.cat([to_batch(image, self._network.device) for image in images])
+            if self._haf is not None:
+                return self._haf.features(batch, local=local, regions=regions)
             check_sides(batch)
             # Copies of their own: views would keep the network's last large block alive.
-            return [np.array(row, np.float32) for row in self._network(batch).cpu().numpy()]
-
-        return self._work(work)
-
-    def _vectors_and_locals(
-        self, images: Sequence[Image]
-    ) -> list[tuple[Vector, LocalFeatures | None]]:
-        network = self._local_network
-        if network is None:
-            return [(vector, None) for vector in self._vectors(images)]
-
-        def work() -> list[tuple[Vector, LocalFeatures | None]]:
-            batch = torch.cat([to_batch(image, network.device) for image in images])
-            vectors, locals_ = network.vectors_and_locals(batch)
-            rows = [np.array(row, np.float32) for row in vectors.cpu().numpy()]
-            return list(zip(rows, locals_, strict=True))
+            rows = self._network(batch).cpu().numpy()
+            return [ImageFeatures(np.array(row, np.float32)) for row in rows]
 
         return self._work(work)
 
@@ -186,10 +177,11 @@ class Describer:
         check: Callable[[Path, Photo], None] = lambda path, photo: None,
         *,
         local: bool = False,
+        regions: bool = False,
     ) -> Iterator[tuple[Path, Described | HaflocError]]:
         """Each file's photo and vector in the order of `paths`, or why it has none.
 
-        With `local`, its local features as well.
+        With `local` and `regions`, those as well.
 
         The next files are decoded while the network works on this one; on a GPU, neighbours of
         one size go through it together. `check` may raise a HaflocError to spare a decoded photo
@@ -208,36 +200,32 @@ class Describer:
         waiting: list[tuple[Path, Photo, Image]] = []
         for path, photo in prefetch(paths, decode, AHEAD + most - 1):
             if isinstance(photo, HaflocError):
-                yield from self._batch(waiting, local=local)
+                yield from self._batch(waiting, local=local, regions=regions)
                 waiting = []
                 yield path, photo
                 continue
             image = self.fit(photo.image)
             if waiting and waiting[0][2].shape != image.shape:
-                yield from self._batch(waiting, local=local)
+                yield from self._batch(waiting, local=local, regions=regions)
                 waiting = []
             waiting.append((path, photo, image))
             if len(waiting) >= most:
-                yield from self._batch(waiting, local=local)
+                yield from self._batch(waiting, local=local, regions=regions)
                 waiting = []
-        yield from self._batch(waiting, local=local)
+        yield from self._batch(waiting, local=local, regions=regions)
 
     def _batch(
-        self, waiting: Sequence[tuple[Path, Photo, Image]], *, local: bool
+        self, waiting: Sequence[tuple[Path, Photo, Image]], *, local: bool, regions: bool
     ) -> Iterator[tuple[Path, Described | HaflocError]]:
         """Photos of one size with their fitted images, described together."""
         if not waiting:
             return
         images = [image for _, _, image in waiting]
         try:
-            found = (
-                self._vectors_and_locals(images)
-                if local
-                else [(vector, None) for vector in self._vectors(images)]
-            )
+            found = self._features(images, local=local, regions=regions)
         except PhotoError as error:
             for path, _, _ in waiting:
                 yield path, PhotoError(f"cannot describe {path}: {error}")
             return
-        for (path, photo, _), (vector, features) in zip(waiting, found, strict=True):
-            yield path, Described(photo, vector, features)
+        for (path, photo, _), features in zip(waiting, found, strict=True):
+            yield path, Described(photo, features)

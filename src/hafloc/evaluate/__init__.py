@@ -11,6 +11,7 @@ from hafloc.evaluate.data_sets.training_folders import (
 from hafloc.evaluate.engine import Result, cache_folder, difference, evaluate
 from hafloc.evaluate.gallery import write_galleries
 from hafloc.evaluate.per_weight import models_of_sweep
+from hafloc.evaluate.regions import WithRegions
 from hafloc.evaluate.report import (
     as_json,
     difference_lines,
@@ -37,6 +38,7 @@ __all__ = [
     "Setup",
     "TrainingFolder",
     "Truth",
+    "WithRegions",
     "as_json",
     "cache_folder",
     "check",

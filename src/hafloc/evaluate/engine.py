@@ -18,6 +18,7 @@ from hafloc.errors import EvaluationError, OutputError
 from hafloc.evaluate.benchmark import Benchmark
 from hafloc.evaluate.describe_pictures import Network, describe_pictures
 from hafloc.evaluate.protocol import Ints, sum_scores
+from hafloc.evaluate.regions import WithRegions, search_parts
 from hafloc.evaluate.whitening import BenchmarkWhitening
 from hafloc.measure import recall, search
 from hafloc.progress import Progress, Silent
@@ -134,7 +135,9 @@ def evaluate(
         queries, database = (whitening.apply(part, dimension) for part in (queries, database))
     described = time.monotonic()
     progress.start("searching", 1)
-    found, similarities = _search(benchmark, database, sum_scores(queries, benchmark.crops))
+    found, similarities = _search(
+        benchmark, database, sum_scores(queries, benchmark.crops), network
+    )
     ranking = benchmark.arrange(found)
     progress.advance(1)
     shown = ranking[:, :SHOWN]
@@ -159,7 +162,7 @@ def evaluate(
         protocol={
             **benchmark.protocol,
             "network's images": f"longer side at most {network.longer_side} px",
-            "vectors": _vector_words(queries.shape[1], whitening),
+            "vectors": _vector_words(network, queries.shape[1], whitening),
             **({} if threshold is None else {"threshold": _THRESHOLD_WORDS}),
             "intervals": f"{100 * recall.CONFIDENCE:g} %, bootstrap over queries "
             f"({recall.RESAMPLES:,} draws), as if queries were independent",
@@ -190,6 +193,10 @@ def _check_whitening(
     whitening: BenchmarkWhitening | None,
     dimension: int | None,
 ) -> None:
+    if isinstance(network, WithRegions) and (whitening is not None or benchmark.crops > 1):
+        raise EvaluationError(
+            "vectors of regions are neither whitened anew nor summed over crops; leave regions out"
+        )
     if whitening is None:
         if dimension is not None:
             raise EvaluationError(
@@ -206,16 +213,23 @@ def _check_whitening(
         )
 
 
-def _vector_words(dimension: int, whitening: BenchmarkWhitening | None) -> str:
+def _vector_words(network: Network, dimension: int, whitening: BenchmarkWhitening | None) -> str:
+    if isinstance(network, WithRegions):
+        each = dimension // network.parts
+        return f"{network.parts:,} of {each:,} dimensions: the whole photo's and its regions'"
     how = "the network's own"
     if whitening is not None:
         how = f"the first whitened of {len(whitening.mean):,}, by a PCA of {whitening.sample}"
     return f"{dimension:,} dimensions, unit length, {how}"
 
 
-def _search(benchmark: Benchmark, database: Floats, queries: Floats) -> tuple[Ints, Floats]:
+def _search(
+    benchmark: Benchmark, database: Floats, queries: Floats, network: Network
+) -> tuple[Ints, Floats]:
     if benchmark.search is not None:
         return benchmark.search(queries, benchmark.reach or len(benchmark.database))
+    if isinstance(network, WithRegions):
+        return search_parts(database, queries, benchmark.reach, network.parts)
     return search(database, queries, benchmark.reach)
 
 

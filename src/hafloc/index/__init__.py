@@ -16,6 +16,7 @@ from hafloc.index.learned import (
 from hafloc.index.paths import PhotoPaths
 from hafloc.index.plan import Skipped
 from hafloc.index.records import Box, GeoIndex, Held, Hits, IndexInfo, ModelInfo, Near, Record
+from hafloc.index.regions import search_by_regions, search_for
 from hafloc.index.stale import Stale, find_stale
 from hafloc.index.vectors import VECTOR_TYPES
 
@@ -50,4 +51,6 @@ __all__ = [
     "origin_to_json",
     "paths_of",
     "read_origin",
+    "search_by_regions",
+    "search_for",
 ]

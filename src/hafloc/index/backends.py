@@ -29,7 +29,7 @@ class Backend:
 
     form: str
     open: _Open
-    create: Callable[[str, ModelInfo, str], GeoIndex]
+    create: Callable[[str, ModelInfo, str, int], GeoIndex]
     exists: Callable[[str], bool]
     root: Callable[[str], Path]
 
@@ -61,13 +61,17 @@ def open_index(
     return _backend(location).open(os.fspath(location), write=write, model=model)
 
 
-def create_index(location: Location, model: ModelInfo, vector_type: str = "float16") -> GeoIndex:
+def create_index(
+    location: Location, model: ModelInfo, vector_type: str = "float16", regions: int = 0
+) -> GeoIndex:
     """A new empty index, open for writing; `vector_type` is float16, float32 or int8.
+
+    `regions` is how many regions of each photo have a vector too.
 
     Raises IndexFileError where one exists or none can be made, IndexBusyError where another
     program makes it at the same time.
     """
-    return _backend(location).create(os.fspath(location), model, vector_type)
+    return _backend(location).create(os.fspath(location), model, vector_type, regions)
 
 
 def index_exists(location: Location) -> bool:

@@ -106,12 +106,14 @@ def build_index(
     csv: Path | None = None,
     vector_type: str = "float16",
     local: bool = True,
+    regions: bool = True,
     prune: bool = False,
     progress: Progress | None = None,
 ) -> BuildReport:
     """A new index at `path` of the photos below `folder`, or the completion of a begun one.
 
-    `csv`, `local` and `prune` are those of `add_folder`.
+    `csv`, `local` and `prune` are those of `add_folder`. A new index holds vectors of the photos'
+    `regions` too, where the network has them; an old one stays as it is.
     Raises as `add_folder` does, and PositionError where not one photo could be stored; an index
     without photos is not left behind.
     """
@@ -120,7 +122,7 @@ def build_index(
     if index_exists(path):
         index = open_index(path, write=True, model=model)
     else:
-        index = create_index(path, model, vector_type)
+        index = create_index(path, model, vector_type, describer.regions if regions else 0)
     try:
         report = _Folder(index, folder, found, csv).bring_in(
             describer, local=local, prune=prune, batch=BATCH, progress=progress or Silent()
@@ -269,6 +271,7 @@ class _Folder:
             files,
             check=lambda path, photo: _require_position(where(path, photo), path),
             local=local,
+            regions=self._index.regions > 0,
         )
         for path, found in described:
             if isinstance(found, HaflocError):
@@ -285,7 +288,7 @@ class _Folder:
                 stated=file.stated,
                 **_where_and_when(where(path, photo)),
             )
-            yield Entry(record, found.vector, found.local)
+            yield Entry(record, found.features)
 
     def _stale(self, plan: Plan, failed: Iterable[Skipped]) -> list[int]:
         """Records whose file holds something else now that was not stored in their place."""

@@ -19,7 +19,7 @@ from hafloc.index import vectors as stored
 from hafloc.index import writing
 from hafloc.index.connections import Connections
 from hafloc.index.paths import linked_file
-from hafloc.index.reading import CALIBRATION, GeoPackageReader
+from hafloc.index.reading import CALIBRATION, REGION_TYPE, REGIONS, GeoPackageReader
 from hafloc.index.records import ModelInfo, Record
 
 
@@ -36,11 +36,16 @@ class GeoPackageIndex(GeoPackageReader):
 
     @classmethod
     def create(
-        cls, path: str | os.PathLike[str], model: ModelInfo, vector_type: str = "float16"
+        cls,
+        path: str | os.PathLike[str],
+        model: ModelInfo,
+        vector_type: str = "float16",
+        regions: int = 0,
     ) -> Self:
         """A new empty index, open for writing; `vector_type` is float16, float32 or int8.
 
-        Raises IndexFileError where `path` exists or cannot be written.
+        `regions` is how many regions of each photo have a vector too, as int8. Raises
+        IndexFileError where `path` exists or cannot be written.
         """
         stored.check_type(vector_type)
         settings = {
@@ -49,6 +54,7 @@ class GeoPackageIndex(GeoPackageReader):
             "model_options": model.options,
             "dimension": str(model.dimension),
             "vector_type": vector_type,
+            REGIONS: str(regions),
         }
         sqlite.create_file(Path(path), settings)
         try:
@@ -94,22 +100,29 @@ class GeoPackageIndex(GeoPackageReader):
         records: Sequence[Record],
         vectors: NDArray[np.float32],
         local: Sequence[LocalFeatures | None] | None = None,
+        regions: NDArray[np.float32] | None = None,
     ) -> list[int]:
         """Store a batch in one transaction: N records with unit vectors `[N, D]`; their ids.
 
         A record whose path is there already takes the old one's place and keeps its id. `local`
-        holds the photos' local features, where they are to be stored.
+        holds the photos' local features, where they are to be stored, and `regions` `[N, R, D]`
+        their regions' unit vectors, which an index of R > 0 needs and another leaves alone.
         """
-        expected = (len(records), self._model.dimension)
-        if vectors.shape != expected:
-            raise ValueError(f"vectors have shape {vectors.shape}, not {expected}")
-        if not np.isfinite(vectors).all() or not vectors.any(axis=1).all():
-            raise ValueError("vectors must be finite and none of them zero")
+        _check(vectors, (len(records), self._model.dimension))
         blobs = stored.encode(vectors, self._vector_type)
         local = [None] * len(records) if local is None else local
         features = [None if found is None else compact.encode(found) for found in local]
+        parts: Sequence[bytes | None] = [None] * len(records)
+        if self._regions:
+            if regions is None:
+                raise ValueError("the index has regions, so its photos need vectors of theirs")
+            _check(regions, (len(records), self._regions, self._model.dimension))
+            coded = stored.encode(regions.reshape(-1, self._model.dimension), REGION_TYPE)
+            parts = [
+                b"".join(coded[i : i + self._regions]) for i in range(0, len(coded), self._regions)
+            ]
         with self._transaction() as connection:
-            ids = writing.insert(connection, records, blobs, features)
+            ids = writing.insert(connection, records, blobs, features, parts)
             writing.fit_extent(connection)
         return ids
 
@@ -177,6 +190,13 @@ class GeoPackageIndex(GeoPackageReader):
             raise IndexFileError(
                 f"cannot write to {self._path}: it is open for reading; open it with write=True"
             )
+
+
+def _check(vectors: NDArray[np.float32], expected: tuple[int, ...]) -> None:
+    if vectors.shape != expected:
+        raise ValueError(f"vectors have shape {vectors.shape}, not {expected}")
+    if not np.isfinite(vectors).all() or not vectors.any(axis=-1).all():
+        raise ValueError("vectors must be finite and none of them zero")
 
 
 def _check_model(path: Path, ours: ModelInfo, wanted: ModelInfo | None) -> None:

@@ -20,10 +20,14 @@ from hafloc.index.connections import Connections
 from hafloc.index.matrix import Matrix
 from hafloc.index.paths import PhotoPaths, index_root
 from hafloc.index.records import Box, Held, Hits, IndexInfo, ModelInfo, Near, Record
+from hafloc.index.regions import search_by_regions
 from hafloc.index.soundness import find_problems
 
 _FETCH = 4_096  # rows fetched at a time
 CALIBRATION = "calibration"
+# How many regions a photo has; and how their vectors are stored.
+REGIONS = "regions"
+REGION_TYPE = "int8"
 
 
 class GeoPackageReader:
@@ -42,6 +46,7 @@ class GeoPackageReader:
             options=settings["model_options"],
             dimension=int(settings["dimension"]),
         )
+        self._regions = int(settings.get(REGIONS, 0))
         self._columns = photos.columns(self._format_version)
         # Files of format 1 have no such table, and readers leave them as they are.
         self._holds_local_features = self._format_version >= 2
@@ -53,6 +58,11 @@ class GeoPackageReader:
         return self._model
 
     @property
+    def regions(self) -> int:
+        """How many regions R of each photo have a vector of their own; 0: none have."""
+        return self._regions
+
+    @property
     def location(self) -> str:
         """The path of the file, as it was given."""
         return str(self._path)
@@ -62,15 +72,35 @@ class GeoPackageReader:
         """How the index names the files of its photos: relative to its own folder."""
         return PhotoPaths(index_root(self._path))
 
-    def search(self, vectors: NDArray[np.float32], k: int, near: Near | None = None) -> Hits:
-        """The k most similar photos of each of Q unit vectors `[Q, D]`, equals by lower id."""
+    def search(
+        self,
+        vectors: NDArray[np.float32],
+        k: int,
+        near: Near | None = None,
+        regions: NDArray[np.float32] | None = None,
+    ) -> Hits:
+        """The k most similar photos of each of Q unit vectors `[Q, D]`, equals by lower id.
+
+        With the queries' `regions` `[Q, R, D]`, in an index that has such, similar means what
+        `regions.search_by_regions` says.
+        """
         if vectors.ndim != 2 or vectors.shape[1] != self._model.dimension:
             raise ValueError(
                 f"vectors have shape {vectors.shape}, not (Q, {self._model.dimension})"
             )
         if k < 1:
             raise ValueError(f"k is {k}, not at least 1")
-        return self._matrix.current().search(vectors, k, near)
+        whole = self._matrix.current()
+        if regions is None or not self._regions:
+            return whole.search(vectors, k, near)
+        return search_by_regions(
+            np.concatenate([vectors[:, None], regions], axis=1),
+            k,
+            lambda queries, most: whole.search(queries, most, near),
+            lambda ids: np.concatenate(
+                [whole.vectors(ids)[:, None], self.region_vectors(ids)], axis=1
+            ),
+        )
 
     def get(self, ids: Sequence[int]) -> list[Record]:
         """The records of `ids`, in that order.
@@ -175,6 +205,30 @@ class GeoPackageReader:
             result[i] = stored.unit(self._matrix.stack([(int(id_), blobs[int(id_)])]))[0]
         return result
 
+    def region_vectors(self, ids: Sequence[int]) -> NDArray[np.float32]:
+        """The unit vectors of the regions of `ids`, in that order: `[N, R, D]`."""
+        shape = self._regions, self._model.dimension
+        result = np.zeros((len(ids), *shape), dtype=np.float32)
+        if not self._regions:
+            return result
+        rows = self._rows(
+            "SELECT photo_id, vectors FROM regions "
+            "WHERE photo_id IN (SELECT value FROM json_each(?))",
+            (_json(ids),),
+        )
+        blobs = dict(rows)
+        for i, id_ in enumerate(ids):
+            blob = blobs.get(int(id_), b"")
+            if len(blob) == shape[0] * shape[1]:
+                result[i] = stored.unit(np.frombuffer(blob, np.int8).reshape(shape))
+            elif blob:
+                raise IndexFileError(
+                    f"photo {id_} of {self._path} has regions of {len(blob):,} bytes, "
+                    f"not {shape[0] * shape[1]:,}; remove it with `hafloc index remove` and add "
+                    "it again"
+                )
+        return result
+
     def local_features(self, ids: Sequence[int]) -> list[LocalFeatures | None]:
         """The local features of `ids`, in that order; None for photos without.
 
@@ -218,13 +272,16 @@ class GeoPackageReader:
             model=self._model,
             bounds=None if None in bounds or not count else bounds,
             vector_type=self._vector_type,
+            regions=self._regions,
             details={"size": self._path.stat().st_size, "format": self._format_version},
         )
 
     def verify(self) -> list[str]:
         """Problems found, in words; empty when the index is sound."""
         with self._connections.lent("verify") as connection:
-            return find_problems(connection, self._vector_type, self._model.dimension)
+            return find_problems(
+                connection, self._vector_type, self._model.dimension, self._regions
+            )
 
     def _pages(self, query: str) -> Iterator[list[Any]]:
         """The rows of `query`, whose parameter is the id after which to go on."""

@@ -95,7 +95,8 @@ Box = tuple[float, float, float, float]  # west, south, east, north in degrees
 class IndexInfo:
     """The facts of an index for a person: where it is, its model, number of photos and extent.
 
-    `verifiable` photos have their local features stored; `vector_type` is how vectors are stored.
+    `verifiable` photos have their local features stored; `vector_type` is how vectors are stored;
+    `regions` is how many parts of each photo have a vector of their own.
     `details` are facts of the backend, such as the size and format of a file.
     """
 
@@ -105,6 +106,7 @@ class IndexInfo:
     model: ModelInfo
     bounds: Box | None
     vector_type: str
+    regions: int = 0
     details: Mapping[str, str | int] = field(default_factory=dict)
 
 
@@ -126,16 +128,23 @@ class GeoIndex(Protocol):
         """What `open_index` was given, for messages and for whoever opens the index again."""
         ...
 
+    @property
+    def regions(self) -> int:
+        """How many regions R of each photo have a vector of their own; 0: none have."""
+        ...
+
     def add(
         self,
         records: Sequence[Record],
         vectors: NDArray[np.float32],
         local: Sequence[LocalFeatures | None] | None = None,
+        regions: NDArray[np.float32] | None = None,
     ) -> list[int]:
         """Store a batch, all or nothing: N records with unit vectors `[N, D]`; their ids.
 
         A record whose path is there already takes the old one's place and keeps its id. `local`
-        holds the photos' local features, where they are to be stored.
+        holds the photos' local features, where they are to be stored, and `regions` `[N, R, D]`
+        their regions' unit vectors, which an index of R > 0 needs and another leaves alone.
         """
         ...
 
@@ -154,10 +163,17 @@ class GeoIndex(Protocol):
         """Close, and delete the database if it holds no photo; whether it did."""
         ...
 
-    def search(self, vectors: NDArray[np.float32], k: int, near: Near | None = None) -> Hits:
+    def search(
+        self,
+        vectors: NDArray[np.float32],
+        k: int,
+        near: Near | None = None,
+        regions: NDArray[np.float32] | None = None,
+    ) -> Hits:
         """The k most similar photos of each of Q unit vectors `[Q, D]`, equals by lower id.
 
-        Reflects every change that was finished before the call.
+        With the queries' `regions` `[Q, R, D]`, in an index that has such, similar means what
+        `regions.search_by_regions` says. Reflects every change that was finished before the call.
         """
         ...
 
@@ -167,6 +183,10 @@ class GeoIndex(Protocol):
 
     def vectors(self, ids: Sequence[int]) -> NDArray[np.float32]:
         """The unit vectors of `ids` in that order, as they are searched: `[N, D]`."""
+        ...
+
+    def region_vectors(self, ids: Sequence[int]) -> NDArray[np.float32]:
+        """The unit vectors of the regions of `ids`, in that order: `[N, R, D]`."""
         ...
 
     def local_features(self, ids: Sequence[int]) -> list[LocalFeatures | None]:

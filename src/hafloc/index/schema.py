@@ -155,10 +155,24 @@ CREATE INDEX local_features_by_photo ON local_features (photo_id);
 UPDATE photos SET path = replace(path, '\', '\\') WHERE instr(path, '\') > 0;
 """
 
+_REGIONS = """
+CREATE TABLE regions (photo_id INTEGER PRIMARY KEY NOT NULL, vectors BLOB NOT NULL);
+CREATE INDEX regions_by_photo ON regions (photo_id);
+CREATE TRIGGER photos_delete_regions AFTER DELETE ON photos
+BEGIN
+    DELETE FROM regions WHERE photo_id = OLD.id;
+END;
+INSERT INTO gpkg_contents (table_name, data_type, identifier) VALUES
+    ('regions', 'hafloc', 'regions');
+INSERT INTO gpkg_extensions VALUES ('regions', NULL, 'hafloc_index',
+    'descriptors of parts of the photos layer', 'write-only');
+"""
+
 MIGRATIONS: tuple[str, ...] = (
     _GEOPACKAGE + _PHOTOS + _SPATIAL_INDEX + _OURS,
     _LOCAL_FEATURES,
     _SOURCES,
+    _REGIONS,
 )
 # Readers do without what later migrations add; writers bring a file up to date.
 OLDEST_READABLE = 1

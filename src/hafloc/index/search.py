@@ -7,7 +7,7 @@ sums. So float16 is held as float32, which is twice its bytes, and int8 stays in
 """
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -69,6 +69,11 @@ class VectorSearch:
                     best, values = self._best(query, table[i - start], rows, k)
                     ids[i], similarities[i] = self._ids[best], values
         return Hits(ids, similarities)
+
+    def vectors(self, ids: Sequence[int]) -> NDArray[np.float32]:
+        """The unit vectors of ids that are there, `[N, D]`."""
+        rows = np.searchsorted(self._ids, np.asarray(ids, dtype=np.int64))
+        return stored.unit(self._rows[rows])
 
     def _within(self, near: Near) -> Rows:
         centre = near.centre

@@ -17,7 +17,9 @@ _FETCH = 4_096
 _ROUNDING = 2.0**-22
 
 
-def find_problems(connection: sqlite3.Connection, vector_type: str, dimension: int) -> list[str]:
+def find_problems(
+    connection: sqlite3.Connection, vector_type: str, dimension: int, regions: int = 0
+) -> list[str]:
     """Problems in words, none when the file is sound; only the first kind if it is damaged."""
     damages = [
         f"the file is damaged: {line}"
@@ -31,6 +33,7 @@ def find_problems(connection: sqlite3.Connection, vector_type: str, dimension: i
         *_partners(connection),
         *_vectors(connection, vector_type, dimension),
         *_local_features(connection),
+        *(_regions(connection, regions, dimension) if regions else ()),
         *_positions(connection),
     ]
 
@@ -106,6 +109,27 @@ def _local_features(connection: sqlite3.Connection) -> Iterator[str]:
     unsound = _Photos("{} with damaged local features: {}; add the file again")
     found = connection.execute("SELECT photo_id, features FROM local_features ORDER BY photo_id")
     unsound.add(id_ for id_, blob in found if compact.find_problem(blob))
+    yield from unsound.said()
+
+
+def _regions(connection: sqlite3.Connection, regions: int, dimension: int) -> Iterator[str]:
+    missing = _Photos("{} without vectors of their regions: {}; add the file again")
+    missing.add(
+        id_
+        for (id_,) in connection.execute(
+            "SELECT id FROM photos WHERE NOT EXISTS "
+            "(SELECT 1 FROM regions WHERE photo_id = id) ORDER BY id"
+        )
+    )
+    yield from missing.said()
+    unsound = _Photos("{} with damaged vectors of regions: {}; add the file again")
+    found = connection.execute("SELECT photo_id, vectors FROM regions ORDER BY photo_id")
+    unsound.add(
+        id_
+        for id_, blob in found
+        if not _is_blob(blob, regions * dimension)
+        or not stored.is_sound(np.frombuffer(blob, np.int8).reshape(regions, -1)).all()
+    )
     yield from unsound.said()
 
 

@@ -1,12 +1,12 @@
 """Store described photos in batches, so that whatever ends it loses nothing described."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from hafloc.description import LocalFeatures
+from hafloc.description import ImageFeatures
 from hafloc.index.plan import Skipped
 from hafloc.index.records import GeoIndex, Record
 
@@ -16,11 +16,10 @@ BATCH = 32
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A photo to store, with its unit vector `[D]` and, where wanted, its local features."""
+    """A photo to store, and what it is found and verified by."""
 
     record: Record
-    vector: NDArray[np.float32]
-    local: LocalFeatures | None = None
+    features: ImageFeatures
 
 
 def add_all(
@@ -45,8 +44,9 @@ def add_all(
         if entries:
             index.add(
                 [entry.record for entry in entries],
-                np.stack([entry.vector for entry in entries]),
-                [entry.local for entry in entries],
+                np.stack([entry.features.vector for entry in entries]),
+                [entry.features.local for entry in entries],
+                _stacked([entry.features.regions for entry in entries]),
             )
         return len(entries)
 
@@ -63,3 +63,8 @@ def add_all(
     finally:
         added += store()
     return added, skipped
+
+
+def _stacked(regions: Sequence[NDArray[np.float32] | None]) -> NDArray[np.float32] | None:
+    known = [rows for rows in regions if rows is not None]
+    return np.stack(known) if known else None

@@ -20,6 +20,7 @@ def insert(
     records: Sequence[Record],
     vectors: Sequence[bytes],
     features: Sequence[bytes | None],
+    regions: Sequence[bytes | None],
 ) -> list[int]:
     """Add photos with what hangs on them, or put them in the place of those of their path."""
     names = ", ".join(rows.FIELDS)
@@ -29,13 +30,15 @@ def insert(
         f"ON CONFLICT (path) DO UPDATE SET {renewed} RETURNING id"
     )
     ids = []
-    for record, vector, found in zip(records, vectors, features, strict=True):
+    for record, vector, found, parts in zip(records, vectors, features, regions, strict=True):
         ((id_,),) = connection.execute(statement, rows.row(record)).fetchall()
         connection.execute("INSERT OR REPLACE INTO descriptors VALUES (?, ?)", (id_, vector))
         # A photo that takes another's place must not keep that one's features.
         connection.execute("DELETE FROM local_features WHERE photo_id = ?", (id_,))
         if found is not None:
             connection.execute("INSERT INTO local_features VALUES (?, ?)", (id_, found))
+        if parts is not None:
+            connection.execute("INSERT OR REPLACE INTO regions VALUES (?, ?)", (id_, parts))
         ids.append(int(id_))
     return ids
 

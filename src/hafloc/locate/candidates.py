@@ -4,13 +4,10 @@ from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
-
 from hafloc import geo
-from hafloc.description import LocalFeatures, VectorMaker
+from hafloc.description import FeatureMaker, ImageFeatures, LocalFeatures
 from hafloc.errors import HaflocError, IndexFileError, PhotoError, PositionError
-from hafloc.index import GeoIndex, Hits, Near, Record, paths_of
+from hafloc.index import GeoIndex, Hits, Near, Record, paths_of, search_for
 from hafloc.locate.query import RERANK, RankedQuery, Wanted
 from hafloc.locate.remembered import Remembered
 from hafloc.photos import Photo, read
@@ -31,7 +28,7 @@ class CandidateFinder:
     Safe in threads, as the index and the describer are.
     """
 
-    def __init__(self, index: GeoIndex, describer: VectorMaker) -> None:
+    def __init__(self, index: GeoIndex, describer: FeatureMaker) -> None:
         self.index = index
         self.paths = paths_of(index.location)
         self.describer = describer
@@ -53,34 +50,32 @@ class CandidateFinder:
         Raises PhotoError where the network cannot take it, IndexFileError or PositionError where
         the index has no photos, or none near enough, any more.
         """
-        local = None
         try:
-            if wanted.rerank:
-                vector, local = self.describer.vector_and_local(photo.image)
-            else:
-                vector = self.describer.vector(photo.image)
+            seen = self.describer.features(
+                photo.image, local=wanted.rerank > 0, regions=self.index.regions > 0
+            )
         except PhotoError as error:
             raise PhotoError(f"cannot describe {name}: {error}") from error
         judged = wanted.rerank or RERANK
-        records, similarities = self._search(vector, max(wanted.top, judged), wanted.near)
+        records, similarities = self._search(seen, max(wanted.top, judged), wanted.near)
         if not records:
             self.check(wanted.near)
             raise self._emptied()
-        evidence = self.weigh(records, similarities, local, judged)
+        evidence = self.weigh(records, similarities, seen.local, judged)
         ordered = [records[item.id] for item in evidence]
         twin = self.twin_of(photo, ordered)
         return RankedQuery(name, ordered, evidence, judged, twin, photo.path, photo.metadata.time)
 
     def _search(
-        self, vector: NDArray[np.float32], k: int, near: Near | None
+        self, seen: ImageFeatures, k: int, near: Near | None
     ) -> tuple[dict[int, Record], list[float]]:
         """The k most similar photos by id, with their similarities."""
         for _ in range(_TRIES - 1):
-            hits = self.index.search(vector[np.newaxis], k, near)
+            hits = search_for(self.index, seen, k, near)
             # Another process may remove one before it is read.
             with suppress(IndexFileError):
                 return self._records(hits)
-        return self._records(self.index.search(vector[np.newaxis], k, near))
+        return self._records(search_for(self.index, seen, k, near))
 
     def _records(self, hits: Hits) -> tuple[dict[int, Record], list[float]]:
         ids = [int(id_) for id_ in hits.ids[0]]
@@ -140,7 +135,7 @@ class CandidateFinder:
             photo = read(file, longer_side=self.describer.longer_side)
             if photo.content != content:
                 return None
-            return self.describer.vector_and_local(photo.image)[1]
+            return self.describer.features(photo.image, regions=False).local
         except PhotoError:
             return None
 

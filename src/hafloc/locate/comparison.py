@@ -4,11 +4,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
+from hafloc.description import ImageFeatures
 from hafloc.errors import CheckpointError, IndexFileError, PhotoError
 from hafloc.geo import distance
-from hafloc.index import GeoIndex, Record
+from hafloc.index import GeoIndex, Record, search_for
 from hafloc.locate.answer import Answer, Candidate
 from hafloc.locate.localizer import Localizer
 from hafloc.locate.query import RERANK
@@ -87,22 +87,22 @@ def _beyond(
     """A photo that is not among the first RERANK, as they are judged; its rank is that of
     its similarity."""
     image = read(query, longer_side=localizer.describer.longer_side).image
-    vector, local = localizer.describer.vector_and_local(image)
-    rank, similarity = _rank(localizer.index, vector, record.id or 0)
-    (evidence,) = localizer.candidates.weigh({record.id or 0: record}, [similarity], local)
+    seen = localizer.describer.features(image, regions=localizer.index.regions > 0)
+    rank, similarity = _rank(localizer.index, seen, record.id or 0)
+    (evidence,) = localizer.candidates.weigh({record.id or 0: record}, [similarity], seen.local)
     shown = Answer.from_hits(answer.query, [record], [similarity], evidence=[evidence])
     metres = distance(record.position, answer.position)
     return replace(shown.candidates[0], rank=rank, metres=metres), evidence
 
 
-def _rank(index: GeoIndex, vector: NDArray[np.float32], id_: int) -> tuple[int, float]:
-    """The rank of a photo by similarity to a vector, and that similarity.
+def _rank(index: GeoIndex, seen: ImageFeatures, id_: int) -> tuple[int, float]:
+    """The rank of a photo by similarity to a query, and that similarity.
 
     The index is asked for as many photos as it takes: all of them only for one of the last.
     """
     k, number = _FIRST, index.count()
     while True:
-        hits = index.search(vector[np.newaxis], k)
+        hits = search_for(index, seen, k)
         (places,) = np.nonzero(hits.ids[0] == id_)
         if len(places):
             return int(places[0]) + 1, float(hits.similarities[0, places[0]])

@@ -9,7 +9,7 @@ from typing import Any, Self
 import numpy as np
 from PIL import Image as Pillow
 
-from hafloc.description import VectorMaker
+from hafloc.description import FeatureMaker
 from hafloc.errors import CheckpointError, HaflocError, PhotoError
 from hafloc.index import GeoIndex, ModelInfo, Near, open_index
 from hafloc.locate.answer import Answer
@@ -46,7 +46,7 @@ class Localizer:
     On a GPU it raises CheckpointError there. Closing it in the child leaves the parent's open.
     """
 
-    def __init__(self, index: GeoIndex, describer: VectorMaker) -> None:
+    def __init__(self, index: GeoIndex, describer: FeatureMaker) -> None:
         self.index = index
         self.describer = describer
         self.candidates = CandidateFinder(index, describer)

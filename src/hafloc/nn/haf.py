@@ -15,7 +15,13 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from hafloc.description import Description, KeyPoints, LevelDescription, LocalFeatures
+from hafloc.description import (
+    Description,
+    ImageFeatures,
+    KeyPoints,
+    LevelDescription,
+    LocalFeatures,
+)
 from hafloc.nn import key_points
 from hafloc.nn.half_resolution import (
     Detection,
@@ -24,11 +30,13 @@ from hafloc.nn.half_resolution import (
     detect,
     pool_power,
     pool_power_and_detect,
+    pool_power_regions,
     pool_sum,
     upsample,
 )
 from hafloc.nn.images import check_sides, one_by_one, size_of, to_numpy
 from hafloc.nn.local_features import LocalHead, find_corners, sample, to_int8
+from hafloc.nn.regions import REGIONS
 from hafloc.nn.vgg import TAP_CHANNELS, TAP_STRIDES, VGG16, Taps
 from hafloc.nn.whitening import Whitening
 
@@ -213,6 +221,11 @@ class Level(nn.Module):
         assert scores is not None, "the sum needs detection scores"
         return pool_sum(maps, scores)
 
+    def pool_regions(self, maps: HalfResolution) -> Tensor:
+        """As `pool` under "gem", of the whole photo and of each region: `[N, 1 + R, n]`."""
+        assert self.power is not None, "regions are power means"
+        return F.normalize(pool_power_regions(maps, self.power), dim=-1)
+
     def pool_and_detect(self, maps: HalfResolution, detection: Detection) -> tuple[Tensor, Tensor]:
         """The level's vector as of `pool`, and scores (4), `[N, h, w]`.
 
@@ -309,32 +322,44 @@ class HAF(nn.Module):
         """Image vectors `[N, D]` of unit length, without what only a full description needs."""
         return self.fuse(self.level_vectors(images))
 
-    def vector_and_local(self, image: Tensor) -> tuple[Tensor, LocalFeatures]:
-        """The image vector `[D]` and the local features of a batch of one; see the plural."""
-        vectors, (features,) = self.vectors_and_locals(image)
-        return vectors[0], features
+    @property
+    def regions(self) -> int:
+        """How many regions of a photo can have a vector of their own; 0 under sum pooling."""
+        return len(REGIONS) if self.options.pooling == "gem" else 0
 
     @torch.inference_mode()
-    def vectors_and_locals(self, images: Tensor) -> tuple[Tensor, list[LocalFeatures]]:
-        """The image vectors `[N, D]` and the local features of N images, from one pass.
+    def features(self, images: Tensor, *, local: bool, regions: bool) -> list[ImageFeatures]:
+        """What N images are found and verified by, from one pass; parts not asked for are None.
 
-        Raises PhotoError for a side below 32 px, ValueError where the network has no local head.
+        So are those that the network has not. Raises PhotoError for a side below 32 px.
         """
         check_sides(images)
-        if self.local is None:
-            raise ValueError("the network has no local features; its options ask for none")
-        height, width = size_of(images)
+        size = size_of(images)
         taps = self.taps(images)
-        vectors = self.fuse(self.pool(taps, (height, width)))
+        if regions and self.regions:
+            maps = self.maps(taps, size)
+            pooled = {name: self.level(name).pool_regions(m) for name, m in maps.items()}
+        else:
+            pooled = {name: v[:, None] for name, v in self.pool(taps, size).items()}
         found = []
-        for i in range(len(images)):
+        for i, vectors in enumerate(self.fuse(pooled).cpu().numpy()):
+            # Copies of their own: views would keep the network's last large block alive.
             own = slice(i, i + 1)
-            xy, responses = local_responses(
-                images[own], Taps(*(tap[own] for tap in taps)), self.options.local_features
+            found.append(
+                ImageFeatures(
+                    np.array(vectors[0], np.float32),
+                    self._local(images[own], Taps(*(tap[own] for tap in taps))) if local else None,
+                    np.array(vectors[1:], np.float32) if len(vectors) > 1 else None,
+                )
             )
-            features = to_int8(self.local(responses))
-            found.append(LocalFeatures(to_numpy(xy), features, (width, height)))
-        return vectors, found
+        return found
+
+    def _local(self, image: Tensor, taps: Taps) -> LocalFeatures | None:
+        if self.local is None:
+            return None
+        height, width = size_of(image)
+        xy, responses = local_responses(image, taps, self.options.local_features)
+        return LocalFeatures(to_numpy(xy), to_int8(self.local(responses)), (width, height))
 
     @torch.inference_mode()
     def describe(self, images: Tensor | Sequence[NDArray[np.uint8]]) -> list[Description]:

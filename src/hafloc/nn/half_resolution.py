@@ -12,6 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from hafloc.nn import regions
 from hafloc.nn import upsampled_cells as cells
 
 Detection = Literal["soft", "max", "none"]
@@ -181,6 +182,19 @@ def pool_power(maps: HalfResolution, power: Tensor) -> Tensor:
     return _pool_power(maps, power, largest=False)[0]
 
 
+@torch.no_grad()
+def pool_power_regions(maps: HalfResolution, power: Tensor) -> Tensor:
+    """`pool_power` over the whole grid and over each region, `[N, 1 + R, n]`; no gradient."""
+    taps, weights = cells.pad_taps(maps.responses), maps.cell_weights()
+    down, high = regions.blocks(weights.shape[1], maps.scale, maps.size[0])
+    across, wide = regions.blocks(weights.shape[2], maps.scale, maps.size[1])
+    of_cells = (down[:, None] * regions.GRID + across).to(taps.device)
+    sums = cells.block_sums(taps, weights, power.item(), of_cells, regions.GRID**2)
+    places = (high[:, None] * wide).flatten()[:, None].to(sums)
+    # A region without a place, in a photo a few places wide, is as one where nothing fires.
+    return _to_means(regions.of_blocks(sums), regions.of_blocks(places[None]).clamp(min=1), power)
+
+
 def contributions(maps: HalfResolution, power: Tensor) -> Tensor:
     """Each place's share in what `pool_power` sums, Σ_c (m F_c)^p, `[N, h, w]`; no gradient."""
     with torch.no_grad():
@@ -203,6 +217,9 @@ def _pool_power(maps: HalfResolution, power: Tensor, *, largest: bool) -> tuple[
     else:
         sums, found = cells.power_sums(taps, weights, power.item(), largest=largest)
     height, width = maps.size
+    return _to_means(sums, height * width, power), found
+
+
+def _to_means(sums: Tensor, places: Tensor | int, power: Tensor) -> Tensor:
     # A channel that never fires must not give an endless slope.
-    means = (sums / (height * width)).clamp(min=1e-6 ** power.item())
-    return means.pow(1 / power), found
+    return (sums / places).clamp(min=1e-6 ** power.item()).pow(1 / power)

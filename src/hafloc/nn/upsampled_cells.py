@@ -136,6 +136,16 @@ def power_sums(
     return sums, peaks
 
 
+def block_sums(taps: Tensor, weights: Tensor, power: float, blocks: Tensor, count: int) -> Tensor:
+    """`power_sums` of `count` blocks, `[N, count, n]`; `blocks` `[U, V]` says which a cell is in."""
+    sums = taps.new_zeros(len(taps), count, taps.shape[-1])
+    for band in _bands(taps, weights):
+        made = torch.bmm(_weights(weights, band), _corners(taps, band))
+        image, rows, columns = band
+        sums[image].index_add_(0, blocks[rows, columns].flatten(), _to_power(made, power).sum(1))
+    return sums
+
+
 def _bands(taps: Tensor, weights: Tensor) -> Iterator[Band]:
     """Blocks of cells that together cover all, each of about BAND_VALUES values."""
     high, wide, places = weights.shape[1:4]

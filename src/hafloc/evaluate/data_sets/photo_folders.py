@@ -13,6 +13,7 @@ from hafloc import geo
 from hafloc.errors import EvaluationError, PhotoError
 from hafloc.evaluate.benchmark import Benchmark, Picture, Search, Truth
 from hafloc.evaluate.protocol import Ints
+from hafloc.evaluate.regions import split
 from hafloc.geo import Position
 from hafloc.index import open_index, paths_of
 from hafloc.measure import drop_rows, rows_around
@@ -147,7 +148,10 @@ def _index_search(path: Path, ids: Sequence[int]) -> Search:
 
     def search(vectors: NDArray[np.float32], k: int) -> tuple[Ints, NDArray[np.float32]]:
         with open_index(path) as index:
-            hits = index.search(vectors, k)
+            parts = split(vectors, vectors.shape[1] // index.model.dimension)
+            hits = index.search(
+                parts[:, 0], k, regions=parts[:, 1:] if parts.shape[1] > 1 else None
+            )
         return order[np.searchsorted(sorted_ids, hits.ids)].astype(np.int64), hits.similarities
 
     return search
