@@ -185,9 +185,11 @@ def measure_costs() -> dict[str, Any]:
                 "nearest to nowhere": cost(lambda: index.nearest(Position(0, 0), 1)),
                 "walk: sample of 4,000": cost(lambda: index.sample(4_000, 0)),
                 "rank of the 900th (before: of any)": cost(
-                    lambda: _rank(index, vectors[0], int(ids[900]))
+                    lambda: _rank(index, [ImageFeatures(vectors[0])], int(ids[900]))
                 ),
-                "rank of the 50,000th": cost(lambda: _rank(index, vectors[0], int(ids[50_000]))),
+                "rank of the 50,000th": cost(
+                    lambda: _rank(index, [ImageFeatures(vectors[0])], int(ids[50_000]))
+                ),
                 "search of all": cost(lambda: index.search(vectors[:1], LARGE)),
                 "map page": cost(lambda: write_map(page, [said], index)),
             }

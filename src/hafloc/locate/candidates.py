@@ -7,9 +7,10 @@ from pathlib import Path
 from hafloc import geo
 from hafloc.description import FeatureMaker, ImageFeatures, LocalFeatures
 from hafloc.errors import HaflocError, IndexFileError, PhotoError, PositionError
-from hafloc.index import GeoIndex, Hits, Near, Record, paths_of, search_for
+from hafloc.index import GeoIndex, Near, Record, paths_of
 from hafloc.locate.query import RERANK, RankedQuery, Wanted
 from hafloc.locate.remembered import Remembered
+from hafloc.locate.scales import Found, at_scales, search_scales
 from hafloc.photos import Photo, read
 from hafloc.verify import Evidence, weigh
 
@@ -51,53 +52,62 @@ class CandidateFinder:
         the index has no photos, or none near enough, any more.
         """
         try:
-            seen = self.describer.features(
-                photo.image, local=wanted.rerank > 0, regions=self.index.regions > 0
+            query = at_scales(
+                self.describer,
+                photo.image,
+                local=wanted.rerank > 0,
+                regions=self.index.regions > 0,
             )
         except PhotoError as error:
             raise PhotoError(f"cannot describe {name}: {error}") from error
         judged = wanted.rerank or RERANK
-        records, similarities = self._search(seen, max(wanted.top, judged), wanted.near)
+        records, found = self._search(query, max(wanted.top, judged), wanted.near)
         if not records:
             self.check(wanted.near)
             raise self._emptied()
-        evidence = self.weigh(records, similarities, seen.local, judged)
+        evidence = self.weigh(records, found, query, judged)
         ordered = [records[item.id] for item in evidence]
         twin = self.twin_of(photo, ordered)
         return RankedQuery(name, ordered, evidence, judged, twin, photo.path, photo.metadata.time)
 
     def _search(
-        self, seen: ImageFeatures, k: int, near: Near | None
-    ) -> tuple[dict[int, Record], list[float]]:
-        """The k most similar photos by id, with their similarities."""
+        self, query: Sequence[ImageFeatures], k: int, near: Near | None
+    ) -> tuple[dict[int, Record], list[Found]]:
+        """The records of the k most similar photos by id, and how they were found."""
         for _ in range(_TRIES - 1):
-            hits = search_for(self.index, seen, k, near)
+            found = search_scales(self.index, query, k, near)
             # Another process may remove one before it is read.
             with suppress(IndexFileError):
-                return self._records(hits)
-        return self._records(search_for(self.index, seen, k, near))
+                return self._records(found), found
+        found = search_scales(self.index, query, k, near)
+        return self._records(found), found
 
-    def _records(self, hits: Hits) -> tuple[dict[int, Record], list[float]]:
-        ids = [int(id_) for id_ in hits.ids[0]]
-        return dict(zip(ids, self.index.get(ids), strict=True)), hits.similarities[0].tolist()
+    def _records(self, found: Sequence[Found]) -> dict[int, Record]:
+        ids = [item.id for item in found]
+        return dict(zip(ids, self.index.get(ids), strict=True))
 
     def weigh(
         self,
         records: dict[int, Record],
-        similarities: Sequence[float],
-        local: LocalFeatures | None,
+        found: Sequence[Found],
+        query: Sequence[ImageFeatures],
         rerank: int = RERANK,
     ) -> list[Evidence]:
         """Evidence on a query's candidates, by id and most similar first.
 
-        The first `rerank` are verified with the query's `local` features, where it has some, and
-        ranked anew; the rest follow.
+        The first `rerank` are verified with the local features of the `query` at the scale at
+        which each was found, where it has some, and ranked anew; the rest follow.
         """
         candidates = list(records.values())
         features: list[LocalFeatures | None] = [None] * len(candidates)
-        if local is not None:
+        if query[0].local is not None:
             features[:rerank] = self.local_features(candidates[:rerank])
-        evidence = weigh(list(records), similarities, local, features)
+        evidence = weigh(
+            list(records),
+            [item.similarity for item in found],
+            [query[item.scale].local for item in found],
+            features,
+        )
         place = {id_: number for number, id_ in enumerate(records)}
         return sorted(evidence, key=lambda item: max(place[item.id] - rerank + 1, 0))
 

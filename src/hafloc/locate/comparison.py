@@ -1,17 +1,17 @@
 """One photo of the database held against a query, so that a person can judge the evidence."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-
-import numpy as np
 
 from hafloc.description import ImageFeatures
 from hafloc.errors import CheckpointError, IndexFileError, PhotoError
 from hafloc.geo import distance
-from hafloc.index import GeoIndex, Record, search_for
+from hafloc.index import GeoIndex, Record
 from hafloc.locate.answer import Answer, Candidate
 from hafloc.locate.localizer import Localizer
 from hafloc.locate.query import RERANK
+from hafloc.locate.scales import Found, at_scales, search_scales
 from hafloc.locate.trust import PROBABILITY
 from hafloc.photos import content, read
 from hafloc.verify import Evidence
@@ -87,25 +87,24 @@ def _beyond(
     """A photo that is not among the first RERANK, as they are judged; its rank is that of
     its similarity."""
     image = read(query, longer_side=localizer.describer.longer_side).image
-    seen = localizer.describer.features(image, regions=localizer.index.regions > 0)
-    rank, similarity = _rank(localizer.index, seen, record.id or 0)
-    (evidence,) = localizer.candidates.weigh({record.id or 0: record}, [similarity], seen.local)
-    shown = Answer.from_hits(answer.query, [record], [similarity], evidence=[evidence])
+    seen = at_scales(localizer.describer, image, local=True, regions=localizer.index.regions > 0)
+    rank, found = _rank(localizer.index, seen, record.id or 0)
+    (evidence,) = localizer.candidates.weigh({found.id: record}, [found], seen)
+    shown = Answer.from_hits(answer.query, [record], [found.similarity], evidence=[evidence])
     metres = distance(record.position, answer.position)
     return replace(shown.candidates[0], rank=rank, metres=metres), evidence
 
 
-def _rank(index: GeoIndex, seen: ImageFeatures, id_: int) -> tuple[int, float]:
-    """The rank of a photo by similarity to a query, and that similarity.
+def _rank(index: GeoIndex, query: Sequence[ImageFeatures], id_: int) -> tuple[int, Found]:
+    """The rank of a photo by similarity to a query, and how it was found.
 
     The index is asked for as many photos as it takes: all of them only for one of the last.
     """
     k, number = _FIRST, index.count()
     while True:
-        hits = search_for(index, seen, k)
-        (places,) = np.nonzero(hits.ids[0] == id_)
-        if len(places):
-            return int(places[0]) + 1, float(hits.similarities[0, places[0]])
+        for rank, found in enumerate(search_scales(index, query, k), 1):
+            if found.id == id_:
+                return rank, found
         if k >= number:
             raise IndexFileError(f"photo {id_} was removed from {index.location}; locate it again")
         k *= _GROWTH

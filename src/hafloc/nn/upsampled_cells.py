@@ -137,7 +137,7 @@ def power_sums(
 
 
 def block_sums(taps: Tensor, weights: Tensor, power: float, blocks: Tensor, count: int) -> Tensor:
-    """`power_sums` of `count` blocks, `[N, count, n]`; `blocks` `[U, V]` says which a cell is in."""
+    """`power_sums` of `count` blocks, `[N, count, n]`; `blocks` `[U, V]` names that of a cell."""
     sums = taps.new_zeros(len(taps), count, taps.shape[-1])
     for band in _bands(taps, weights):
         made = torch.bmm(_weights(weights, band), _corners(taps, band))

@@ -3,7 +3,7 @@
 from hafloc.verify.evidence import Evidence, Geometry
 from hafloc.verify.geometry import NOTHING, Verified, verify
 from hafloc.verify.matching import Matches, match, match_rows
-from hafloc.verify.rerank import compare, rank, weigh
+from hafloc.verify.rerank import compare, compare_each, rank, weigh
 from hafloc.verify.rule import CUES, PLAIN_CUES, Rule, Weights, read_cues, read_rule, shipped_rule
 
 __all__ = [
@@ -17,6 +17,7 @@ __all__ = [
     "Verified",
     "Weights",
     "compare",
+    "compare_each",
     "match",
     "match_rows",
     "rank",

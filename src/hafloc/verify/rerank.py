@@ -22,21 +22,22 @@ _MOST_THREADS = 4
 def weigh(
     ids: Sequence[int],
     similarities: Sequence[float],
-    query: LocalFeatures | None,
+    queries: Sequence[LocalFeatures | None],
     candidates: Sequence[LocalFeatures | None],
     *,
     rule: Rule | None = None,
 ) -> list[Evidence]:
     """Evidence on a query's K most similar photos, strongest first, equals by similarity.
 
-    `ids`, `similarities` and `candidates` belong together, best first. A candidate without
-    features, or all of them where the query has none, is judged by its similarity alone.
+    `ids`, `similarities` and `candidates` belong together, best first; `queries` are the features
+    of the query beside each, of one scale or another. A candidate without features, or where the
+    query has none, is judged by its similarity alone.
     """
     sizes = [
         None if query is None or candidate is None else (query.size, candidate.size)
-        for candidate in candidates
+        for query, candidate in zip(queries, candidates, strict=True)
     ]
-    return rank(ids, similarities, compare(query, candidates), sizes, rule=rule)
+    return rank(ids, similarities, compare_each(queries, candidates), sizes, rule=rule)
 
 
 def rank(
@@ -62,17 +63,22 @@ def compare(
     query: LocalFeatures | None, candidates: Sequence[LocalFeatures | None]
 ) -> list[Verified | None]:
     """What geometry says of each of K candidates; None where there was nothing to compare."""
-    if query is None:
-        return [None] * len(candidates)
+    return compare_each([query] * len(candidates), candidates)
 
-    def one(candidate: LocalFeatures | None) -> Verified | None:
-        if candidate is None:
+
+def compare_each(
+    queries: Sequence[LocalFeatures | None], candidates: Sequence[LocalFeatures | None]
+) -> list[Verified | None]:
+    """`compare` with features of the query for each candidate."""
+
+    def one(query: LocalFeatures | None, candidate: LocalFeatures | None) -> Verified | None:
+        if query is None or candidate is None:
             return None
         return verify(query, candidate, match(query, candidate, RATIO))
 
     # numpy's and OpenCV's loops leave Python's lock, so threads share the cores.
     with ThreadPoolExecutor(min(_MOST_THREADS, os.cpu_count() or 1)) as pool:
-        return list(pool.map(one, candidates))
+        return list(pool.map(one, queries, candidates))
 
 
 def _evidence(
