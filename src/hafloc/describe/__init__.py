@@ -2,5 +2,6 @@
 
 from hafloc.describe.describer import Described, Describer
 from hafloc.describe.device import DEVICES, choose_device
+from hafloc.describe.worker import run_at
 
-__all__ = ["DEVICES", "Described", "Describer", "choose_device"]
+__all__ = ["DEVICES", "Described", "Describer", "choose_device", "run_at"]
