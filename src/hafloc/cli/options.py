@@ -56,6 +56,15 @@ Model = Annotated[str, typer.Option(help="Checkpoint: a shipped name, a file, or
 RecordedModel = Annotated[
     str | None, typer.Option(help="Checkpoint; by default the one that the index records.")
 ]
+MatcherName = Annotated[
+    str | None,
+    typer.Option(
+        "--matcher",
+        metavar="NAME",
+        help="Verify candidates from their files by sift, orb, xfeat, kornia:NAME or "
+        "vismatch:NAME, in place of the key points in the index; answers then have no radius.",
+    ),
+]
 Probability = Annotated[
     float, typer.Option(help="How often the radius shall hold the true position.")
 ]

@@ -11,10 +11,11 @@ from hafloc import geo
 from hafloc.description import LocalFeatures, VectorMaker
 from hafloc.errors import HaflocError, IndexFileError, PhotoError, PositionError
 from hafloc.index import GeoIndex, Hits, Near, Record, paths_of
+from hafloc.locate.pairing import Pairing
 from hafloc.locate.query import RERANK, RankedQuery, Wanted
 from hafloc.locate.remembered import Remembered
 from hafloc.photos import Photo, read
-from hafloc.verify import Evidence, weigh
+from hafloc.verify import Evidence, Matcher, weigh
 
 # Features that had to be computed from a candidate's file: at most 24 MB of them.
 _REMEMBERED = 1_000
@@ -28,14 +29,25 @@ _File = tuple[str, str, tuple[int, int]]
 class CandidateFinder:
     """Finds a query's candidates in one index with the network that described it.
 
+    They are verified by the stored key points, or by the `matcher` where one is given.
+
     Safe in threads, as the index and the describer are.
     """
 
-    def __init__(self, index: GeoIndex, describer: VectorMaker) -> None:
+    def __init__(
+        self, index: GeoIndex, describer: VectorMaker, matcher: Matcher | None = None
+    ) -> None:
         self.index = index
         self.paths = paths_of(index.location)
+        self.pairing = None if matcher is None else Pairing(matcher, self.paths)
         self.describer = describer
         self._from_files: Remembered[_File, LocalFeatures | None] = Remembered(_REMEMBERED)
+
+    @property
+    def longer_side(self) -> int:
+        """Pixels of the longer side in which queries are to be read."""
+        side = self.describer.longer_side
+        return side if self.pairing is None else max(side, self.pairing.longer_side)
 
     def check(self, near: Near | None) -> None:
         """Raises IndexFileError where there are no photos, PositionError where none is `near`."""
@@ -55,7 +67,7 @@ class CandidateFinder:
         """
         local = None
         try:
-            if wanted.rerank:
+            if wanted.rerank and self.pairing is None:
                 vector, local = self.describer.vector_and_local(photo.image)
             else:
                 vector = self.describer.vector(photo.image)
@@ -66,10 +78,16 @@ class CandidateFinder:
         if not records:
             self.check(wanted.near)
             raise self._emptied()
-        evidence = self.weigh(records, similarities, local, judged)
+        note = None
+        if self.pairing is not None and wanted.rerank:
+            evidence = self.pairing.weigh(records, similarities, photo.image, judged)
+            note = self.pairing.note
+        else:
+            evidence = self.weigh(records, similarities, local, judged)
         ordered = [records[item.id] for item in evidence]
         twin = self.twin_of(photo, ordered)
-        return RankedQuery(name, ordered, evidence, judged, twin, photo.path, photo.metadata.time)
+        time = photo.metadata.time
+        return RankedQuery(name, ordered, evidence, judged, twin, photo.path, time, note)
 
     def _search(
         self, vector: NDArray[np.float32], k: int, near: Near | None

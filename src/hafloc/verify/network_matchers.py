@@ -7,6 +7,7 @@ is loaded stays unsaid: standard output belongs to answers.
 import io
 from collections.abc import Callable
 from contextlib import redirect_stdout
+from functools import partial
 from importlib import import_module
 from typing import Any, TypeVar
 
@@ -14,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hafloc.errors import CheckpointError, MissingExtraError, OptionError
-from hafloc.verify.matcher import Image, Pairs
+from hafloc.verify.matcher import Image, Pairs, open_matcher
 from hafloc.verify.opencv_matchers import Features
 
 Result = TypeVar("Result")
@@ -51,6 +52,9 @@ class _Describing:
         self._device = device
         self._ratio, self._least = ratio, least
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        return partial(open_matcher, device=self._device), (self.name,)
+
     def look(self, image: Image) -> Features:
         def work() -> Features:
             xy, rows = self._describe(_tensor(image, self._device))
@@ -72,6 +76,9 @@ class _Pairing:
         self.name = name
         self._find = find
         self._device = device
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return partial(open_matcher, device=self._device), (self.name,)
 
     def look(self, image: Image) -> Image:
         return image

@@ -1,5 +1,6 @@
 """Matchers that OpenCV brings: RootSIFT and ORB, which need no weights."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -37,7 +38,7 @@ class Sift:
 
     def look(self, image: Image) -> Features:
         # One a call: OpenCV's detectors are not made for several threads.
-        points, rows = cv2.SIFT_create(nfeatures=_MOST).detectAndCompute(_grey(image), None)
+        points, rows = cv2.SIFT.create(nfeatures=_MOST).detectAndCompute(_grey(image), None)
         if rows is None:
             rows = np.zeros((0, 128), np.float32)
         root = np.sqrt(rows / rows.sum(1, keepdims=True).clip(min=1e-9))
@@ -53,10 +54,10 @@ class Orb:
     name = "orb"
 
     def look(self, image: Image) -> Features:
-        points, rows = cv2.ORB_create(nfeatures=_MOST).detectAndCompute(_grey(image), None)
+        points, rows = cv2.ORB.create(nfeatures=_MOST).detectAndCompute(_grey(image), None)
         if rows is None:
             rows = np.zeros((0, 32), np.uint8)
-        bits = np.unpackbits(rows, axis=1).astype(np.float16) * 2 - 1
+        bits = np.unpackbits(np.asarray(rows, np.uint8), axis=1).astype(np.float16) * 2 - 1
         return Features(_places(points), bits / np.float16(16))  # 256 bits have the length 16
 
     def match(self, query: Features, candidate: Features) -> Pairs:
@@ -67,5 +68,5 @@ def _grey(image: Image) -> NDArray[np.uint8]:
     return np.asarray(cv2.cvtColor(np.ascontiguousarray(image), cv2.COLOR_RGB2GRAY), np.uint8)
 
 
-def _places(points: "tuple[cv2.KeyPoint, ...] | list[cv2.KeyPoint]") -> NDArray[np.float32]:
+def _places(points: Sequence[cv2.KeyPoint]) -> NDArray[np.float32]:
     return np.array([point.pt for point in points], np.float32).reshape(-1, 2)
