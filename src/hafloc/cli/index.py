@@ -7,7 +7,7 @@ import typer
 
 from hafloc.cli.build_report import report_build
 from hafloc.cli.existing import check_vector_type, choose_local, stored_photos
-from hafloc.cli.options import Csv, Device, Folder, IndexPath, Json, Model
+from hafloc.cli.options import Csv, Device, Folder, IndexPath, Json, Model, Trust
 from hafloc.cli.output import print_json, say, tell
 from hafloc.cli.own_calibration import Calibrate, calibrate_itself
 from hafloc.cli.progress import bar
@@ -52,6 +52,7 @@ def build(
     prune: Prune = False,
     calibrate: Calibrate = True,
     device: Device = "auto",
+    trust: Trust = False,
     as_json: Json = False,
 ) -> None:
     """Index all photos of a folder; run again to complete or to add what is new."""
@@ -89,6 +90,7 @@ def add(
     prune: Prune = False,
     calibrate: Calibrate = True,
     device: Device = "auto",
+    trust: Trust = False,
     as_json: Json = False,
 ) -> None:
     """Add another folder's photos to an index; unchanged photos are left alone."""

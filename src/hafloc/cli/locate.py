@@ -13,6 +13,7 @@ from hafloc.cli.options import (
     MatcherName,
     Probability,
     RecordedModel,
+    Trust,
     check_target,
 )
 from hafloc.cli.output import print_json, print_table, say, tell
@@ -60,6 +61,7 @@ def locate(
     model: RecordedModel = None,
     matcher: MatcherName = None,
     device: Device = "auto",
+    trust: Trust = False,
     probability: Probability = 0.9,
     sequence: Annotated[
         bool,

@@ -2,6 +2,15 @@
 
 from hafloc.describe.describer import Described, Describer
 from hafloc.describe.device import DEVICES, choose_device
+from hafloc.describe.known_networks import KnownNetwork, known_networks
 from hafloc.describe.worker import run_at
 
-__all__ = ["DEVICES", "Described", "Describer", "choose_device", "run_at"]
+__all__ = [
+    "DEVICES",
+    "Described",
+    "Describer",
+    "KnownNetwork",
+    "choose_device",
+    "known_networks",
+    "run_at",
+]

@@ -13,8 +13,14 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image as PillowImage
 
+from hafloc.consent import allowing
 from hafloc.describe.device import choose_device
-from hafloc.describe.onnx_model import PREFIX, OnnxNetwork, find_from, load_onnx, name_from
+from hafloc.describe.hub_model import HubModel, find, load_hub
+from hafloc.describe.hub_source import PREFIX as HUB
+from hafloc.describe.known_networks import KnownNetwork, known_networks
+from hafloc.describe.onnx_model import PREFIX as ONNX
+from hafloc.describe.onnx_model import find_from, load_onnx
+from hafloc.describe.vector_network import VectorNetwork
 from hafloc.describe.worker import run_at
 from hafloc.description import Description, LocalFeatures
 from hafloc.errors import CheckpointError, HaflocError, OptionError, PhotoError
@@ -72,20 +78,31 @@ class Describer:
 
     @classmethod
     def open(
-        cls, model: str | Path = "haf", *, device: str = "auto", beside: Path | None = None
+        cls,
+        model: str | Path = "haf",
+        *,
+        device: str = "auto",
+        beside: Path | None = None,
+        trust: bool = False,
     ) -> Self:
-        """Load a checkpoint by shipped name or path, or the network of others in `onnx:FILE`.
+        """Load a checkpoint by shipped name or path, or a network of others.
 
-        With `beside`, the model is what `name_from` gave for that folder. `device` is what
-        `choose_device` takes. Raises CheckpointError, and OptionError for a device that is none.
+        That is `onnx:FILE`, `hub:OWNER/REPO:ENTRY@COMMIT` or `hub:./FOLDER:ENTRY` of torch.hub, or
+        the short name of one in `known_networks()`. What is of torch.hub is code, which runs with
+        `trust`, or where `hafloc.consent` lets it. With `beside`, the model is what `name_from` gave
+        for that folder. `device` is what `choose_device` takes. Raises CheckpointError,
+        MissingExtraError where a package is missing, and OptionError for a device that is none or
+        code that may not run.
         """
         text = str(model)
-        if beside is not None and text.startswith(PREFIX):
-            text = find_from(text, beside)
-
-        def load() -> Checkpoint:
-            return load_onnx(text) if text.startswith(PREFIX) else load_checkpoint(model)
-
+        load: Callable[[], Checkpoint]
+        if text.startswith(ONNX):
+            file = text if beside is None else find_from(text, beside)
+            load = partial(load_onnx, file)
+        else:
+            with allowing(trust):
+                code = _of_hub(text, beside)
+            load = partial(load_checkpoint, model) if code is None else partial(load_hub, code)
         describer = cls(run_at("cpu", load), device=device)
         describer._opened = str(model), device, beside
         return describer
@@ -96,7 +113,9 @@ class Describer:
                 "a Describer made of a loaded checkpoint stays in its process; use open"
             )
         model, device, beside = self._opened
-        return partial(type(self).open, device=device, beside=beside), (model,)
+        # What may run here may run there.
+        again = partial(type(self).open, device=device, beside=beside, trust=True)
+        return again, (model,)
 
     @property
     def has_local_features(self) -> bool:
@@ -105,8 +124,8 @@ class Describer:
 
     def name_from(self, folder: Path) -> str:
         """The name by which `open` finds the network again for a file in `folder`."""
-        if isinstance(self._network, OnnxNetwork):
-            return name_from(self._network.path, folder)
+        if isinstance(self._network, VectorNetwork):
+            return self._network.name_from(folder)
         return self.name
 
     def fit(self, image: Image) -> Image:
@@ -241,3 +260,19 @@ class Describer:
             return
         for (path, photo, _), (vector, features) in zip(waiting, found, strict=True):
             yield path, Described(photo, vector, features)
+
+
+def _of_hub(model: str, beside: Path | None) -> HubModel | None:
+    """The network of torch.hub that a name means, found but not yet run; None where it is none."""
+    if model.startswith(HUB):
+        return find(model, beside)
+    known = known_networks().get(model)
+    return None if known is None else find(_name_of(known))
+
+
+def _name_of(known: KnownNetwork) -> str:
+    if not known.model:
+        raise CheckpointError(
+            f"cannot open {known.name}: {known.note}; its input is in the table of docs/networks.md"
+        )
+    return known.model

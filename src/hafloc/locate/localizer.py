@@ -10,6 +10,7 @@ from typing import Any, Self
 import numpy as np
 from PIL import Image as Pillow
 
+from hafloc.consent import allowing
 from hafloc.description import VectorMaker
 from hafloc.errors import CheckpointError, HaflocError, PhotoError
 from hafloc.index import GeoIndex, ModelInfo, Near, open_index
@@ -69,15 +70,16 @@ class Localizer:
         *,
         device: str = "auto",
         matcher: str | Matcher | None = None,
+        trust: bool = False,
     ) -> Self:
         """Open an index with its checkpoint: the one whose name it recorded, or `model`.
 
         `location` is what `hafloc.index.open_index` takes, `device` what
         `hafloc.describe.choose_device` does, `matcher` a Matcher or what
-        `hafloc.verify.open_matcher` does. Raises IndexFileError where the index is missing,
-        damaged, or made with another checkpoint, CheckpointError where the checkpoint cannot be
-        had, OptionError where there is no such device or matcher, MissingExtraError where it needs
-        a package.
+        `hafloc.verify.open_matcher` does; `trust` lets a network of torch.hub run. Raises
+        IndexFileError where the index is missing, damaged, or made with another checkpoint,
+        CheckpointError where the checkpoint cannot be had, OptionError where there is no such
+        device or matcher, MissingExtraError where it needs a package.
         """
         # Loads torch, which whoever brings an own describer may do without.
         from hafloc.describe import Describer, choose_device
@@ -86,13 +88,15 @@ class Localizer:
         if isinstance(opened, str):
             opened = open_matcher(opened, device=choose_device(device))
         if model is not None:
-            describer = Describer.open(model, device=device)
+            with allowing(trust):
+                describer = Describer.open(model, device=device)
         else:
             with open_index(location) as index:
                 recorded = index.model.name
             folder = Path(location).absolute().parent
             try:
-                describer = Describer.open(recorded, device=device, beside=folder)
+                with allowing(trust):
+                    describer = Describer.open(recorded, device=device, beside=folder)
             except CheckpointError as error:
                 raise CheckpointError(
                     f"cannot locate with {location}: its checkpoint {recorded!r} is not at hand "
