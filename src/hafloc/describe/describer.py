@@ -89,8 +89,8 @@ class Describer:
 
         That is `onnx:FILE`, `hub:OWNER/REPO:ENTRY@COMMIT` or `hub:./FOLDER:ENTRY` of torch.hub, or
         the short name of one in `known_networks()`. What is of torch.hub is code, which runs with
-        `trust`, or where `hafloc.consent` lets it. With `beside`, the model is what `name_from` gave
-        for that folder. `device` is what `choose_device` takes. Raises CheckpointError,
+        `trust`, or where `hafloc.consent` lets it. With `beside`, the model is what `name_from`
+        gave for that folder. `device` is what `choose_device` takes. Raises CheckpointError,
         MissingExtraError where a package is missing, and OptionError for a device that is none or
         code that may not run.
         """

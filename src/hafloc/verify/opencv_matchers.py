@@ -1,6 +1,7 @@
 """Matchers that OpenCV brings: RootSIFT and ORB, which need no weights."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 import cv2
@@ -54,7 +55,11 @@ class Orb:
     name = "orb"
 
     def look(self, image: Image) -> Features:
-        points, rows = cv2.ORB.create(nfeatures=_MOST).detectAndCompute(_grey(image), None)
+        points: Sequence[cv2.KeyPoint] = ()
+        rows = None
+        # OpenCV fails an assertion of its own where a level of the pyramid has no pixel left.
+        with suppress(cv2.error):
+            points, rows = cv2.ORB.create(nfeatures=_MOST).detectAndCompute(_grey(image), None)
         if rows is None:
             rows = np.zeros((0, 32), np.uint8)
         bits = np.unpackbits(np.asarray(rows, np.uint8), axis=1).astype(np.float16) * 2 - 1
