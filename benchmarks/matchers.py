@@ -43,7 +43,7 @@ from verification import Stopwatch, compare_stored
 
 NIGHT_METRES = 10.0
 DARK, LIGHT = 17, 6  # hours between which it is dark in the sets' December
-MATCHERS = ("sift", "orb", "xfeat")
+MATCHERS = ("sift", "xfeat")
 CUTS = (1, 5, 10)
 
 Numbers = NDArray[np.int64]
@@ -61,7 +61,9 @@ class Task:
     right: list[Flags]
 
 
-def task_of(folder: Folder, vectors: NDArray[np.float32], k: int, *, night: bool) -> Task:
+def task_of(
+    folder: Folder, vectors: NDArray[np.float32], k: int, *, night: bool, every: int
+) -> Task:
     if night:
         hours = np.array([item.time.hour if item.time else 12 for item in folder.metadata])
         dark = (hours >= DARK) | (hours < LIGHT)
@@ -69,7 +71,7 @@ def task_of(folder: Folder, vectors: NDArray[np.float32], k: int, *, night: bool
         barred = np.broadcast_to(dark, right.shape)
     else:
         right, barred = folder.criteria[""], folder.excluded
-    queries = np.flatnonzero(right.any(1))
+    queries = np.flatnonzero(right.any(1))[::every]
     table = vectors[queries] @ vectors.T
     table[barred[queries]] = -np.inf
     firsts = list(np.argsort(-table, axis=1, kind="stable")[:, :k])
@@ -161,6 +163,7 @@ def main() -> None:
     parser.add_argument("index", type=Path)
     parser.add_argument("--night", action="store_true")
     parser.add_argument("--rerank", type=int, default=50)
+    parser.add_argument("--every", type=int, default=1, help="each n-th query only")
     parser.add_argument("--matcher", action="append", help=f"default: {', '.join(MATCHERS)}")
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--save", type=Path, help="folder for numbers of each pair")
@@ -168,10 +171,13 @@ def main() -> None:
     folder = Folder(given.folder)
     with open_index(given.index) as index:
         ids = ids_of(folder, index)
-        task = task_of(folder, index.vectors(ids), given.rerank, night=given.night)
+        task = task_of(
+            folder, index.vectors(ids), given.rerank, night=given.night, every=given.every
+        )
         alone = recalls(task, task.similarities)
         results: dict[str, object] = {
             "queries": len(task.queries),
+            "every": given.every,
             "rerank": given.rerank,
             "checkpoint": index.model.hash,
             "cores": os.cpu_count(),
@@ -185,26 +191,28 @@ def main() -> None:
             shipped_rule().strengths(similarity.tolist(), one)
             for similarity, one in zip(task.similarities, found, strict=True)
         ]
-        matchers = {
-            "hafloc": {
-                "by the shipped rule": recalls(task, rule),
-                **rankings(task, found),
-                **watch.results(),
-            }
+        matchers: dict[str, object] = {}
+        results["matchers"] = matchers
+        matchers["hafloc"] = {
+            "by the shipped rule": recalls(task, rule),
+            **rankings(task, found),
+            **watch.results(),
         }
-        print(json.dumps({"similarity alone": alone} | matchers), flush=True)
+        print(json.dumps(results), flush=True)
         for name in given.matcher or MATCHERS:
             matcher = open_matcher(name)
             found, watch, looking, failed = by_matcher(task, folder, matcher)
-            a_photo = {f"look_{key}": value for key, value in looking.results().items()}
-            matchers[name] = {**rankings(task, found), **watch.results(), "failed": failed}
-            matchers[name] |= {key.replace("query", "photo"): v for key, v in a_photo.items()}
+            said = {**rankings(task, found), **watch.results(), "failed": failed}
+            looked = looking.results().items()
+            matchers[name] = said | {
+                "look_" + key.replace("query", "photo"): value for key, value in looked
+            }
             print(json.dumps({name: matchers[name]}), flush=True)
             if given.save is not None:
                 save(given.save / f"{given.index.stem}_{name}.npz", task, found)
-    results["matchers"] = matchers
-    before = json.loads(given.out.read_text()) if given.out.exists() else {}
-    write_whole(given.out, (json.dumps(before | {given.index.stem: results}, indent=1)).encode())
+            before = json.loads(given.out.read_text()) if given.out.exists() else {}
+            content = json.dumps(before | {given.index.stem: results}, indent=1)
+            write_whole(given.out, f"{content}\n".encode())
 
 
 if __name__ == "__main__":
