@@ -11,6 +11,7 @@ from hafloc.cli.options import Csv, Device, Folder, IndexPath, Json, Model, Trus
 from hafloc.cli.output import print_json, say, tell
 from hafloc.cli.own_calibration import Calibrate, calibrate_itself
 from hafloc.cli.progress import bar
+from hafloc.cli.shortened import shortened
 from hafloc.cli.statuses import IN_PART, epilog
 from hafloc.cli.stopping import when_stopped
 
@@ -36,6 +37,14 @@ Local = Annotated[
     ),
 ]
 
+Dimension = Annotated[
+    int | None,
+    typer.Option(
+        min=2,
+        help="Shorten vectors to so many numbers, by the principal directions of these photos: up "
+        "to 2,000 are described once more. They are kept in a file beside the index.",
+    ),
+]
 Prune = Annotated[
     bool, typer.Option("--prune", help="Take photos out whose files are gone from the folder.")
 ]
@@ -47,6 +56,7 @@ def build(
     photos: Folder,
     positions: Csv = None,
     model: Model = "haf",
+    dimension: Dimension = None,
     vector_type: VectorType = None,
     local: Local = None,
     prune: Prune = False,
@@ -60,9 +70,11 @@ def build(
     from hafloc.index import build_index
     from hafloc.photos import scan
 
-    scan(photos).not_empty()
+    paths = scan(photos).not_empty().paths
     check_vector_type(index, vector_type)
     describer = Describer.open(model, device=choose_device(device))
+    if dimension is not None:
+        describer = shortened(index, describer, paths, dimension)
     stores_local = choose_local(index, local, describer)
     with when_stopped(lambda: stored_photos(index)), bar() as progress:
         report = build_index(

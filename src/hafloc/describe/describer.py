@@ -15,11 +15,13 @@ from PIL import Image as PillowImage
 
 from hafloc.consent import allowing
 from hafloc.describe.device import choose_device
-from hafloc.describe.hub_model import HubModel, find, load_hub
+from hafloc.describe.hub_model import find, load_hub
 from hafloc.describe.hub_source import PREFIX as HUB
 from hafloc.describe.known_networks import KnownNetwork, known_networks
 from hafloc.describe.onnx_model import PREFIX as ONNX
 from hafloc.describe.onnx_model import find_from, load_onnx
+from hafloc.describe.projection import PREFIX as PCA
+from hafloc.describe.projection import ProjectedNetwork, projected, read_projection
 from hafloc.describe.vector_network import VectorNetwork
 from hafloc.describe.worker import run_at
 from hafloc.description import Description, LocalFeatures
@@ -72,6 +74,9 @@ class Describer:
         self.longer_side = self._network.options.longer_side
         # Only HAF has local features so far, and only where its checkpoint was fitted with them.
         network = self._network
+        self._shortened: ProjectedNetwork | None = None
+        if isinstance(network, ProjectedNetwork):
+            self._shortened, network = network, network.inner
         self._local_network: HAF | None = None
         if isinstance(network, HAF) and network.local is not None:
             self._local_network = network
@@ -88,21 +93,15 @@ class Describer:
         """Load a checkpoint by shipped name or path, or a network of others.
 
         That is `onnx:FILE`, `hub:OWNER/REPO:ENTRY@COMMIT` or `hub:./FOLDER:ENTRY` of torch.hub, or
-        the short name of one in `known_networks()`. What is of torch.hub is code, which runs with
+        the short name of one in `known_networks()`; `pca:FILE` is any of them with shorter vectors.
+        What is of torch.hub is code, which runs with
         `trust`, or where `hafloc.consent` lets it. With `beside`, the model is what `name_from`
         gave for that folder. `device` is what `choose_device` takes. Raises CheckpointError,
         MissingExtraError where a package is missing, and OptionError for a device that is none or
         code that may not run.
         """
-        text = str(model)
-        load: Callable[[], Checkpoint]
-        if text.startswith(ONNX):
-            file = text if beside is None else find_from(text, beside)
-            load = partial(load_onnx, file)
-        else:
-            with allowing(trust):
-                code = _of_hub(text, beside)
-            load = partial(load_checkpoint, model) if code is None else partial(load_hub, code)
+        with allowing(trust):
+            load = _loader(str(model), beside)
         describer = cls(run_at("cpu", load), device=device)
         describer._opened = str(model), device, beside
         return describer
@@ -118,15 +117,27 @@ class Describer:
         return again, (model,)
 
     @property
+    def shortens(self) -> str | None:
+        """The hash of the network whose vectors these are the shorter ones of; None if whole."""
+        return None if self._shortened is None else self._shortened.of
+
+    @property
     def has_local_features(self) -> bool:
         """Whether the network gives key points, by which candidates are verified."""
         return self._local_network is not None
 
     def name_from(self, folder: Path) -> str:
         """The name by which `open` finds the network again for a file in `folder`."""
-        if isinstance(self._network, VectorNetwork):
+        if isinstance(self._network, VectorNetwork | ProjectedNetwork):
             return self._network.name_from(folder)
         return self.name
+
+    def way_from(self, folder: Path) -> str:
+        """As `name_from`, but with the way to a checkpoint of one's own, whose name tells none."""
+        model = self._opened[0] if self._opened is not None else ""
+        if isinstance(self._network, VectorNetwork | ProjectedNetwork) or not Path(model).is_file():
+            return self.name_from(folder)
+        return os.path.relpath(model, folder.absolute())
 
     def fit(self, image: Image) -> Image:
         """The image reduced to `longer_side` where it is larger; upright RGB `H×W×3`."""
@@ -179,6 +190,8 @@ class Describer:
         def work() -> list[tuple[Vector, LocalFeatures | None]]:
             batch = torch.cat([to_batch(image, network.device) for image in images])
             vectors, locals_ = network.vectors_and_locals(batch)
+            if self._shortened is not None:
+                vectors = self._shortened.reduce(vectors)
             rows = [np.array(row, np.float32) for row in vectors.cpu().numpy()]
             return list(zip(rows, locals_, strict=True))
 
@@ -262,12 +275,22 @@ class Describer:
             yield path, Described(photo, vector, features)
 
 
-def _of_hub(model: str, beside: Path | None) -> HubModel | None:
-    """The network of torch.hub that a name means, found but not yet run; None where it is none."""
+def _loader(model: str, beside: Path | None) -> Callable[[], Checkpoint]:
+    """What loads the network of that name, once its files are found and its code may run."""
+    if model.startswith(PCA):
+        file = model if beside is None else find_from(model, beside, PCA)
+        projection = read_projection(Path(file.removeprefix(PCA)).absolute())
+        inner = _loader(projection.model, projection.path.parent)
+        return lambda: projected(inner(), projection)
+    if model.startswith(ONNX):
+        return partial(load_onnx, model if beside is None else find_from(model, beside))
     if model.startswith(HUB):
-        return find(model, beside)
+        return partial(load_hub, find(model, beside))
     known = known_networks().get(model)
-    return None if known is None else find(_name_of(known))
+    if known is not None:
+        return partial(load_hub, find(_name_of(known)))
+    near = None if beside is None else beside / model
+    return partial(load_checkpoint, near if near is not None and near.is_file() else model)
 
 
 def _name_of(known: KnownNetwork) -> str:

@@ -102,13 +102,13 @@ def name_from(path: Path, folder: Path, prefix: str = PREFIX) -> str:
     return prefix + Path(os.path.relpath(path, folder.absolute())).as_posix()
 
 
-def find_from(name: str, folder: Path) -> str:
+def find_from(name: str, folder: Path, prefix: str = PREFIX) -> str:
     """`onnx:FILE` of a name that `name_from` gave: the file there, beside `folder`'s files, or in
     the current folder. Raises CheckpointError."""
-    way = Path(name.removeprefix(PREFIX))
+    way = Path(name.removeprefix(prefix))
     for path in (folder / way, folder / way.name, Path(way.name)):
         if path.is_file():
-            return f"{PREFIX}{os.path.normpath(path)}"
+            return f"{prefix}{os.path.normpath(path)}"
     raise CheckpointError(f"there is no {way.name} at {folder / way}, in {folder}, or here")
 
 
