@@ -90,7 +90,7 @@ class Folder:
     """The photos of one folder with their positions, and which of them are right for which."""
 
     def __init__(self, root: Path, *, same_position_counts: bool = False) -> None:
-        metadata = read_positions_csv(root / "positions.csv")
+        metadata = read_positions_csv(root / "positions.csv").rows
         self.names = sorted(metadata)
         self.paths = [root / "images" / name for name in self.names]
         self.metadata = [metadata[name] for name in self.names]

@@ -7,6 +7,7 @@ from typer.core import TyperGroup
 
 from hafloc import __version__
 from hafloc.cli import calibrate, demo, evaluate, fit, index, locate, show, train
+from hafloc.cli.asking import start_asking
 from hafloc.cli.statuses import REFUSED, epilog
 from hafloc.errors import OptionError
 
@@ -62,6 +63,7 @@ def root(
     ),
 ) -> None:
     """Where was this photo taken? Finds a photo's place among your own photos."""
+    start_asking()
 
 
 def run(words: list[str]) -> int:

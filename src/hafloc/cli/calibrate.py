@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from hafloc.cli.options import Csv, Device, IndexPath, Json, Probability, RecordedModel
+from hafloc.cli.options import Csv, Device, IndexPath, Json, Probability, RecordedModel, Trust
 from hafloc.cli.output import print_json, say, tell
 from hafloc.cli.progress import bar
 from hafloc.cli.statuses import IN_PART
@@ -39,6 +39,7 @@ def calibrate(
     ] = None,
     model: RecordedModel = None,
     device: Device = "auto",
+    trust: Trust = False,
     as_json: Json = False,
 ) -> None:
     """Learn from photos of known position how far off answers are, and when to say "not here"."""

@@ -11,7 +11,7 @@ from typer.core import TyperCommand
 
 from hafloc.cli import datasets
 from hafloc.cli.datasets import Options, parse_options
-from hafloc.cli.options import Device, Json, check_target
+from hafloc.cli.options import MODEL_HELP, Device, Json, Trust, check_target
 from hafloc.cli.output import print_json, say, tell
 from hafloc.cli.progress import bar
 from hafloc.cli.statuses import epilog
@@ -86,7 +86,7 @@ def evaluate(
     root: Annotated[Path, typer.Option(help="Folder of the data set; the index for `index`.")],
     model: Annotated[
         str | None,
-        typer.Option(help="Checkpoint: a shipped name, a file, or onnx:FILE.", show_default="haf"),
+        typer.Option(help=MODEL_HELP, show_default="haf"),
     ] = None,
     compare: Annotated[
         list[str] | None,
@@ -132,6 +132,7 @@ def evaluate(
     ] = False,
     cache: Cache = None,
     device: Device = "auto",
+    trust: Trust = False,
 ) -> None:
     """Measure networks on a benchmark, under its protocol."""
     from hafloc import evaluate as rooms
@@ -261,6 +262,7 @@ def reproduce(
     dimension: Dimension = None,
     cache: Cache = None,
     device: Device = "auto",
+    trust: Trust = False,
     as_json: Json = False,
 ) -> None:
     """Write a table or figure of the paper, its numbers beside ours."""

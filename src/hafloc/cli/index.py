@@ -7,10 +7,11 @@ import typer
 
 from hafloc.cli.build_report import report_build
 from hafloc.cli.existing import check_regions, check_vector_type, choose_local, stored_photos
-from hafloc.cli.options import Csv, Device, Folder, IndexPath, Json, Model
+from hafloc.cli.options import Csv, Device, Folder, IndexPath, Json, Model, Trust
 from hafloc.cli.output import print_json, say, tell
 from hafloc.cli.own_calibration import Calibrate, calibrate_itself
 from hafloc.cli.progress import bar
+from hafloc.cli.shortened import shortened
 from hafloc.cli.statuses import IN_PART, epilog
 from hafloc.cli.stopping import when_stopped
 
@@ -45,6 +46,14 @@ Regions = Annotated[
         show_default="--regions",
     ),
 ]
+Dimension = Annotated[
+    int | None,
+    typer.Option(
+        min=2,
+        help="Shorten vectors to so many numbers, by the principal directions of these photos: up "
+        "to 2,000 are described once more. They are kept in a file beside the index.",
+    ),
+]
 Prune = Annotated[
     bool, typer.Option("--prune", help="Take photos out whose files are gone from the folder.")
 ]
@@ -56,12 +65,14 @@ def build(
     photos: Folder,
     positions: Csv = None,
     model: Model = "haf",
+    dimension: Dimension = None,
     vector_type: VectorType = None,
     local: Local = None,
     regions: Regions = None,
     prune: Prune = False,
     calibrate: Calibrate = True,
     device: Device = "auto",
+    trust: Trust = False,
     as_json: Json = False,
 ) -> None:
     """Index all photos of a folder; run again to complete or to add what is new."""
@@ -69,10 +80,12 @@ def build(
     from hafloc.index import build_index
     from hafloc.photos import scan
 
-    scan(photos).not_empty()
+    paths = scan(photos).not_empty().paths
     check_vector_type(index, vector_type)
     check_regions(index, regions)
     describer = Describer.open(model, device=choose_device(device))
+    if dimension is not None:
+        describer = shortened(index, describer, paths, dimension)
     stores_local = choose_local(index, local, describer)
     with when_stopped(lambda: stored_photos(index)), bar() as progress:
         report = build_index(
@@ -101,6 +114,7 @@ def add(
     prune: Prune = False,
     calibrate: Calibrate = True,
     device: Device = "auto",
+    trust: Trust = False,
     as_json: Json = False,
 ) -> None:
     """Add another folder's photos to an index; unchanged photos are left alone."""

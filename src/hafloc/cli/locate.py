@@ -7,7 +7,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from hafloc.cli.options import Device, IndexPath, Probability, RecordedModel, check_target
+from hafloc.cli.options import (
+    Device,
+    IndexPath,
+    MatcherName,
+    Probability,
+    RecordedModel,
+    Trust,
+    check_target,
+)
 from hafloc.cli.output import print_json, print_table, say, tell
 from hafloc.cli.progress import bar
 from hafloc.cli.statuses import IN_PART
@@ -51,7 +59,9 @@ def locate(
         ),
     ] = None,
     model: RecordedModel = None,
+    matcher: MatcherName = None,
     device: Device = "auto",
+    trust: Trust = False,
     probability: Probability = 0.9,
     sequence: Annotated[
         bool,
@@ -65,14 +75,15 @@ def locate(
     from hafloc.describe import choose_device
     from hafloc.locate import Answer, Localizer
 
-    _check(as_json=as_json, as_geojson=as_geojson, pairs=pairs, rerank=rerank)
+    _check(as_json=as_json, as_geojson=as_geojson, pairs=pairs, rerank=rerank, matcher=matcher)
     place = parse_near(near) if near is not None else None
     files = list(_files(queries))
     answers: list[Answer] = []
     failures: list[str] = []
     where = choose_device(device)
     stopped = when_stopped(lambda: f"{len(answers):,} of {len(files):,} photos were located")
-    with stopped, Localizer.open(index, model, device=where) as localizer, bar() as progress:
+    opened = Localizer.open(index, model, device=where, matcher=matcher)
+    with stopped, opened as localizer, bar() as progress:
         progress.start("locating", len(files))
         locate_them = localizer.locate_walk if sequence else localizer.locate_many
         located = locate_them(
@@ -94,18 +105,25 @@ def locate(
                     print_json(result.to_dict() | more)
             elif not as_geojson:
                 with progress.aside():
-                    _print(result)
+                    _print(result, said=None if matcher is None else localizer.matcher_note)
         if as_geojson:
             with progress.aside():
                 print_json(_collection(answers))
         if page is not None and answers:
             _write_page(page, answers, localizer)
-    if not (as_json or as_geojson) and any(answer.confidence is None for answer in answers):
+        troubles = localizer.troubles
+    for trouble in troubles:
+        tell(trouble)
+    if matcher is not None:
+        tell(f"{localizer.matcher_note}: answers have no radius")
+    elif not (as_json or as_geojson) and any(answer.confidence is None for answer in answers):
         tell(f"how far off that may be: `hafloc calibrate {index}` learns it")
     _end(failures, answers)
 
 
-def _check(*, as_json: bool, as_geojson: bool, pairs: bool, rerank: int) -> None:
+def _check(
+    *, as_json: bool, as_geojson: bool, pairs: bool, rerank: int, matcher: str | None
+) -> None:
     """Raises OptionError for options that would have no effect beside others."""
     if as_json and as_geojson:
         raise OptionError("--json and --geojson are two forms of one answer; name one")
@@ -113,6 +131,8 @@ def _check(*, as_json: bool, as_geojson: bool, pairs: bool, rerank: int) -> None
         raise OptionError("--pairs adds matches to what --json prints; add --json")
     if pairs and not rerank:
         raise OptionError("--rerank 0 compares no key points, so --pairs has none; leave one out")
+    if matcher is not None and not rerank:
+        raise OptionError("--rerank 0 compares no photos, so --matcher has none; leave one out")
 
 
 def _end(failures: list[str], answers: "list[Answer]") -> None:
@@ -154,14 +174,15 @@ def _files(queries: list[Path]) -> Iterator[Path]:
             yield query
 
 
-def _print(answer: "Answer") -> None:
+def _print(answer: "Answer", *, said: str | None = None) -> None:
+    """What is said of one query; a note that is `said` of all is left out."""
     from hafloc.locate import in_words
 
     # One line, however narrow the terminal: programs read it too.
     say(f"  {in_words(answer)}", title=answer.query)
     if answer.duplicate_of is not None:
         say(f"  this very photo is in the index: {answer.duplicate_of.path}")
-    if answer.note is not None:
+    if answer.note not in (None, said):
         say(f"  {answer.note}")
     print_table(
         ("", "photo", "metres", "distance", "inliers"),

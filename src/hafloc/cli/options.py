@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from hafloc.consent import allow_always
 from hafloc.errors import OptionError, OutputError
 
 
@@ -52,9 +53,22 @@ Csv = Annotated[
         "By default a positions.csv in or beside the folder; else file names, else EXIF.",
     ),
 ]
-Model = Annotated[str, typer.Option(help="Checkpoint: a shipped name, a file, or onnx:FILE.")]
+MODEL_HELP = (
+    "Checkpoint: a shipped name, a file, onnx:FILE, hub:OWNER/REPO:ENTRY@COMMIT or hub:./FOLDER of "
+    "torch.hub, or a name of docs/networks.md such as megaloc."
+)
+Model = Annotated[str, typer.Option(help=MODEL_HELP)]
 RecordedModel = Annotated[
     str | None, typer.Option(help="Checkpoint; by default the one that the index records.")
+]
+MatcherName = Annotated[
+    str | None,
+    typer.Option(
+        "--matcher",
+        metavar="NAME",
+        help="Verify candidates from their files by sift, orb, xfeat, kornia:NAME or "
+        "vismatch:NAME, in place of the key points in the index; answers then have no radius.",
+    ),
 ]
 Probability = Annotated[
     float, typer.Option(help="How often the radius shall hold the true position.")
@@ -65,6 +79,22 @@ Device = Annotated[
         metavar="DEVICE",
         help="Where the network runs: cpu, cuda, cuda:1 or mps; auto takes a CUDA device where "
         "there is one.",
+    ),
+]
+
+
+def _trust(given: bool) -> bool:
+    if given:
+        allow_always()
+    return given
+
+
+Trust = Annotated[
+    bool,
+    typer.Option(
+        "--trust",
+        callback=_trust,
+        help="Run code of others (hub:) without asking; HAFLOC_TRUST=all does the same.",
     ),
 ]
 Json = Annotated[

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
-from hafloc.cli.options import Device, Json, Model, Out, Probability, RecordedModel
+from hafloc.cli.options import Device, Json, Model, Out, Probability, RecordedModel, Trust
 from hafloc.cli.output import print_json, say
 from hafloc.cli.statuses import IN_PART, epilog
 
@@ -28,6 +28,7 @@ def attention(
     out: Out,
     model: Model = "haf",
     device: Device = "auto",
+    trust: Trust = False,
     as_json: Json = False,
 ) -> None:
     """Draw over a photo how much each place adds to the image vector, by level and fused."""
@@ -57,6 +58,7 @@ def matches(
     model: RecordedModel = None,
     probability: Probability = 0.9,
     device: Device = "auto",
+    trust: Trust = False,
     as_json: Json = False,
 ) -> None:
     """Draw what an answer rests on: matching key points, heat maps, and a map with the radius.

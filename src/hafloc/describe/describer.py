@@ -3,7 +3,7 @@
 import json
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Self, TypeVar
@@ -13,8 +13,16 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image as PillowImage
 
+from hafloc.consent import allowing
 from hafloc.describe.device import choose_device
-from hafloc.describe.onnx_model import PREFIX, OnnxNetwork, find_from, load_onnx, name_from
+from hafloc.describe.hub_model import find, load_hub
+from hafloc.describe.hub_source import PREFIX as HUB
+from hafloc.describe.known_networks import KnownNetwork, known_networks
+from hafloc.describe.onnx_model import PREFIX as ONNX
+from hafloc.describe.onnx_model import find_from, load_onnx
+from hafloc.describe.projection import PREFIX as PCA
+from hafloc.describe.projection import ProjectedNetwork, projected, read_projection
+from hafloc.describe.vector_network import VectorNetwork
 from hafloc.describe.worker import run_at
 from hafloc.description import Description, ImageFeatures
 from hafloc.errors import CheckpointError, HaflocError, OptionError, PhotoError
@@ -64,24 +72,33 @@ class Describer:
         self.dimension = self._network.dimension
         self.longer_side = self._network.options.longer_side
         # Only HAF has local features and regions so far.
-        self._haf = self._network if isinstance(self._network, HAF) else None
+        network = self._network
+        self._shortened: ProjectedNetwork | None = None
+        if isinstance(network, ProjectedNetwork):
+            self._shortened, network = network, network.inner
+        self._haf = network if isinstance(network, HAF) else None
 
     @classmethod
     def open(
-        cls, model: str | Path = "haf", *, device: str = "auto", beside: Path | None = None
+        cls,
+        model: str | Path = "haf",
+        *,
+        device: str = "auto",
+        beside: Path | None = None,
+        trust: bool = False,
     ) -> Self:
-        """Load a checkpoint by shipped name or path, or the network of others in `onnx:FILE`.
+        """Load a checkpoint by shipped name or path, or a network of others.
 
-        With `beside`, the model is what `name_from` gave for that folder. `device` is what
-        `choose_device` takes. Raises CheckpointError, and OptionError for a device that is none.
+        That is `onnx:FILE`, `hub:OWNER/REPO:ENTRY@COMMIT` or `hub:./FOLDER:ENTRY` of torch.hub, or
+        the short name of one in `known_networks()`; `pca:FILE` is any of them with shorter vectors.
+        What is of torch.hub is code, which runs with
+        `trust`, or where `hafloc.consent` lets it. With `beside`, the model is what `name_from`
+        gave for that folder. `device` is what `choose_device` takes. Raises CheckpointError,
+        MissingExtraError where a package is missing, and OptionError for a device that is none or
+        code that may not run.
         """
-        text = str(model)
-        if beside is not None and text.startswith(PREFIX):
-            text = find_from(text, beside)
-
-        def load() -> Checkpoint:
-            return load_onnx(text) if text.startswith(PREFIX) else load_checkpoint(model)
-
+        with allowing(trust):
+            load = _loader(str(model), beside)
         describer = cls(run_at("cpu", load), device=device)
         describer._opened = str(model), device, beside
         return describer
@@ -92,7 +109,14 @@ class Describer:
                 "a Describer made of a loaded checkpoint stays in its process; use open"
             )
         model, device, beside = self._opened
-        return partial(type(self).open, device=device, beside=beside), (model,)
+        # What may run here may run there.
+        again = partial(type(self).open, device=device, beside=beside, trust=True)
+        return again, (model,)
+
+    @property
+    def shortens(self) -> str | None:
+        """The hash of the network whose vectors these are the shorter ones of; None if whole."""
+        return None if self._shortened is None else self._shortened.of
 
     @property
     def has_local_features(self) -> bool:
@@ -106,9 +130,16 @@ class Describer:
 
     def name_from(self, folder: Path) -> str:
         """The name by which `open` finds the network again for a file in `folder`."""
-        if isinstance(self._network, OnnxNetwork):
-            return name_from(self._network.path, folder)
+        if isinstance(self._network, VectorNetwork | ProjectedNetwork):
+            return self._network.name_from(folder)
         return self.name
+
+    def way_from(self, folder: Path) -> str:
+        """As `name_from`, but with the way to a checkpoint of one's own, whose name tells none."""
+        model = self._opened[0] if self._opened is not None else ""
+        if isinstance(self._network, VectorNetwork | ProjectedNetwork) or not Path(model).is_file():
+            return self.name_from(folder)
+        return os.path.relpath(model, folder.absolute())
 
     def fit(self, image: Image) -> Image:
         """The image reduced to `longer_side` where it is larger; upright RGB `H×W×3`."""
@@ -148,13 +179,23 @@ class Describer:
         def work() -> list[ImageFeatures]:
             batch = torch.cat([to_batch(image, self._network.device) for image in images])
             if self._haf is not None:
-                return self._haf.features(batch, local=local, regions=regions)
+                found = self._haf.features(batch, local=local, regions=regions)
+                return found if self._shortened is None else list(map(self._shorter, found))
             check_sides(batch)
             # Copies of their own: views would keep the network's last large block alive.
             rows = self._network(batch).cpu().numpy()
             return [ImageFeatures(np.array(row, np.float32)) for row in rows]
 
         return self._work(work)
+
+    def _shorter(self, features: ImageFeatures) -> ImageFeatures:
+        assert self._shortened is not None, "asked for"
+        reduce = self._shortened.reduce
+        vector = reduce(torch.from_numpy(features.vector)[None])[0].cpu().numpy()
+        regions = features.regions
+        if regions is not None:
+            regions = reduce(torch.from_numpy(regions)).cpu().numpy()
+        return replace(features, vector=vector, regions=regions)
 
     def _work(self, work: Callable[[], Result]) -> Result:
         """What `work` returns, done when this network's turn comes."""
@@ -229,3 +270,29 @@ class Describer:
             return
         for (path, photo, _), features in zip(waiting, found, strict=True):
             yield path, Described(photo, features)
+
+
+def _loader(model: str, beside: Path | None) -> Callable[[], Checkpoint]:
+    """What loads the network of that name, once its files are found and its code may run."""
+    if model.startswith(PCA):
+        file = model if beside is None else find_from(model, beside, PCA)
+        projection = read_projection(Path(file.removeprefix(PCA)).absolute())
+        inner = _loader(projection.model, projection.path.parent)
+        return lambda: projected(inner(), projection)
+    if model.startswith(ONNX):
+        return partial(load_onnx, model if beside is None else find_from(model, beside))
+    if model.startswith(HUB):
+        return partial(load_hub, find(model, beside))
+    known = known_networks().get(model)
+    if known is not None:
+        return partial(load_hub, find(_name_of(known)))
+    near = None if beside is None else beside / model
+    return partial(load_checkpoint, near if near is not None and near.is_file() else model)
+
+
+def _name_of(known: KnownNetwork) -> str:
+    if not known.model:
+        raise CheckpointError(
+            f"cannot open {known.name}: {known.note}; its input is in the table of docs/networks.md"
+        )
+    return known.model

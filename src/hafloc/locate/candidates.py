@@ -8,11 +8,12 @@ from hafloc import geo
 from hafloc.description import FeatureMaker, ImageFeatures, LocalFeatures
 from hafloc.errors import HaflocError, IndexFileError, PhotoError, PositionError
 from hafloc.index import GeoIndex, Near, Record, paths_of
+from hafloc.locate.pairing import Pairing
 from hafloc.locate.query import RERANK, RankedQuery, Wanted
 from hafloc.locate.remembered import Remembered
 from hafloc.locate.scales import Found, at_scales, search_scales
 from hafloc.photos import Photo, read
-from hafloc.verify import Evidence, weigh
+from hafloc.verify import Evidence, Matcher, weigh
 
 # Features that had to be computed from a candidate's file: at most 24 MB of them.
 _REMEMBERED = 1_000
@@ -26,14 +27,25 @@ _File = tuple[str, str, tuple[int, int]]
 class CandidateFinder:
     """Finds a query's candidates in one index with the network that described it.
 
+    They are verified by the stored key points, or by the `matcher` where one is given.
+
     Safe in threads, as the index and the describer are.
     """
 
-    def __init__(self, index: GeoIndex, describer: FeatureMaker) -> None:
+    def __init__(
+        self, index: GeoIndex, describer: FeatureMaker, matcher: Matcher | None = None
+    ) -> None:
         self.index = index
         self.paths = paths_of(index.location)
+        self.pairing = None if matcher is None else Pairing(matcher, self.paths)
         self.describer = describer
         self._from_files: Remembered[_File, LocalFeatures | None] = Remembered(_REMEMBERED)
+
+    @property
+    def longer_side(self) -> int:
+        """Pixels of the longer side in which queries are to be read."""
+        side = self.describer.longer_side
+        return side if self.pairing is None else max(side, self.pairing.longer_side)
 
     def check(self, near: Near | None) -> None:
         """Raises IndexFileError where there are no photos, PositionError where none is `near`."""
@@ -55,7 +67,7 @@ class CandidateFinder:
             query = at_scales(
                 self.describer,
                 photo.image,
-                local=wanted.rerank > 0,
+                local=wanted.rerank > 0 and self.pairing is None,
                 regions=self.index.regions > 0,
             )
         except PhotoError as error:
@@ -65,10 +77,17 @@ class CandidateFinder:
         if not records:
             self.check(wanted.near)
             raise self._emptied()
-        evidence = self.weigh(records, found, query, judged)
+        note = None
+        if self.pairing is not None and wanted.rerank:
+            similarities = [item.similarity for item in found]
+            evidence = self.pairing.weigh(records, similarities, photo.image, judged)
+            note = self.pairing.note
+        else:
+            evidence = self.weigh(records, found, query, judged)
         ordered = [records[item.id] for item in evidence]
         twin = self.twin_of(photo, ordered)
-        return RankedQuery(name, ordered, evidence, judged, twin, photo.path, photo.metadata.time)
+        time = photo.metadata.time
+        return RankedQuery(name, ordered, evidence, judged, twin, photo.path, time, note)
 
     def _search(
         self, query: Sequence[ImageFeatures], k: int, near: Near | None

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -9,6 +10,7 @@ from typing import Any, Self
 import numpy as np
 from PIL import Image as Pillow
 
+from hafloc.consent import allowing
 from hafloc.description import FeatureMaker
 from hafloc.errors import CheckpointError, HaflocError, PhotoError
 from hafloc.index import GeoIndex, ModelInfo, Near, open_index
@@ -20,6 +22,7 @@ from hafloc.locate.trust import PROBABILITY
 from hafloc.locate.walk import Floats, draw_distances
 from hafloc.locate.walk_photos import judge_together
 from hafloc.photos import Given, as_photo
+from hafloc.verify import Matcher, open_matcher
 
 Query = Given
 
@@ -35,6 +38,9 @@ class Localizer:
     network's. Radius and confidence come from the calibration that the index held when it was
     opened, or else from the one that comes with the checkpoint.
 
+    With a `matcher`, candidates are verified by that, from their files, in place of the key points
+    in the index. How sure its answers are is not known: they have neither radius nor confidence.
+
     Threads: any number may locate with one Localizer at once, also while another process adds
     photos; each answer rests on all photos that were stored before it was asked for. The network
     works on one image at a time, on all cores; the rest of the work is shared. When one thread
@@ -46,12 +52,15 @@ class Localizer:
     On a GPU it raises CheckpointError there. Closing it in the child leaves the parent's open.
     """
 
-    def __init__(self, index: GeoIndex, describer: FeatureMaker) -> None:
+    def __init__(
+        self, index: GeoIndex, describer: FeatureMaker, *, matcher: Matcher | None = None
+    ) -> None:
         self.index = index
         self.describer = describer
-        self.candidates = CandidateFinder(index, describer)
+        self.candidates = CandidateFinder(index, describer, matcher)
         self.paths = self.candidates.paths
-        self._judge = Judge.of(index)
+        self._matcher = matcher
+        self._judge = Judge.of(index) if matcher is None else Judge(())
 
     @classmethod
     def open(
@@ -60,32 +69,41 @@ class Localizer:
         model: str | Path | None = None,
         *,
         device: str = "auto",
+        matcher: str | Matcher | None = None,
+        trust: bool = False,
     ) -> Self:
         """Open an index with its checkpoint: the one whose name it recorded, or `model`.
 
         `location` is what `hafloc.index.open_index` takes, `device` what
-        `hafloc.describe.choose_device` does. Raises IndexFileError where the index is missing,
-        damaged, or made with another checkpoint, CheckpointError where the checkpoint cannot be
-        had, OptionError where there is no such device.
+        `hafloc.describe.choose_device` does, `matcher` a Matcher or what
+        `hafloc.verify.open_matcher` does; `trust` lets a network of torch.hub run. Raises
+        IndexFileError where the index is missing, damaged, or made with another checkpoint,
+        CheckpointError where the checkpoint cannot be had, OptionError where there is no such
+        device or matcher, MissingExtraError where it needs a package.
         """
         # Loads torch, which whoever brings an own describer may do without.
-        from hafloc.describe import Describer
+        from hafloc.describe import Describer, choose_device
 
+        opened = matcher
+        if isinstance(opened, str):
+            opened = open_matcher(opened, device=choose_device(device))
         if model is not None:
-            describer = Describer.open(model, device=device)
+            with allowing(trust):
+                describer = Describer.open(model, device=device)
         else:
             with open_index(location) as index:
                 recorded = index.model.name
             folder = Path(location).absolute().parent
             try:
-                describer = Describer.open(recorded, device=device, beside=folder)
+                with allowing(trust):
+                    describer = Describer.open(recorded, device=device, beside=folder)
             except CheckpointError as error:
                 raise CheckpointError(
                     f"cannot locate with {location}: its checkpoint {recorded!r} is not at hand "
                     f"({error}); give the checkpoint's file as the model"
                 ) from error
         info = ModelInfo(describer.name, describer.hash, describer.options, describer.dimension)
-        return cls(open_index(location, model=info), describer)
+        return cls(open_index(location, model=info), describer, matcher=opened)
 
     def locate(
         self,
@@ -184,7 +202,20 @@ class Localizer:
         self.close()
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return type(self), (self.index, self.describer)
+        make = partial(type(self), matcher=self._matcher)
+        return make, (self.index, self.describer)
+
+    @property
+    def matcher_note(self) -> str | None:
+        """What holds for every answer that a matcher verified; None without one."""
+        pairing = self.candidates.pairing
+        return None if pairing is None else pairing.note
+
+    @property
+    def troubles(self) -> list[str]:
+        """What went wrong with the matcher so far, a line each; empty without one."""
+        pairing = self.candidates.pairing
+        return [] if pairing is None else pairing.troubles()
 
     def _check(self, wanted: Wanted) -> None:
         wanted.check()
@@ -206,7 +237,7 @@ class Localizer:
                 progress(number)
 
     def _find(self, name: str, query: Query, wanted: Wanted) -> RankedQuery:
-        photo = as_photo(query, name=name, longer_side=self.describer.longer_side)
+        photo = as_photo(query, name=name, longer_side=self.candidates.longer_side)
         return self.candidates.find(name, photo, wanted)
 
     def _answer(self, found: RankedQuery, wanted: Wanted) -> Answer:

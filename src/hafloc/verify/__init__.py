@@ -1,29 +1,41 @@
 """Whether two photos show the same place: key points matched, geometry fitted, evidence weighed."""
 
 from hafloc.verify.evidence import Evidence, Geometry
-from hafloc.verify.geometry import NOTHING, Verified, verify
+from hafloc.verify.geometry import NOTHING, Verified, verify, verify_points
+from hafloc.verify.matcher import LONGER_SIDE, Matcher, Pairs, open_matcher
 from hafloc.verify.matching import Matches, match, match_rows
+from hafloc.verify.rank_pairs import Compared, Look, compare_looks, strengths_of, weigh_compared
 from hafloc.verify.rerank import compare, compare_each, rank, weigh
 from hafloc.verify.rule import CUES, PLAIN_CUES, Rule, Weights, read_cues, read_rule, shipped_rule
 
 __all__ = [
     "CUES",
+    "LONGER_SIDE",
     "NOTHING",
     "PLAIN_CUES",
+    "Compared",
     "Evidence",
     "Geometry",
+    "Look",
+    "Matcher",
     "Matches",
+    "Pairs",
     "Rule",
     "Verified",
     "Weights",
     "compare",
     "compare_each",
+    "compare_looks",
     "match",
     "match_rows",
+    "open_matcher",
     "rank",
     "read_cues",
     "read_rule",
     "shipped_rule",
+    "strengths_of",
     "verify",
+    "verify_points",
     "weigh",
+    "weigh_compared",
 ]

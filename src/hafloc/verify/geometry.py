@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hafloc.description import LocalFeatures
-from hafloc.verify.evidence import Geometry
+from hafloc.verify.evidence import Geometry, Size
 from hafloc.verify.matching import Matches
 
 Floats = NDArray[np.float64]
@@ -63,18 +63,29 @@ def verify(query: LocalFeatures, candidate: LocalFeatures, matches: Matches) -> 
     """The better explained geometry of two photos' matches; the same on every run."""
     here = query.xy[matches.query].astype(np.float64)
     there = candidate.xy[matches.candidate].astype(np.float64)
+    return verify_points(here, there, (query.size, candidate.size), mutual=matches.mutual)
+
+
+def verify_points(
+    here: Floats, there: Floats, sizes: tuple[Size, Size], *, mutual: int | None = None
+) -> Verified:
+    """`verify` for places `[M, 2]` in the query that match those `[M, 2]` in the candidate.
+
+    `sizes` are the (width, height) of the two images that x, y belong to.
+    """
     best: tuple[Geometry, Flags] = "", np.zeros(len(here), bool)
     significance = 0.0
-    sides = max(query.size), max(candidate.size)
+    sides = max(sizes[0]), max(sizes[1])
     fits = (_fit_homography(here, there, sides[1]), _fit_fundamental(here, there, sides[1]))
     for geometry, inliers in fits:
-        found = _significance(geometry, inliers, candidate.size)
+        found = _significance(geometry, inliers, sizes[1])
         if found > significance and _is_sound(here[inliers], there[inliers], sides):
             best, significance = (geometry, inliers), found
     geometry, inliers = best
     pairs = np.concatenate([here[inliers], there[inliers]], 1).astype(np.float32)
-    spread = min(_spread(here[inliers], query.size), _spread(there[inliers], candidate.size))
-    return Verified(len(matches), matches.mutual, geometry, pairs, significance, spread)
+    spread = min(_spread(here[inliers], sizes[0]), _spread(there[inliers], sizes[1]))
+    counted = len(here) if mutual is None else mutual
+    return Verified(len(here), counted, geometry, pairs, significance, spread)
 
 
 def _fit_homography(here: Floats, there: Floats, side: int) -> tuple[Geometry, Flags]:

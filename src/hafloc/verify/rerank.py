@@ -51,7 +51,7 @@ def rank(
     """`weigh` with what `compare` said of each candidate already known."""
     strengths = (rule or shipped_rule()).strengths(similarities, verified)
     evidence = [
-        _evidence(id_, float(similarity), item, float(strength), pair)
+        evidence_of(id_, float(similarity), item, float(strength), pair)
         for id_, similarity, item, strength, pair in zip(
             ids, similarities, verified, strengths, sizes, strict=True
         )
@@ -81,13 +81,14 @@ def compare_each(
         return list(pool.map(one, queries, candidates))
 
 
-def _evidence(
+def evidence_of(
     id_: int,
     similarity: float,
     item: Verified | None,
     strength: float,
     sizes: tuple[Size, Size] | None,
 ) -> Evidence:
+    """What was found of one candidate, as evidence; `item` is None where nothing was compared."""
     shown = NOTHING if item is None else item
     return Evidence(
         id=id_,

@@ -1,0 +1,137 @@
+"""A query's candidates compared by a matcher of any name, from the candidates' files."""
+
+import os
+from collections import Counter
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+from hafloc.errors import HaflocError
+from hafloc.index import PhotoPaths, Record
+from hafloc.locate.remembered import Remembered
+from hafloc.photos import Image, read
+from hafloc.verify import (
+    LONGER_SIDE,
+    NOTHING,
+    Evidence,
+    Look,
+    Matcher,
+    Verified,
+    compare_looks,
+    weigh_compared,
+)
+
+# Photos that are kept as the matcher saw them: at most 180 MB of whole images.
+_REMEMBERED = 200
+_MOST_THREADS = 4
+
+# A photo by name and content, and the time and size of its file.
+_File = tuple[str, str, tuple[int, int]]
+
+
+class Pairing:
+    """Weighs candidates with `matcher`; what it kept of a file is used again.
+
+    Safe in threads, as the matcher is.
+    """
+
+    def __init__(self, matcher: Matcher, paths: PhotoPaths) -> None:
+        self.matcher = matcher
+        self.longer_side = LONGER_SIDE
+        self._paths = paths
+        self._looks: Remembered[_File, Look | str | None] = Remembered(_REMEMBERED)
+        self._gone: set[str] = set()
+        self._failures: Counter[str] = Counter()
+
+    @property
+    def note(self) -> str:
+        return f"confidence is not calibrated for the matcher {self.matcher.name}"
+
+    def weigh(
+        self,
+        records: dict[int, Record],
+        similarities: Sequence[float],
+        image: Image,
+        rerank: int,
+    ) -> list[Evidence]:
+        """Evidence on a query's candidates, by id and most similar first.
+
+        The first `rerank` are compared and ranked anew; the rest follow. One whose file is gone or
+        has changed is judged by its similarity.
+        """
+        ids, first = list(records), list(records.values())[:rerank]
+        query = self._seen(image)
+        if isinstance(query, str):
+            self._failures[query] += 1
+        verified: list[Verified | None] = [None] * len(first)
+        sizes: list[tuple[tuple[int, int], tuple[int, int]] | None] = [None] * len(first)
+        if isinstance(query, Look):
+            looks = self._candidates(first)
+            compared = compare_looks(
+                self.matcher, query, [look if isinstance(look, Look) else None for look in looks]
+            )
+            self._failures.update(compared.failures)
+            for i, (look, found) in enumerate(zip(looks, compared.verified, strict=True)):
+                # A photo that the matcher cannot take matches nothing.
+                verified[i] = NOTHING if isinstance(look, str) else found
+                sizes[i] = (query.size, look.size) if isinstance(look, Look) else None
+        ranked = weigh_compared(ids[:rerank], similarities[:rerank], verified, sizes)
+        rest = weigh_compared(
+            ids[rerank:],
+            similarities[rerank:],
+            [None] * len(ids[rerank:]),
+            [None] * len(ids[rerank:]),
+        )
+        return [*ranked, *rest]
+
+    def troubles(self) -> list[str]:
+        """What went wrong so far, a line each: files that are gone, pairs that failed."""
+        lines = []
+        if self._gone:
+            example = min(self._gone)
+            lines.append(
+                f"{len(self._gone):,} candidates were judged by similarity alone, for their files "
+                f"are gone or have changed: {example} for example"
+            )
+        if self._failures:
+            reason, _ = self._failures.most_common(1)[0]
+            lines.append(
+                f"the matcher {self.matcher.name} failed {self._failures.total():,} times, which "
+                f"counts as no match: {reason}"
+            )
+        return lines
+
+    def _candidates(self, records: Sequence[Record]) -> list[Look | str | None]:
+        with ThreadPoolExecutor(min(_MOST_THREADS, os.cpu_count() or 1)) as pool:
+            looks = list(pool.map(self._candidate, records))
+        for record, look in zip(records, looks, strict=True):
+            if look is None:
+                self._gone.add(record.path)
+            elif isinstance(look, str):
+                self._failures[look] += 1
+        return looks
+
+    def _candidate(self, record: Record) -> Look | str | None:
+        """What the matcher keeps of a candidate's file; None where it is gone or has changed."""
+        file = self._paths.file_of(record.path)
+        try:
+            seen = file.stat()
+        except (OSError, ValueError):
+            return None
+        key = record.path, record.content, (seen.st_mtime_ns, seen.st_size)
+
+        def make() -> Look | str | None:
+            try:
+                photo = read(file, longer_side=self.longer_side)
+            except HaflocError:
+                return None
+            return self._seen(photo.image) if photo.content == record.content else None
+
+        return self._looks.get(key, make)
+
+    def _seen(self, image: Image) -> Look | str:
+        """What the matcher keeps of an image, or why it cannot take it."""
+        # Others' code may raise anything.
+        try:
+            return Look(self.matcher.look(image), (image.shape[1], image.shape[0]))
+        except Exception as error:
+            return (" ".join(str(error).split()) or type(error).__name__)[:200]
