@@ -26,7 +26,9 @@ def street(tmp_path_factory: pytest.TempPathFactory, tiny_checkpoint: Path) -> P
     render_city(folder, database=4, queries=1, size=(160, 120))
     for name, local in (("with", True), ("without", False)):
         describer = Describer.open(tiny_checkpoint)
-        build_index(folder / f"{name}.gpkg", describer, folder / "database", local=local)
+        build_index(
+            folder / f"{name}.gpkg", describer, folder / "database", local=local, regions=local
+        )
     return folder
 
 
@@ -51,6 +53,8 @@ def run(
         ("with", ["--vector-type", "int8"], "holds float16 vectors; --vector-type int8 has no"),
         ("with", ["--no-local"], "holds key points; --no-local has no effect"),
         ("without", ["--local"], "holds no key points; --local has no effect"),
+        ("with", ["--no-regions"], "holds vectors of regions; --no-regions has no effect"),
+        ("without", ["--regions"], "holds no vectors of regions; --regions has no effect"),
     ],
 )
 def test_an_option_that_an_existing_index_contradicts_is_refused(
@@ -65,7 +69,25 @@ def test_an_option_that_an_existing_index_contradicts_is_refused(
 
 def test_options_that_say_what_the_index_is_are_welcome(run: Run, street: Path) -> None:
     asked = ("index", "build", street / "with.gpkg", street / "database", "--no-calibrate")
-    assert run(*asked, "--vector-type", "float16", "--local", model=True)[::2] == (0, "")
+    assert run(*asked, "--vector-type", "float16", "--local", "--regions", model=True)[::2] == (
+        0,
+        "",
+    )
+
+
+def test_an_index_tells_of_its_regions_and_evaluates_by_them(run: Run, street: Path) -> None:
+    _, out, _ = run("index", "info", street / "with.gpkg")
+    assert "regions     8 a photo" in out
+    _, out, _ = run("index", "info", street / "without.gpkg")
+    assert "regions" not in out
+
+    words = ("evaluate", "--benchmark", "index", "--root", street / "with.gpkg", "--set",
+             f"queries={street / 'database'}", "--tolerance", 500, "--json", "-",
+             "--cache", street / "cache")  # fmt: skip
+    code, out, err = run(*words, "--regions", model=True)
+    assert (code, err) == (0, "")
+    assert "9 of 28 dimensions" in out
+    assert json.loads(out)
 
 
 def test_new_photos_are_stored_as_the_index_has_it(run: Run, street: Path, tmp_path: Path) -> None:

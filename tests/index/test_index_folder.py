@@ -10,6 +10,7 @@ import pytest
 from PIL import ExifTags
 from PIL import Image as Pillow
 
+from hafloc.description import ImageFeatures
 from hafloc.errors import HaflocError, PhotoError, PositionError
 from hafloc.geo import Position
 from hafloc.index import (
@@ -27,12 +28,18 @@ class Colours:
     """Stands in for a Describer: a photo's mean colour is its vector; counts what it describes."""
 
     name, hash, options, dimension = "colours", "0" * 32, "{}", 3
+    regions = 0
 
     def __init__(self) -> None:
         self.described: list[str] = []
 
     def describe_files(
-        self, paths: Iterable[Path], check: Callable[[Path, Photo], None], *, local: bool = False
+        self,
+        paths: Iterable[Path],
+        check: Callable[[Path, Photo], None],
+        *,
+        local: bool = False,
+        regions: bool = False,
     ) -> Iterator[tuple[Path, object]]:
         for path in paths:
             self.described.append(path.name)
@@ -50,10 +57,8 @@ class Colours:
 
 
 class Coloured:
-    local = None
-
     def __init__(self, photo: Photo, vector: np.ndarray) -> None:
-        self.photo, self.vector = photo, vector
+        self.photo, self.features = photo, ImageFeatures(vector)
 
 
 def take(path: Path, colour: int, lat: float | None = None, heading: float | None = None) -> Path:

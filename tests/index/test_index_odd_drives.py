@@ -29,7 +29,11 @@ def run(library: str, script: str, *arguments: object, **more: str) -> list[str]
     command = [sys.executable, "-c", textwrap.dedent(script), *map(str, arguments)]
     environment = {**os.environ, "LD_PRELOAD": library, **more}
     done = subprocess.run(
-        command, capture_output=True, text=True, cwd=Path(__file__).parent, env=environment
+        command,
+        capture_output=True,
+        text=True,
+        cwd=Path(__file__).parents[1] / "support",
+        env=environment,
     )
     assert done.returncode == 0, done.stderr
     return done.stdout.splitlines()

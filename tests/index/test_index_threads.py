@@ -99,7 +99,9 @@ def test_threads_find_the_right_photos_while_another_process_adds_some(
     command = [sys.executable, "-c", textwrap.dedent(WRITER), str(city), str(stop)]
     records, vectors = sample(300)
     with (
-        subprocess.Popen(command, cwd=Path(__file__).parent, stderr=subprocess.PIPE) as writer,
+        subprocess.Popen(
+            command, cwd=Path(__file__).parents[1] / "support", stderr=subprocess.PIPE
+        ) as writer,
         open_index(city) as index,
     ):
 
