@@ -1,6 +1,6 @@
 """The VGG16 trunk of Simonyan & Zisserman (ICLR 2015) with its three taps."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from functools import cache
 from typing import NamedTuple
 
@@ -72,11 +72,24 @@ class VGG16(nn.Module):
         """
         taps = dict(below or {})
         names = list(LAYERS)
-        for name in names[names.index(first) :]:
-            x = F.relu(self._layer(name, x), inplace=True)
-            if name in LEVEL_OF_TAP:
-                taps[LEVEL_OF_TAP[name]] = x
+        left = [name for name in names[names.index(first) :] if name in LEVEL_OF_TAP]
+        for name, found in self.responses(left, x, first).items():
+            taps[LEVEL_OF_TAP[name]] = found
         return Taps(taps["low"], taps["mid"], taps["high"])
+
+    def responses(
+        self, wanted: Collection[str], x: Tensor, first: str = "conv1_1"
+    ) -> dict[str, Tensor]:
+        """Responses after their ReLU of the layers `wanted`; `first` and `x` as in `from_layer`."""
+        found: dict[str, Tensor] = {}
+        names = list(LAYERS)
+        for name in names[names.index(first) :]:
+            if len(found) == len(wanted):
+                break
+            x = F.relu(self._layer(name, x), inplace=True)
+            if name in wanted:
+                found[name] = x
+        return found
 
     def before_last_relu(self, first: str, x: Tensor) -> Tensor:
         """conv5_3 before its ReLU, `N×512×⌈H/16⌉×⌈W/16⌉`; `first` and `x` as in `from_layer`."""
