@@ -34,15 +34,19 @@ def public_code(net: HAFPublicCode, image: torch.Tensor) -> torch.Tensor:
         if name in ("conv3_3", "conv4_3", "conv5_3"):
             levels.append(x)
     height, width = image.shape[1] // 4, image.shape[2] // 4
-    heads = [net.heads[level] for level in ("low", "mid", "high")]
+    heads = []
+    for head in net.heads.values():
+        assert isinstance(head, torch.nn.Conv2d)
+        assert head.bias is not None
+        heads.append((head.weight.double()[:, :, 0, 0], head.bias.double()))
     assignment, centres = net.vlad.assignment.double(), net.vlad.centres.double()
     sums = torch.zeros_like(centres)
     for i in range(height):
         for j in range(width):
             place = torch.cat(
                 [
-                    head.weight.double()[:, :, 0, 0] @ level[:, i // n, j // n] + head.bias.double()
-                    for n, level, head in zip((2, 4, 8), levels, heads, strict=True)
+                    weight @ level[:, i // n, j // n] + bias
+                    for n, level, (weight, bias) in zip((2, 4, 8), levels, heads, strict=True)
                 ]
             )
             place = place / place.norm()

@@ -179,8 +179,11 @@ def sare_loss(vectors: Tensor, against: Against) -> Tensor:
     2019) with a Gaussian kernel.
     """
     squared = (vectors[1:] - vectors[0]).square().sum(-1)
-    loss = squared[0] + (-squared).logsumexp(0)
-    return loss if against == "joint" else F.softplus(squared[0] - squared[1:]).mean()
+    if against == "each":
+        surprise: Tensor = F.softplus(squared[0] - squared[1:])
+        return surprise.mean()
+    loss: Tensor = squared[0] + (-squared).logsumexp(0)
+    return loss
 
 
 def anchor_loss(
