@@ -117,7 +117,7 @@ def test_pairs_are_told_apart_better_with_every_epoch(
 def test_cells_of_another_checkpoint_or_recipe_are_refused(
     town: Path, start: Path, cells: Path, tmp_path: Path
 ) -> None:
-    prepare(recipe_on(town, start, cells), tmp_path / "out", Silent())  # fills the folder
+    prepare(recipe_on(town, start, cells), tmp_path, Silent())  # fills the folder
     kept = (cells / "cells.json").read_text()
     with pytest.raises(TrainingError, match=r"holds cells of data\.longer_side = 32, .* says 48"):
         train(recipe_on(town, start, cells, data={"longer_side": 48}), tmp_path / "other")
