@@ -1,16 +1,11 @@
 """Every recipe in configs/ runs as written for a step or two, on a small rendered city."""
 
 import csv
-import json
 import math
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
-from typer.testing import CliRunner
-
-from hafloc.cli.app import app
 from hafloc.demo import render_city
 from hafloc.nn import (
     HAF,
@@ -89,29 +84,3 @@ def test_every_recipe_runs_as_written_on_photos(name: str, town: Path, tmp_path:
     found = load_checkpoint(result.model)
     assert found.provenance["trained"] is True
     assert found.network.name == plain.network.name
-
-
-@pytest.mark.slow
-def test_the_public_codes_network_learns_and_locates(town: Path, tmp_path: Path) -> None:
-    # Given its recipe, with small levels and steps that are large enough to show
-    database = town / "city" / "database"
-    changes = [*SIZES, f'data.train=["{database}"]', f'data.validation=["{database}"]']
-    changes += [f"network.options.{option}" for option in OPTIONS["haf_public_code"]]
-    changes += ["data.queries_per_epoch=0", "data.longer_side=96", "mining.margin=4.0"]
-    changes += ["optimizer.epochs=4", "optimizer.lr=0.05"]
-    # When it is trained
-    result = train(read_recipe(CONFIGS / "haf_public_code.toml", changes), tmp_path / "out")
-    # Then positives come nearer than negatives
-    with (tmp_path / "out" / "steps.csv").open(newline="") as file:
-        losses = [float(row["loss"]) for row in csv.DictReader(file)]
-    quarter = len(losses) // 4
-    assert np.mean(losses[-quarter:]) < 0.9 * np.mean(losses[:quarter])
-    # And its checkpoint indexes photos and finds them
-    index, photo = tmp_path / "city.gpkg", sorted(database.rglob("*.jpg"))[3]
-    built = CliRunner().invoke(
-        app, ["index", "build", str(index), str(database), "--model", str(result.model)]
-    )
-    assert built.exit_code == 0, built.output
-    found = CliRunner().invoke(app, ["locate", str(index), str(photo), "--json"])
-    answer = json.loads(found.stdout)
-    assert photo.name in json.dumps(answer)
