@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
+
 from hafloc.demo import render_city
 from hafloc.nn import (
     HAF,
