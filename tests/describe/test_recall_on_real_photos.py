@@ -19,10 +19,11 @@ pytestmark = pytest.mark.skipif(
     reason="../shared/data/sf_west and campus_night are absent: recall is not measured",
 )
 
-# Few photos, so that it takes seconds; bounds lie two queries below what was measured with the
-# shipped checkpoint.
-PAIR_STEP, DAY_STEP, NIGHT_STEP = 30, 4, 12
-SF_WEST_AT_1, NIGHT_AT_5 = 0.85, 0.55
+# Few photos, so that it takes seconds. The shipped checkpoint finds all 10 of San Francisco (by a
+# cosine of 0.2 at least) and 13 of 19 by night; the bounds let one query by night be lost, so a
+# loss of 10 points fails either test.
+PAIR_STEP, DAY_STEP, NIGHT_STEP = 45, 8, 10
+SF_WEST_AT_1, NIGHT_AT_5 = 0.95, 0.62
 
 Floats = NDArray[np.float32]
 
@@ -56,7 +57,7 @@ def test_partners_in_another_city_are_found(describer: Describer) -> None:
 
 
 def test_night_is_found_by_day(describer: Describer) -> None:
-    """A campus: some photos after dark, among a third of those by day; within 10 m counts."""
+    """A campus: some photos after dark, among an eighth of those by day; within 10 m counts."""
     with (CAMPUS / "positions.csv").open(newline="", encoding="utf-8") as file:
         rows = sorted(csv.DictReader(file), key=lambda row: row["image"])
     dark = [int(row["time"][11:13]) >= 16 for row in rows]

@@ -5,14 +5,28 @@ from typing import TypeVar
 
 import torch
 
-from hafloc.nn import CRN, NETWORKS, HAFOptions, NetVLADOptions, Network, SuperPointOptions
+from hafloc.nn import (
+    CRN,
+    NETWORKS,
+    HAFOptions,
+    HAFPublicCodeOptions,
+    NetVLADOptions,
+    Network,
+    SuperPointOptions,
+)
 
 Module = TypeVar("Module", bound=torch.nn.Module)
 
 HAF_OPTIONS = HAFOptions(channels=(24, 32, 16), level_sizes=(12, 16, 8))
 VLAD_OPTIONS = NetVLADOptions(clusters=5, size=7)
 POINT_OPTIONS = SuperPointOptions(size=9)
-SMALL = {HAFOptions: HAF_OPTIONS, NetVLADOptions: VLAD_OPTIONS, SuperPointOptions: POINT_OPTIONS}
+PUBLIC_OPTIONS = HAFPublicCodeOptions(clusters=5, size=7, channels=(6, 8, 10))
+SMALL = {
+    HAFOptions: HAF_OPTIONS,
+    NetVLADOptions: VLAD_OPTIONS,
+    SuperPointOptions: POINT_OPTIONS,
+    HAFPublicCodeOptions: PUBLIC_OPTIONS,
+}
 
 
 def image(height: int, width: int, seed: int = 0) -> torch.Tensor:

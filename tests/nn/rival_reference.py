@@ -1,10 +1,10 @@
-"""NetVLAD, CRN and SuperPoint written straight from the formulas: float64 and loops."""
+"""HAF's rivals written straight from the formulas: float64 and loops."""
 
 import torch
 import torch.nn.functional as F
 from reference import bilinear, ceil_max_pool, convolve
 
-from hafloc.nn import CRN, NetVLAD, SuperPoint
+from hafloc.nn import CRN, HAFPublicCode, NetVLAD, SuperPoint
 from hafloc.nn.vgg import LAYERS
 
 
@@ -18,6 +18,42 @@ def conv5_3(net: NetVLAD, image: torch.Tensor) -> torch.Tensor:
         if name != "conv5_3":
             x = x.clamp(min=0)
     return x
+
+
+def public_code(net: HAFPublicCode, image: torch.Tensor) -> torch.Tensor:
+    """The vector before whitening of one image, sides multiples of 32, place by place at stride 4.
+
+    As the authors' code goes about it: places of each pooling are repeated first, convolved next.
+    """
+    x = image.double() - torch.tensor([123.68, 116.779, 103.939]).double().view(3, 1, 1)
+    levels = []
+    for name in LAYERS:
+        x = convolve(x, net.trunk.get_submodule(name)).clamp(min=0)
+        if name in ("conv1_2", "conv2_2", "conv3_3", "conv4_3", "conv5_3"):
+            x = ceil_max_pool(x)
+        if name in ("conv3_3", "conv4_3", "conv5_3"):
+            levels.append(x)
+    height, width = image.shape[1] // 4, image.shape[2] // 4
+    heads = []
+    for head in net.heads.values():
+        assert isinstance(head, torch.nn.Conv2d)
+        assert head.bias is not None
+        heads.append((head.weight.double()[:, :, 0, 0], head.bias.double()))
+    assignment, centres = net.vlad.assignment.double(), net.vlad.centres.double()
+    sums = torch.zeros_like(centres)
+    for i in range(height):
+        for j in range(width):
+            place = torch.cat(
+                [
+                    weight @ level[:, i // n, j // n] + bias
+                    for n, level, (weight, bias) in zip((2, 4, 8), levels, heads, strict=True)
+                ]
+            )
+            place = place / place.norm()
+            weights = torch.exp(assignment @ place)
+            for k, centre in enumerate(centres):
+                sums[k] += weights[k] / weights.sum() * (place - centre)
+    return torch.cat([row / row.norm() for row in sums]) / len(centres) ** 0.5
 
 
 def crn_mask(net: CRN, features: torch.Tensor) -> torch.Tensor:

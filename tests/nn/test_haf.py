@@ -202,3 +202,27 @@ def test_descriptors_of_key_points_are_the_maps_at_their_places() -> None:
     for level in maps.values():
         rows = level.rows(0, 24).reshape(1, 24 * 32, -1)
         close(level.at(places), rows.double(), 1e-5)
+
+
+def test_an_untrained_network_blends_evenly_and_every_layer_of_it_learns_at_once() -> None:
+    # Given a network as it is made, with a trunk whose responses have a size
+    torch.manual_seed(0)
+    net = HAF(replace(SMALL, level_whitening="none"))
+    trunk = shaken(HAF(SMALL)).trunk
+    net.trunk.load_state_dict(trunk.state_dict())
+    net.requires_grad_(True)
+    photos = torch.stack([image(64, 96), image(64, 96, seed=1)])
+    # Then fusion takes both of its inputs alike, not exactly
+    with torch.no_grad():
+        taps = net.taps(photos)
+        for name in LEVELS:
+            level = net.level(name)
+            assert level.fusion is not None
+            apart = (level.fusion(level.responses(getattr(taps, name))) - 0.5).abs().max()
+            assert 0 < float(apart) < 0.2
+    # And its first layer gets a gradient as its last does, and the masks' layers do
+    vectors = net(photos)
+    (vectors[0] @ vectors[1]).backward()
+    for name, parameter in net.levels.named_parameters():
+        assert parameter.grad is not None, name
+        assert parameter.grad.norm() > 0, name

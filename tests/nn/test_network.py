@@ -87,7 +87,7 @@ def test_lists_stand_for_tuples_and_whole_numbers_for_fractions() -> None:
 @pytest.mark.parametrize(
     ("name", "options", "reason"),
     [
-        ("resnet", {}, "no network 'resnet'; there are haf, netvlad, crn, superpoint"),
+        ("resnet", {}, "no network 'resnet'; there are haf, netvlad, crn, superpoint, haf_pub"),
         ("netvlad", {"sise": 256}, "netvlad has no option 'sise'; it has clusters, size"),
         ("crn", {"size": "256"}, "option 'size' of crn is '256'; write it like 256"),
         ("crn", {"size": True}, "option 'size' of crn is True; write it like 256"),

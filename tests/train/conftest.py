@@ -1,4 +1,4 @@
-"""One drawn street and one set of start weights for all training tests."""
+"""One drawn street, one set of start weights and one checkpoint for all training tests."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -7,6 +7,10 @@ import pytest
 import street
 import torch
 
+from hafloc.nn import save_checkpoint
+from hafloc.progress import Silent
+from hafloc.train.loop import fit_whitening, pool_training
+from hafloc.train.prepare import prepare
 from hafloc.train.recipe import Recipe, parse_recipe
 
 
@@ -27,6 +31,19 @@ def town(tmp_path_factory: pytest.TempPathFactory) -> Path:
     street.write_street(home / "val", 8, seed=2, lat=49.0)
     street.write_trunk(home / "vgg.safetensors")
     return home
+
+
+@pytest.fixture(scope="session")
+def start(tmp_path_factory: pytest.TempPathFactory, town: Path) -> Path:
+    """A checkpoint to start from: heads and whitenings fitted, masks constant on cells."""
+    torch.set_num_threads(1)
+    home = tmp_path_factory.mktemp("start")
+    options = {"channels": [6, 6, 6], "level_sizes": [6, 6, 6], "mask_upsampling": "nearest"}
+    tables = street.small_table(town, network={"options": options})
+    run = prepare(parse_recipe(tables, "the test"), home, Silent())
+    fit_whitening(run, pool_training(run, "start"))
+    save_checkpoint(home / "start.safetensors", run.network, name="haf", provenance={})
+    return home / "start.safetensors"
 
 
 @pytest.fixture

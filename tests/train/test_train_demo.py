@@ -22,7 +22,7 @@ RECIPE = Path(__file__).parents[2] / "configs" / "demo.toml"
 @pytest.fixture(scope="module")
 def city(tmp_path_factory: pytest.TempPathFactory) -> DemoCity:
     folder = tmp_path_factory.mktemp("run") / "photos" / "train"
-    return render_city(folder, seed=1, database=24, queries=0, size=(96, 72))
+    return render_city(folder, seed=1, database=16, queries=0, size=(96, 72))
 
 
 def test_the_demo_recipe_trains_on_a_rendered_city(
@@ -39,7 +39,7 @@ def test_the_demo_recipe_trains_on_a_rendered_city(
     # Then a checkpoint comes out that learned
     found = load_checkpoint(result.model)
     assert found.provenance["trained"] is True
-    assert found.provenance["photos"] == 24
+    assert found.provenance["photos"] == 16
     assert found.hash != load_checkpoint("haf").hash
 
 

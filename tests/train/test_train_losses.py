@@ -1,5 +1,7 @@
 """The losses against loops written from the formulas, in float64."""
 
+import math
+
 import pytest
 import torch
 from hypothesis import given, settings
@@ -8,7 +10,15 @@ from torch import Tensor
 
 from hafloc.nn.half_resolution import HalfResolution, detect
 from hafloc.train.haf_maps import HafMaps
-from hafloc.train.losses import choose_places, local_distance, local_loss, match, vector_loss
+from hafloc.train.losses import (
+    Against,
+    choose_places,
+    local_distance,
+    local_loss,
+    match,
+    sare_loss,
+    vector_loss,
+)
 
 
 class Made:
@@ -168,6 +178,26 @@ def test_the_vector_loss_is_netvlads_triplet_on_squared_distances() -> None:
     assert float(vector_loss(vectors, 0.1)) == pytest.approx(expected, rel=1e-12)
     vectors.requires_grad_()
     assert torch.autograd.gradcheck(lambda v: vector_loss(v, 0.1), vectors)
+
+
+@pytest.mark.parametrize("against", ["joint", "each"])
+def test_sare_is_the_surprise_at_the_positive_among_the_negatives(against: Against) -> None:
+    generator = torch.Generator().manual_seed(0)
+    vectors = torch.randn(5, 8, generator=generator, dtype=torch.float64)
+    near, *far = [math.exp(-float(((vectors[0] - v) ** 2).sum())) for v in vectors[1:]]
+    expected = {
+        "joint": -math.log(near / (near + sum(far))),
+        "each": sum(-math.log(near / (near + part)) for part in far) / len(far),
+    }
+    assert float(sare_loss(vectors, against)) == pytest.approx(expected[against], rel=1e-12)
+    vectors.requires_grad_()
+    assert torch.autograd.gradcheck(lambda v: sare_loss(v, against), vectors)
+
+
+def test_sare_of_vectors_that_are_all_alike_is_that_of_chance() -> None:
+    alike = torch.ones(6, 3)
+    assert float(sare_loss(alike, "joint")) == pytest.approx(math.log(5))
+    assert float(sare_loss(alike, "each")) == pytest.approx(math.log(2))
 
 
 def test_gradients_of_the_local_loss_pass_gradcheck() -> None:

@@ -6,18 +6,20 @@ from pathlib import Path
 import numpy as np
 import pytest
 import street
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hafloc.errors import TrainingError
 from hafloc.geo import Position, distance, earth_centred
-from hafloc.nn import HAF, HAFOptions, save_checkpoint
+from hafloc.nn import HAF, HAFOptions, HAFPublicCode, HAFPublicCodeOptions, save_checkpoint
 from hafloc.train.augment import PERSPECTIVE, augment
 from hafloc.train.data import PhotoSet, number_places, read_photo_set
 from hafloc.train.recipe import Augmentation, Recipe, read_recipe
 from hafloc.train.sweep import fuse_and_score, simplex, sweep_fusion, sweep_training
 from hafloc.train.ternary import place
-from hafloc.train.trunk import frozen_layers, kept_layers
+from hafloc.train.trainee import Inputs, PublicCodeTrainee
+from hafloc.train.trunk import frozen_layers, kept_layers, run_frozen
 from hafloc.train.validate import choose_queries, recall
 
 
@@ -186,7 +188,10 @@ def test_a_query_at_a_spot_of_the_database_may_find_the_photo_there() -> None:
     assert recall(vectors, photos, choose_queries(photos, 0, 0)).by_position[0] == 0
 
 
-@pytest.mark.parametrize("name", ["haf", "haf_paper", "netvlad", "crn", "superpoint"])
+PITTSBURGH = ["haf", "haf_paper", "haf_public_code", "netvlad", "crn", "superpoint"]
+
+
+@pytest.mark.parametrize("name", PITTSBURGH)
 def test_recipes_of_the_papers_table_validate_queries_against_a_database(name: str) -> None:
     data = read_recipe(Path(__file__).parents[2] / "configs" / f"{name}.toml").data
     assert data.train == ("pitts30k/train/database",)
@@ -230,6 +235,22 @@ def test_augmentation_changes_a_photo_the_same_way_for_the_same_seed(change: str
 def test_augmentation_is_off_by_default() -> None:
     assert not Augmentation()
     assert (augment(street.wall(80, 0), Augmentation(), (1,)) == street.wall(80, 0)).all()
+
+
+@pytest.mark.parametrize("train_from", ["heads", "conv5_1", "conv4_1", "conv1_1"])
+def test_the_public_codes_levels_are_the_networks_whatever_learns(train_from: str) -> None:
+    # Given its network, with the trunk frozen below a layer
+    torch.manual_seed(0)
+    net = HAFPublicCode(HAFPublicCodeOptions(clusters=2, size=0, channels=(2, 3, 4))).eval()
+    net.vlad.initialise(torch.randn(9, 9), torch.Generator().manual_seed(0))
+    trainee = PublicCodeTrainee(net, train_from)
+    photo = torch.rand(1, 3, 40, 56) * 255
+    # When training reads a photo's kept responses, from the photo or from a cache
+    pooled = trainee.pooled(Inputs({"image": photo}, (40, 56)))
+    kept = run_frozen(net.trunk, photo, trainee.kept) if trainee.kept else {"image": photo}
+    # Then its vector is the network's
+    torch.testing.assert_close(pooled, net(photo)[0], rtol=1e-4, atol=1e-6)
+    torch.testing.assert_close(trainee.pooled(Inputs(kept, (40, 56))), pooled)
 
 
 def test_the_cache_keeps_what_learning_layers_read_and_no_more() -> None:

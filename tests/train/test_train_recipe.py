@@ -56,7 +56,7 @@ def test_the_papers_recipe_says_the_papers_numbers() -> None:
         (GOOD + "[optimizer]\nlr = 'fast'", "optimizer.lr: .*number.*'fast'"),
         (GOOD + "[optimizer]\nepochs = 1.5", "optimizer.epochs: .*integer.*1.5"),
         (GOOD + "[optimizer]\nlr = -1.0", "optimizer.lr: .*greater than 0"),
-        (GOOD + "[loss]\nlocal = 0.0", "loss: local, vector, anchor and pairs are all 0"),
+        (GOOD + "[loss]\nlocal = 0.0", "loss: local, vector, sare, anchor and pairs are all 0"),
         (GOOD + "[loss]\nanchor = 1.0", r"loss.anchor needs whitening.refit = false"),
         (GOOD + "[loss]\nanchor = 1.0\n[whitening]\nrefit = false", "needs augmentation"),
         (GOOD.replace('"haf"\nstart', '"netvlad"\nstart'), "netvlad has no local scores"),

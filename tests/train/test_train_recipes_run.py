@@ -38,6 +38,7 @@ OPTIONS = {
     "netvlad_two_cores": ["clusters=2", "size=8"],
     "netvlad_anchored": ["clusters=2"],
     "superpoint": ["size=8"],
+    "haf_public_code": ["channels=[4, 4, 4]", "clusters=2", "size=8"],
 }
 CELLS = ["cells.directions=2", "cells.copies=1", "optimizer.batch=2", "data.queries_per_epoch=4"]
 

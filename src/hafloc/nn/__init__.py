@@ -3,6 +3,7 @@
 from hafloc.nn.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from hafloc.nn.crn import CRN
 from hafloc.nn.haf import HAF, LEVELS, HAFOptions
+from hafloc.nn.haf_public_code import HAFPublicCode, HAFPublicCodeOptions
 from hafloc.nn.images import check_sides, to_batch
 from hafloc.nn.netvlad import NetVLAD, NetVLADOptions
 from hafloc.nn.network import NETWORKS, VGG16_START, Entry, Network, build_network
@@ -21,6 +22,8 @@ __all__ = [
     "Checkpoint",
     "Entry",
     "HAFOptions",
+    "HAFPublicCode",
+    "HAFPublicCodeOptions",
     "NetVLAD",
     "NetVLADOptions",
     "Network",

@@ -44,6 +44,8 @@ LEVELS = ("low", "mid", "high")
 MASK_STRIDE = 16
 # Levels that describe compact key points; the high one is too coarse to tell neighbours apart.
 LOCAL_LEVELS = ("low", "mid")
+# Start of fusion's last layer: weights within about 0.1 of 1/2, and a gradient for the first layer.
+FUSION_SPREAD = 0.01
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +138,7 @@ class ContextMask(nn.Module):
 class SpatialFusion(nn.Module):
     """AugFPN's adaptive spatial fusion: weights of the nearest and the bilinear upsampling.
 
-    `N×n×h×w` responses to `N×2×h×w`, independent weights in (0, 1); starts at an even blend.
+    `N×n×h×w` responses to `N×2×h×w`, independent weights in (0, 1); starts near an even blend.
     Read at the tap's own resolution, so that no convolution runs on the upsampled maps.
     """
 
@@ -144,7 +146,7 @@ class SpatialFusion(nn.Module):
         super().__init__()
         self.reduce = nn.Conv2d(channels, hidden, 1)
         self.weigh = nn.Conv2d(hidden, 2, 3, padding=1)
-        nn.init.zeros_(self.weigh.weight)
+        nn.init.normal_(self.weigh.weight, std=FUSION_SPREAD)
         nn.init.zeros_(self.weigh.bias)  # type: ignore[arg-type]
 
     def forward(self, x: Tensor) -> Tensor:

@@ -33,7 +33,7 @@ class NetVLADOptions:
     """NetVLAD's own choices.
 
     clusters     K centres
-    size         dimensions kept by whitening; 0 leaves the K × 512 of the plain vector
+    size         dimensions kept by whitening; 0 leaves the K × C of the plain vector
     key_points   at most this many a photo
     longer_side  photos larger than this many pixels are reduced to it before describing
     """
@@ -46,11 +46,16 @@ class NetVLADOptions:
     def __post_init__(self) -> None:
         if self.clusters < 1:
             raise ValueError(f"clusters must be at least 1, not {self.clusters:,}")
-        if not 0 <= self.size <= self.clusters * CHANNELS:
+        largest = self.clusters * self.place_size
+        if not 0 <= self.size <= largest:
             raise ValueError(
-                f"size must be 0 to {self.clusters * CHANNELS:,} for {self.clusters:,} clusters, "
-                f"not {self.size:,}"
+                f"size must be 0 to {largest:,} for {self.clusters:,} clusters, not {self.size:,}"
             )
+
+    @property
+    def place_size(self) -> int:
+        """Channels C of a place's descriptor."""
+        return CHANNELS
 
 
 class VLAD(nn.Module):
@@ -121,13 +126,14 @@ class NetVLAD(nn.Module):
     """The network; see the module's head. Images are `N×3×H×W`, RGB 0..255, sides ≥ 32 px."""
 
     name = "netvlad"
+    stride = STRIDE  # of places, in pixels
 
     def __init__(self, options: NetVLADOptions | None = None) -> None:
         super().__init__()
         self.options = options = options or NetVLADOptions()
         self.trunk = VGG16()
-        self.vlad = VLAD(options.clusters)
-        self.raw_dimension = options.clusters * CHANNELS
+        self.vlad = VLAD(options.clusters, options.place_size)
+        self.raw_dimension = options.clusters * options.place_size
         self.whitening = Whitening(self.raw_dimension, options.size) if options.size else None
 
     @property
@@ -149,7 +155,7 @@ class NetVLAD(nn.Module):
         return None
 
     def pool(self, features: Tensor) -> Tensor:
-        """Unit vectors before whitening, `[N, K·512]`, which training compares."""
+        """Unit vectors before whitening, `[N, K·C]`, which training compares."""
         mask = self.weights(features)
         # Assignments are exponentials of large products: bf16 would round them to others.
         with torch.autocast(features.device.type, enabled=False):
@@ -172,7 +178,7 @@ class NetVLAD(nn.Module):
         """Descriptions of a batch `N×3×H×W`, or of `H×W×3` arrays of any sizes.
 
         `fused_score` shows each place's share in the vector, negative ones as 0; key points are
-        its maxima on conv5_3's grid. Raises PhotoError for a side below 32 px.
+        its maxima on the places' grid. Raises PhotoError for a side below 32 px.
         """
         return [self._describe(image) for image in one_by_one(images, self.device)]
 
@@ -182,7 +188,7 @@ class NetVLAD(nn.Module):
         shares = self.vlad.shares(features.float(), self.weights(features)).clamp(min=0)
         score = shares / shares.mean().clamp(min=1e-30)
         grid = (-(-height // 2), -(-width // 2))
-        fused = upsample(score[:, None], STRIDE // 2, grid)[0, 0]
+        fused = upsample(score[:, None], self.stride // 2, grid)[0, 0]
         return Description(
             vector=to_numpy(self.compact(self.pool(features))[0]),
             size=(width, height),
@@ -197,6 +203,6 @@ class NetVLAD(nn.Module):
         )
         # The last places of odd sizes reach over the image's border.
         border = xy.new_tensor([size[1] - 1, size[0] - 1])
-        pixels = (STRIDE * (xy + 0.5) - 0.5).clamp(min=0).minimum(border)
+        pixels = (self.stride * (xy + 0.5) - 0.5).clamp(min=0).minimum(border)
         descriptors = F.normalize(features.flatten(1)[:, places].T, dim=1)
         return KeyPoints(to_numpy(pixels), to_numpy(strengths), to_numpy(descriptors))

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from hafloc.description import Description
 from hafloc.nn.crn import CRN
 from hafloc.nn.haf import HAF, HAFOptions
+from hafloc.nn.haf_public_code import HAFPublicCode, HAFPublicCodeOptions
 from hafloc.nn.netvlad import NetVLAD, NetVLADOptions
 from hafloc.nn.superpoint import SuperPoint, SuperPointOptions
 
@@ -94,6 +95,7 @@ NETWORKS: dict[str, Entry] = {
     NetVLAD.name: Entry(NetVLAD, NetVLADOptions),
     CRN.name: Entry(CRN, NetVLADOptions),
     SuperPoint.name: Entry(SuperPoint, SuperPointOptions, start=""),
+    HAFPublicCode.name: Entry(HAFPublicCode, HAFPublicCodeOptions),
 }
 
 

@@ -30,7 +30,7 @@ from hafloc.train import parallel
 from hafloc.train.cell_folder import CellFolder
 from hafloc.train.cell_trainee import CellTrainee
 from hafloc.train.log import Log, Step
-from hafloc.train.losses import local_loss, vector_loss
+from hafloc.train.losses import local_loss, sare_loss, vector_loss
 from hafloc.train.mining import Ints, Tuple
 from hafloc.train.pairs import draw_pair, pair_loss, unclear_pairs
 from hafloc.train.prepare import Prepared, prepare
@@ -283,7 +283,7 @@ def learn_from_pairs(
 def tuple_loss(run: Prepared, found: Tuple, inputs: Sequence[Inputs]) -> tuple[Tensor, Tensor]:
     """The recipe's losses on one tuple: on query, positive, negatives; and on the anchors."""
     loss = run.recipe.loss
-    vector = loss.vector > 0 or loss.anchor > 0
+    vector = max(loss.vector, loss.sare, loss.anchor) > 0
     with torch.autocast(run.device.type, torch.bfloat16, enabled=run.half):
         views = [
             run.trainee.view(x.to(run.device), vector=vector, local=loss.local > 0) for x in inputs
@@ -298,9 +298,12 @@ def tuple_loss(run: Prepared, found: Tuple, inputs: Sequence[Inputs]) -> tuple[T
             candidates=loss.candidates,
             correspondence=loss.correspondence,
         )
-    if loss.vector:
+    if loss.vector or loss.sare:
         vectors = torch.stack([view.vector for view in views if view.vector is not None])
-        total = total + loss.vector * vector_loss(vectors, loss.vector_margin)
+        if loss.vector:
+            total = total + loss.vector * vector_loss(vectors, loss.vector_margin)
+        if loss.sare:
+            total = total + loss.sare * sare_loss(vectors, loss.sare_against)
     if run.anchors is not None and views[0].vector is not None:
         anchored = loss.anchor * run.anchors.loss(found.query, views[0].vector, loss.temperature)
     return total, anchored

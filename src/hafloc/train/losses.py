@@ -1,4 +1,4 @@
-"""The losses (5) to (7) on local descriptors; triplet and anchor loss on image vectors."""
+"""The losses (5) to (7) on local descriptors; triplet, SARE and anchor loss on image vectors."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 Correspondence = Literal["nearest", "mutual"]
+Against = Literal["joint", "each"]
 
 
 class LocalMaps(Protocol):
@@ -168,6 +169,21 @@ def vector_loss(vectors: Tensor, margin: float) -> Tensor:
     """The triplet loss Σ_n max(0, m + d²(q,p) − d²(q,n)) on vectors `[2 + n, D]` of a tuple."""
     squared = (vectors[1:] - vectors[0]).square().sum(-1)
     return hinge(squared[0], squared[1:], margin)
+
+
+def sare_loss(vectors: Tensor, against: Against) -> Tensor:
+    """−log of the positive's part in a softmax of −d² to the query, for vectors `[2 + n, D]`: `[]`.
+
+    "joint": one softmax over the positive and all n negatives; "each": the mean over softmaxes of
+    the positive and one negative. Stochastic attraction-repulsion embedding (Liu, Li & Dai, ICCV
+    2019) with a Gaussian kernel.
+    """
+    squared = (vectors[1:] - vectors[0]).square().sum(-1)
+    if against == "each":
+        surprise: Tensor = F.softplus(squared[0] - squared[1:])
+        return surprise.mean()
+    loss: Tensor = squared[0] + (-squared).logsumexp(0)
+    return loss
 
 
 def anchor_loss(

@@ -111,6 +111,8 @@ def prepare(recipe: Recipe, out: Path, progress: Progress) -> Prepared:
     device = parallel.device(recipe.run.device)
     trainee.network.to(device).eval()
     optimizer = make_optimizer(trainee, recipe)
+    if recipe.loss.anchor:
+        _check_start(from_weights and trainee.whitens)
     training: Source
     validating: Source
     if data.cells:
@@ -140,7 +142,6 @@ def prepare(recipe: Recipe, out: Path, progress: Progress) -> Prepared:
         _start(recipe, trainee, training, len(photos), device)
     anchors = None
     if recipe.loss.anchor:
-        _check_start(from_weights and trainee.whitens)
         vectors = keep(out, start_vectors, len(database)).to(device)
         anchors = Anchors(vectors, neighbours, with_own=queries is None)
     return Prepared(

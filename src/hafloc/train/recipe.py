@@ -21,6 +21,7 @@ from hafloc.errors import TrainingError
 from hafloc.nn import LEVELS, NETWORKS, HAFOptions
 from hafloc.nn.network import make_options
 from hafloc.nn.vgg import LAYERS
+from hafloc.train.losses import Against
 from hafloc.train.mining import Mining
 from hafloc.train.registry import TRAININGS
 
@@ -131,12 +132,14 @@ class Cells(Section):
 
 
 class Loss(Section):
-    """Equations (5) to (7), and three losses on image vectors.
+    """Equations (5) to (7), and four losses on image vectors.
 
     local           weight of (7)
     vector          weight of the triplet on squared distances of image vectors (NetVLAD's loss)
     margin          m of (6)
     vector_margin   m of the vector triplet
+    sare            weight of SARE: −log of the positive's part in a softmax of −d²
+    sare_against    all negatives in one softmax ("joint"), or "each" in one of its own
     anchor          weight of finding the photo, changed by augmentation, among the start's vectors
     pairs           weight of InfoNCE over a batch of pairs, from cells (data.cells)
     temperature     of the softmax under anchor and pairs
@@ -151,6 +154,8 @@ class Loss(Section):
     vector: float = Field(default=0.0, ge=0)
     margin: float = Field(default=0.1, ge=0)
     vector_margin: float = Field(default=0.1, ge=0)
+    sare: float = Field(default=0.0, ge=0)
+    sare_against: Against = "joint"
     anchor: float = Field(default=0.0, ge=0)
     pairs: float = Field(default=0.0, ge=0)
     temperature: float = Field(default=0.07, gt=0)
@@ -163,14 +168,14 @@ class Loss(Section):
     def _some_loss(self) -> Self:
         if not (self.on_tuples or self.anchor or self.pairs):
             raise ValueError(
-                "local, vector, anchor and pairs are all 0: there is nothing to learn from"
+                "local, vector, sare, anchor and pairs are all 0: there is nothing to learn from"
             )
         return self
 
     @property
     def on_tuples(self) -> bool:
         """Whether positives and negatives must be mined."""
-        return self.local > 0 or self.vector > 0
+        return max(self.local, self.vector, self.sare) > 0
 
 
 class Optimizer(Section):
@@ -320,7 +325,9 @@ class Recipe(Section):
         if not self.data.cells:
             return self
         if self.loss.on_tuples or self.loss.anchor:
-            raise ValueError("data.cells serves loss.pairs alone: set local, vector, anchor to 0")
+            raise ValueError(
+                "data.cells serves loss.pairs alone: set local, vector, sare, anchor to 0"
+            )
         if self.network.name != "haf" or self.network.train_from != "heads":
             raise ValueError('data.cells needs network.name = "haf" and train_from = "heads"')
         if self.whitening.refit or self.data.cache or self.data.queries:

@@ -7,8 +7,14 @@ from typing import Any
 import torch
 
 from hafloc.errors import TrainingError
-from hafloc.nn import CRN, HAF, LEVELS, NetVLAD, Network, SuperPoint
-from hafloc.train.trainee import HafTrainee, SuperPointTrainee, Trainee, VladTrainee
+from hafloc.nn import CRN, HAF, LEVELS, HAFPublicCode, NetVLAD, Network, SuperPoint
+from hafloc.train.trainee import (
+    HafTrainee,
+    PublicCodeTrainee,
+    SuperPointTrainee,
+    Trainee,
+    VladTrainee,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,4 +56,5 @@ TRAININGS: dict[str, Training] = {
     SuperPoint.name: Training(
         lambda network, _: SuperPointTrainee(network), local=True, trunk=False
     ),
+    HAFPublicCode.name: Training(PublicCodeTrainee, local=False),
 }

@@ -22,15 +22,15 @@ def deterministic() -> Iterator[None]:
     """Torch's ordered kernels within the block; an operation without one is warned of."""
     # Read when a GPU's first matrix product is made, so before any work.
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
-    before = torch.are_deterministic_algorithms_enabled()
-    only_warns = torch.is_deterministic_algorithms_warn_only_enabled()
+    before = torch.get_deterministic_debug_mode()
     memory: Any = torch_memory  # its types leave the setting out
     fills = memory.fill_uninitialized_memory
-    torch.use_deterministic_algorithms(True, warn_only=True)
+    # torch.use_deterministic_algorithms does the same, but loads torch's compiler first: seconds.
+    torch.set_deterministic_debug_mode("warn")
     # Every value is written before it is read: filling memory first only costs time.
     memory.fill_uninitialized_memory = False
     try:
         yield
     finally:
-        torch.use_deterministic_algorithms(before, warn_only=only_warns)
+        torch.set_deterministic_debug_mode(before)
         memory.fill_uninitialized_memory = fills

@@ -9,7 +9,8 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
-from hafloc.nn import CRN, HAF, LEVELS, NetVLAD, Network, SuperPoint
+from hafloc.nn import CRN, HAF, LEVELS, HAFPublicCode, NetVLAD, Network, SuperPoint
+from hafloc.nn.haf_public_code import POOLED
 from hafloc.nn.half_resolution import HalfResolution
 from hafloc.nn.images import check_sides
 from hafloc.nn.superpoint import PixelMaps
@@ -206,6 +207,26 @@ class VladTrainee:
             return self._network.features(inputs.tensors[IMAGE])
         responses = frozen_responses(trunk, inputs, self.kept)
         return trunk.before_last_relu(self._first, responses[self.kept[-1]])
+
+
+class PublicCodeTrainee(VladTrainee):
+    """The public code's HAF: a NetVLAD that reads three levels of the trunk."""
+
+    def __init__(self, network: HAFPublicCode, train_from: str) -> None:
+        super().__init__(network, train_from)
+        self._levels = network
+        self._train_from = train_from
+        self.kept = kept_layers(train_from, tuple(POOLED.values()))
+
+    def _features(self, inputs: Inputs) -> Tensor:
+        if IMAGE in inputs.tensors and not self.kept:
+            return self._levels.features(inputs.tensors[IMAGE])
+        responses = dict(frozen_responses(self._levels.trunk, inputs, self.kept))
+        above = [layer for layer in POOLED.values() if layer not in responses]
+        if above:
+            last = responses[self.kept[-1]]
+            responses |= self._levels.trunk.responses(above, last, self._train_from)
+        return self._levels.gather(responses)
 
 
 class SuperPointTrainee:

@@ -1,10 +1,9 @@
 """The frozen lower layers of the trunk: run once, without gradient, and perhaps kept on disk."""
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
-from hafloc.nn.vgg import LAYERS, VGG16, convolve
+from hafloc.nn.vgg import LAYERS, VGG16
 
 NOTHING = "heads"  # train_from of a recipe in which no layer of the trunk learns
 
@@ -25,12 +24,4 @@ def kept_layers(train_from: str, taps: tuple[str, ...]) -> tuple[str, ...]:
 @torch.no_grad()
 def run_frozen(trunk: VGG16, images: Tensor, kept: tuple[str, ...]) -> dict[str, Tensor]:
     """Responses after ReLU of the layers `kept`, of images `N×3×H×W`, RGB 0..255."""
-    x = trunk.centre(images)
-    found = {}
-    for name in list(LAYERS)[: 1 + max(list(LAYERS).index(layer) for layer in kept)]:
-        if name.endswith("_1") and name != "conv1_1":
-            x = F.max_pool2d(x, 2, ceil_mode=True)
-        x = F.relu(convolve(x, trunk.get_submodule(name)))
-        if name in kept:
-            found[name] = x
-    return found
+    return trunk.responses(kept, trunk.centre(images))
