@@ -11,8 +11,7 @@ from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from pathlib import Path
 
-from hafloc.errors import OptionError, OutputError
-from hafloc.files import write_whole
+from hafloc.errors import OptionError
 
 ENVIRONMENT = "HAFLOC_TRUST"
 
@@ -76,7 +75,8 @@ def _remembered() -> list[str]:
 
 def _remember(line: str) -> None:
     # Who cannot write there is asked again.
-    with suppress(OSError, RuntimeError, OutputError):
-        file = _file()
-        file.parent.mkdir(parents=True, exist_ok=True)
-        write_whole(file, "".join(f"{known}\n" for known in [*_remembered(), line]).encode())
+    with suppress(OSError, RuntimeError):
+        _file().parent.mkdir(parents=True, exist_ok=True)
+        # Added to, for another process may add at this moment; half a line says yes to nothing.
+        with _file().open("a", encoding="utf-8") as file:
+            file.write(f"{line}\n")

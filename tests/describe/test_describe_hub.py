@@ -363,3 +363,14 @@ def test_the_table_of_networks_says_what_opening_needs() -> None:
         assert row.entry or row.note
         assert row.dimension > 0
         assert set(row.input) <= {"size", "longer_side", "mean", "std", "channels", "multiple_of"}
+
+
+def test_the_page_shows_the_table_that_the_commands_read() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "networks.md").read_text(encoding="utf-8")
+    for name, row in known_networks().items():
+        (line,) = (line for line in page.splitlines() if line.startswith(f"| {name} |"))
+        cells = [cell.strip() for cell in line.strip("|").split("|")]
+        assert cells[1] == f"{row.repo} @ `{row.commit[:8]}`"
+        assert cells[4:6] == [f"{row.dimension:,}", row.licence]
+        recalls = ", ".join(f"{key} {value}" for key, value in row.recall.items())
+        assert cells[6:] == [recalls or "not read", row.source]

@@ -87,16 +87,17 @@ class Pairing:
         """What went wrong so far, a line each: files that are gone, pairs that failed."""
         lines = []
         if self._gone:
-            example = min(self._gone)
+            count, example = len(self._gone), min(self._gone)
+            whose = "1 candidate was" if count == 1 else f"{count:,} candidates were"
             lines.append(
-                f"{len(self._gone):,} candidates were judged by similarity alone, for their files "
-                f"are gone or have changed: {example} for example"
+                f"{whose} judged by similarity alone, files being gone or changed: {example} "
+                "for example"
             )
         if self._failures:
             reason, _ = self._failures.most_common(1)[0]
             lines.append(
-                f"the matcher {self.matcher.name} failed {self._failures.total():,} times, which "
-                f"counts as no match: {reason}"
+                f"the matcher {self.matcher.name} failed on {self._failures.total():,} photos or "
+                f"pairs, which count as no match: {reason}"
             )
         return lines
 

@@ -26,7 +26,7 @@ _MOST_THREADS = 4
 _EVEN = 4.0
 # Log-odds by ln(1 + significance), and by standard deviations of similarity below the best.
 _BY_GEOMETRY = 3.0
-_BY_SIMILARITY = 0.5
+_BY_SIMILARITY = 1.0
 
 
 @dataclass(frozen=True, slots=True)
