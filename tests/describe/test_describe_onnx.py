@@ -56,7 +56,7 @@ def test_the_vector_sees_normalised_channels_in_their_order(tmp_path: Path) -> N
     assert describer.dimension == 48
     assert describer.vector(image) == pytest.approx(expected, abs=1e-5)
     described = describer.describe(image)
-    assert described.features.vector == pytest.approx(expected, abs=1e-5)
+    assert described.vector == pytest.approx(expected, abs=1e-5)
     assert described.fused_score.shape == (24, 32)
     assert len(described.key_points) == 0
     swapped = Describer.open(save_model(tmp_path, SETTINGS + 'channels = "BGR"\n'))

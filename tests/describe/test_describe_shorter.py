@@ -123,9 +123,10 @@ def test_key_points_stay_as_they_were(tiny_checkpoint: Path, tmp_path: Path) -> 
     short, _ = shorten(whole, paths, 2, file, progress=Silent())
     image = np.asarray(Pillow.open(paths[0]))
     assert short.has_local_features == whole.has_local_features
-    vector, local = short.vector_and_local(image)
-    assert vector.shape == (2,)
-    _, expected = whole.vector_and_local(image)
+    seen = short.features(image)
+    assert seen.vector.shape == (2,)
+    assert seen.regions is None or seen.regions.shape == (whole.regions, 2)
+    local, expected = seen.local, whole.features(image).local
     assert (local is None) == (expected is None)
     if local is not None and expected is not None:
         assert np.array_equal(local.xy, expected.xy)

@@ -10,6 +10,7 @@ import torch
 from PIL import Image
 
 from hafloc.describe import Described, Describer
+from hafloc.description import ImageFeatures
 from hafloc.errors import HaflocError, OptionError, PhotoError, PositionError
 from hafloc.nn import load_checkpoint
 from hafloc.photos import Photo
@@ -120,18 +121,19 @@ def test_threads_get_the_same_vectors_one_at_a_time(
         for seed in range(4)
     ]
     alone = [describer.vector(image) for image in images]
-    network, inside, most = describer._network, [], []
+    network, inside, most = describer._haf, [], []
+    assert network is not None
+    one_pass = network.features
 
-    def watched(batch: torch.Tensor) -> torch.Tensor:
+    def watched(batch: torch.Tensor, **wanted: bool) -> list[ImageFeatures]:
         inside.append(1)
         most.append(len(inside))
         try:
-            return network(batch)
+            return one_pass(batch, **wanted)
         finally:
             inside.pop()
 
-    watched.device = network.device  # type: ignore[attr-defined]
-    monkeypatch.setattr(describer, "_network", watched)
+    monkeypatch.setattr(network, "features", watched)
     with ThreadPoolExecutor(4) as pool:
         found = list(pool.map(describer.vector, images))
     assert np.allclose(found, alone, atol=1e-6)

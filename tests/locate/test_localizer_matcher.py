@@ -9,7 +9,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image as Pillow
 
-from hafloc.description import LocalFeatures
+from hafloc.description import ImageFeatures
 from hafloc.geo import Position
 from hafloc.index import ModelInfo, Record, create_index, open_index
 from hafloc.locate import Localizer
@@ -29,8 +29,8 @@ class Grey:
         mean = image.mean() / 255
         return np.array([1, 0.01 * mean], np.float32) / np.float32(np.hypot(1, 0.01 * mean))
 
-    def vector_and_local(self, image: Image) -> tuple[NDArray[np.float32], LocalFeatures | None]:
-        return self.vector(image), None
+    def features(self, image: Image, *, local: bool = True, regions: bool = True) -> ImageFeatures:
+        return ImageFeatures(self.vector(image))
 
 
 def facade(seed: int) -> Pillow.Image:

@@ -35,7 +35,7 @@ def street(seen: Path) -> Iterator[Localizer]:
 
 @pytest.fixture
 def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
-    def open_(path: Path, model: object = None, *, device: str = "cpu") -> Localizer:
+    def open_(path: Path, model: object = None, **options: object) -> Localizer:
         return Localizer(open_index(path, model=MODEL), BySight())
 
     def run(*words: object) -> tuple[int, str, str]:
