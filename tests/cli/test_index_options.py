@@ -77,7 +77,7 @@ def test_options_that_say_what_the_index_is_are_welcome(run: Run, street: Path) 
 
 def test_an_index_tells_of_its_regions_and_evaluates_by_them(run: Run, street: Path) -> None:
     _, out, _ = run("index", "info", street / "with.gpkg")
-    assert "regions     8 a photo" in out
+    assert "regions     7 a photo" in out
     _, out, _ = run("index", "info", street / "without.gpkg")
     assert "regions" not in out
 
@@ -88,7 +88,7 @@ def test_an_index_tells_of_its_regions_and_evaluates_by_them(run: Run, street: P
     assert (code, err) == (0, "")
     (result,) = json.loads(out)["results"]
     _, facts, _ = run("index", "info", street / "with.gpkg", "--json")
-    assert result["model"]["dimension"] == 9 * json.loads(facts)["model"]["dimension"]
+    assert result["model"]["dimension"] == 8 * json.loads(facts)["model"]["dimension"]
 
 
 def test_new_photos_are_stored_as_the_index_has_it(run: Run, street: Path, tmp_path: Path) -> None:

@@ -40,7 +40,7 @@ def test_every_place_is_in_the_block_of_its_cell(scale: int, size: int) -> None:
 def test_regions_are_halves_and_quarters_of_the_view() -> None:
     rows = membership(torch.zeros(1)).view(-1, GRID, GRID)
     assert rows[0].sum() == GRID * GRID
-    assert sorted(rows[1:].sum((1, 2)).tolist()) == [4] * 5 + [8] * 3
+    assert sorted(rows[1:].sum((1, 2)).tolist()) == [4] * 4 + [8] * 3
     assert len(rows) == 1 + len(REGIONS)
     # The quarters together are the whole, once.
     assert torch.equal(rows[4:8].sum(0), rows[0])

@@ -41,7 +41,7 @@ Regions = Annotated[
     bool | None,
     typer.Option(
         "--regions/--no-regions",
-        help="Describe parts of each photo too (9 KB a photo): cropped and closer queries are "
+        help="Describe parts of each photo too (8 KB a photo): cropped and closer queries are "
         "found more often. An index that exists goes on as it is.",
         show_default="--regions",
     ),

@@ -9,7 +9,7 @@ from torch import Tensor
 
 # Blocks along each side.
 GRID = 4
-# Left, top, right and bottom in blocks: three strips of half the width, the quarters, the middle.
+# Left, top, right and bottom in blocks: three strips of half the width, and the quarters.
 REGIONS = (
     (0, 0, 2, 4),
     (1, 0, 3, 4),
@@ -18,7 +18,6 @@ REGIONS = (
     (2, 0, 4, 2),
     (0, 2, 2, 4),
     (2, 2, 4, 4),
-    (1, 1, 3, 3),
 )
 _WHOLE = (0, 0, GRID, GRID)
 
