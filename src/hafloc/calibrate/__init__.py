@@ -3,8 +3,10 @@
 from hafloc.calibrate.calibrate import SAMPLE, CalibrationReport, calibrate
 from hafloc.calibrate.fit import ELSEWHERE, FEW, FEWEST, Trial, fit
 from hafloc.calibrate.keep import NotCalibrated, SelfCalibration, keep_calibrated
+from hafloc.calibrate.neighbourhoods import neighbourhoods
 from hafloc.calibrate.quality import (
     HeldOut,
+    Promise,
     area_under_roc,
     calibration_error,
     cross_validate,
@@ -21,6 +23,7 @@ __all__ = [
     "HeldOut",
     "Known",
     "NotCalibrated",
+    "Promise",
     "SelfCalibration",
     "Trial",
     "Trials",
@@ -30,6 +33,7 @@ __all__ = [
     "cross_validate",
     "fit",
     "keep_calibrated",
+    "neighbourhoods",
     "own_photos",
     "photos_of",
     "try_out",

@@ -6,14 +6,16 @@ here".
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import minimize
 from scipy.special import expit
 
+from hafloc.calibrate.neighbourhoods import neighbourhoods
 from hafloc.errors import PositionError
+from hafloc.geo import Position
 from hafloc.locate import PROBABILITY, REACH, SIGNS, THRESHOLD, Calibration, Consensus
 
 Floats = NDArray[np.float64]
@@ -41,7 +43,7 @@ class TooFewTrialsError(PositionError):
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """What became of one query of known position.
+    """What became of one query of known `position`.
 
     `error` is the distance in metres of the consensus `here`, with the database as it is, from
     the truth, and `first` that of the strongest candidate; `elsewhere` is the consensus without
@@ -52,6 +54,7 @@ class Trial:
     first: float
     here: Consensus
     elsewhere: Consensus | None
+    position: Position
 
 
 def fit(
@@ -89,13 +92,18 @@ def fit(
         learned, bias = fit_logistic(signs, labels)
         weights = tuple(learned.tolist())
     unscored = Calibration(verified, weights, bias, (), len(trials))
-    scores = sorted(
-        trial.error / trial.here.scale
-        for trial in trials
+    numbers = neighbourhoods([trial.position for trial in trials]).tolist()
+    scored = sorted(
+        (trial.error / trial.here.scale, number)
+        for trial, number in zip(trials, numbers, strict=True)
         if unscored.confidence(trial.here) >= THRESHOLD
     )
-    _require(len(scores), trials, "are found with confidence", "give more queries", least)
-    return Calibration(verified, weights, bias, tuple(scores), len(trials))
+    _require(len(scored), trials, "are found with confidence", "give more queries", least)
+    return replace(
+        unscored,
+        scores=tuple(score for score, _ in scored),
+        neighbourhoods=tuple(number for _, number in scored),
+    )
 
 
 def fit_kinds(

@@ -53,6 +53,13 @@ def locate(
     model: RecordedModel = None,
     device: Device = "auto",
     probability: Probability = 0.9,
+    cautious: Annotated[
+        bool,
+        typer.Option(
+            "--cautious",
+            help="A larger radius, which holds in the worst neighbourhoods too, not on average.",
+        ),
+    ] = False,
     sequence: Annotated[
         bool,
         typer.Option(
@@ -81,6 +88,7 @@ def locate(
             near=place,
             rerank=rerank,
             probability=probability,
+            cautious=cautious,
             progress=progress.advance,
         )
         for _, result in located:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from hafloc.errors import IndexFileError
 from hafloc.index import GeoIndex
 from hafloc.locate.position import Consensus
-from hafloc.locate.query import RankedQuery
+from hafloc.locate.query import RankedQuery, Wanted
 from hafloc.locate.trust import (
     Calibration,
     Verdict,
@@ -41,7 +41,7 @@ class Judge:
     def verdict(
         self,
         query: RankedQuery,
-        probability: float,
+        wanted: Wanted,
         *,
         consensus: Consensus | None = None,
         confidence: float | None = None,
@@ -52,6 +52,7 @@ class Judge:
         return judge(
             query.consensus() if consensus is None else consensus,
             calibration,
-            probability,
+            wanted.probability,
             confidence=confidence,
+            cautious=wanted.cautious,
         )
