@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -211,7 +212,7 @@ class Localizer:
 
     def _find(self, name: str, query: Query, wanted: Wanted) -> RankedQuery:
         photo = as_photo(query, name=name, longer_side=self.describer.longer_side)
-        return self.candidates.find(name, photo, wanted)
+        return replace(self.candidates.find(name, photo, wanted), note=self._judge.note)
 
     def _answer(self, found: RankedQuery, wanted: Wanted) -> Answer:
         return found.answer(self._judge.verdict(found, wanted), wanted.top)

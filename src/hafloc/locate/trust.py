@@ -12,7 +12,7 @@ from scipy.special import expit
 
 from hafloc.errors import PositionError
 from hafloc.geo import Position
-from hafloc.index import Origin, origin_to_json
+from hafloc.index import CALIBRATION_FORMAT, Origin, origin_to_json
 from hafloc.locate.position import SIGNS, Consensus
 
 # Below this confidence an answer says "not in this database".
@@ -20,9 +20,6 @@ THRESHOLD = 0.5
 PROBABILITY = 0.9
 # Whose calibration an answer rests on.
 OWN, SHIPPED = "own", "shipped"
-
-# Grows whenever signs, scale or the strength of evidence change their meaning.
-FORMAT = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,7 +170,7 @@ def write_calibrations(
 ) -> str:
     """JSON text of the calibrations that belong to the checkpoint with this hash."""
     content: dict[str, Any] = {
-        "format": FORMAT,
+        "format": CALIBRATION_FORMAT,
         "checkpoint": checkpoint,
         "signs": SIGNS,
         "calibrations": [_to_json(calibration) for calibration in calibrations],
@@ -191,7 +188,7 @@ def read_calibrations(text: str, checkpoint: str) -> tuple[Calibration, ...]:
     content = json.loads(text)
     if not isinstance(content, dict):
         raise ValueError("a calibration is a JSON object")
-    if content.get("format") != FORMAT or content.get("checkpoint") != checkpoint:
+    if content.get("format") != CALIBRATION_FORMAT or content.get("checkpoint") != checkpoint:
         return ()
     try:
         return tuple(_calibration(item) for item in content["calibrations"])
@@ -219,7 +216,9 @@ def _calibration(item: dict[str, Any]) -> Calibration:
     names = [field.name for field in fields(Calibration) if field.name != "shipped"]
     values = {name: item[name] for name in names}
     weights = tuple(float(value) for value in values["weights"])
-    numbers = tuple(int(value) for value in values["neighbourhoods"])
+    numbers = [int(value) for value in values["neighbourhoods"]]
+    if len(numbers) != len(values["scores"]):
+        raise ValueError("the calibration needs the neighbourhood of each score")
     scored = sorted(zip(map(float, values["scores"]), numbers, strict=True))
     scores = tuple(score for score, _ in scored)
     bias = float(values["bias"])

@@ -4,7 +4,16 @@ from hafloc.verify.evidence import Evidence, Geometry
 from hafloc.verify.geometry import NOTHING, Verified, verify
 from hafloc.verify.matching import Matches, match, match_rows
 from hafloc.verify.rerank import compare, rank, weigh
-from hafloc.verify.rule import CUES, PLAIN_CUES, Rule, Weights, read_cues, read_rule, shipped_rule
+from hafloc.verify.rule import (
+    CUES,
+    PLAIN_CUES,
+    Rule,
+    Usual,
+    Weights,
+    read_cues,
+    read_rule,
+    shipped_rule,
+)
 
 __all__ = [
     "CUES",
@@ -14,6 +23,7 @@ __all__ = [
     "Geometry",
     "Matches",
     "Rule",
+    "Usual",
     "Verified",
     "Weights",
     "compare",
