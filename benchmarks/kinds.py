@@ -14,15 +14,15 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from hafloc.calibrate.fit import ELSEWHERE, Trial
+from hafloc.calibrate.fit import ELSEWHERE
 from hafloc.calibrate.keep import stored_features
 from hafloc.calibrate.visits import one_a_standpoint, taken_together
 from hafloc.description import LocalFeatures
-from hafloc.geo import Position, distance, distances
+from hafloc.geo import Position, distances
 from hafloc.index import GeoIndex, Record, open_index
-from hafloc.locate import RERANK, Consensus, agree
+from hafloc.locate import RERANK
 from hafloc.progress import Progress
-from hafloc.verify import Rule, Verified, compare, rank
+from hafloc.verify import Verified, compare
 
 Flags = NDArray[np.bool_]
 Floats = NDArray[np.float64]
@@ -54,7 +54,7 @@ class Choice:
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """A query of one kind, with its candidates, most similar first.
+    """A query of one kind, taken in one area, with its candidates, most similar first.
 
     `here` are those of the database as it is, `elsewhere` those without any photo within 100 m,
     empty where too little would remain; `others` random ones from elsewhere, and `partner` a right
@@ -62,6 +62,7 @@ class Query:
     """
 
     kind: str
+    area: str
     position: Position
     here: tuple[Choice, ...]
     elsewhere: tuple[Choice, ...]
@@ -79,6 +80,7 @@ class Kind:
     """Which photos of a set ask, `queries`, and which may answer, `database`, by number."""
 
     name: str
+    area: str
     records: tuple[Record, ...]
     queries: tuple[int, ...]
     database: Flags
@@ -113,7 +115,9 @@ def _phones(records: tuple[Record, ...], data: Path) -> Iterator[Kind]:
     def truth(query: int, metres: Floats, _: Sequence[int]) -> tuple[Flags, Flags]:
         return partners[query], ~partners[query] & (metres <= NEAR)
 
-    yield Kind("phone", records, _standpoints(records), np.ones(len(records), bool), truth)
+    yield Kind(
+        "phone", "San Francisco", records, _standpoints(records), np.ones(len(records), bool), truth
+    )
 
 
 def _street_view(records: tuple[Record, ...], _: Path) -> Iterator[Kind]:
@@ -124,7 +128,7 @@ def _street_view(records: tuple[Record, ...], _: Path) -> Iterator[Kind]:
         return right, (metres <= NEAR) & ~right
 
     everything = np.ones(len(records), bool)
-    yield Kind("street view", records, tuple(range(len(records))), everything, truth)
+    yield Kind("street view", "Cambridge", records, tuple(range(len(records))), everything, truth)
 
 
 def _day_and_night(records: tuple[Record, ...], _: Path) -> Iterator[Kind]:
@@ -140,7 +144,7 @@ def _day_and_night(records: tuple[Record, ...], _: Path) -> Iterator[Kind]:
         return right, (metres <= NEAR) & ~right
 
     for name, asks in (("day", ~night), ("night", night)):
-        yield Kind(name, records, tuple(np.flatnonzero(asks).tolist()), ~night, truth)
+        yield Kind(name, "campus", records, tuple(np.flatnonzero(asks).tolist()), ~night, truth)
 
 
 def _standpoints(records: Sequence[Record]) -> tuple[int, ...]:
@@ -189,9 +193,7 @@ class _Chooser:
         self._kind, self._metres, self._similarity = kind, metres, similarity
         self._right, self._unclear, self._own, self._local = right, unclear, own, local
 
-    def query(
-        self, position: Position, order: list[int], random: np.random.Generator
-    ) -> Query:
+    def query(self, position: Position, order: list[int], random: np.random.Generator) -> Query:
         away = [i for i in order if self._metres[i] > ELSEWHERE]
         least = min(RERANK, len(order) / 2)
         elsewhere = away[:RERANK] if len(away) >= least else []
@@ -204,7 +206,14 @@ class _Chooser:
         choices = {i: self._choice(i, item) for i, item in zip(needed, compared, strict=True)}
         here, gone, beside, alone = (tuple(choices[i] for i in some) for some in lists)
         return Query(
-            self._kind.name, position, here, gone, beside, next(iter(alone), None), bool(right)
+            self._kind.name,
+            self._kind.area,
+            position,
+            here,
+            gone,
+            beside,
+            next(iter(alone), None),
+            bool(right),
         )
 
     def _choice(self, i: int, verified: Verified | None) -> Choice:

@@ -232,7 +232,9 @@ def damaged(**changes: object) -> str:
     ],
 )
 def test_a_damaged_calibration_is_refused(text: str) -> None:
-    with pytest.raises(ValueError, match=r"calibration|Expecting|could not convert|invalid literal"):
+    with pytest.raises(
+        ValueError, match=r"calibration|Expecting|could not convert|invalid literal"
+    ):
         read_calibrations(text, "abc")
 
 

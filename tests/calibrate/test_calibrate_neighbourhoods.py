@@ -12,9 +12,7 @@ from hafloc.calibrate.neighbourhoods import MOST
 from hafloc.calibrate.quality import promise
 from hafloc.geo import Position
 
-places = st.lists(
-    st.builds(Position, st.floats(52.0, 52.01), st.floats(0.0, 0.01)), max_size=120
-)
+places = st.lists(st.builds(Position, st.floats(52.0, 52.01), st.floats(0.0, 0.01)), max_size=120)
 
 
 @given(places)

@@ -10,6 +10,8 @@ from hafloc.calibrate.quality import (
     area_under_roc,
     calibration_error,
     cross_validate,
+    interval,
+    promise,
     try_out,
 )
 from hafloc.calibrate.trials import Known, Trials, own_photos, photos_of
@@ -32,9 +34,11 @@ __all__ = [
     "calibration_error",
     "cross_validate",
     "fit",
+    "interval",
     "keep_calibrated",
     "neighbourhoods",
     "own_photos",
     "photos_of",
+    "promise",
     "try_out",
 ]

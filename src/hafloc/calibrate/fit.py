@@ -149,8 +149,12 @@ def _examples(trials: Sequence[Trial]) -> tuple[Floats, Floats]:
     return np.array(signs).reshape(-1, len(SIGNS)), np.array(labels)
 
 
-def fit_logistic(signs: Floats, labels: Floats) -> tuple[Floats, float]:
+def fit_logistic(
+    signs: Floats, labels: Floats, counts: Floats | None = None
+) -> tuple[Floats, float]:
     """Weights `[F]`, none negative, and bias of P(label = 1) from signs `[N, F]`, labels `[N]`.
+
+    `counts` `[N]` are how many examples each stands for, 1 where none are given.
 
     Logistic regression on standardised signs, their weights bounded below by 0 and held small by
     a quadratic penalty: a convex problem with one minimum. A sign that never changes weighs 0.
@@ -160,13 +164,14 @@ def fit_logistic(signs: Floats, labels: Floats) -> tuple[Floats, float]:
     scale = np.where(used, deviation, 1.0)
     rows = np.column_stack([np.ones(len(signs)), np.where(used, (signs - mean) / scale, 0.0)])
     penalty = np.full(rows.shape[1], _PENALTY)
+    counted = np.ones(len(labels)) if counts is None else counts
     # Just enough that labels of one kind alone give a finite bias.
     penalty[0] = 1e-3
 
     def loss(at: Floats) -> tuple[float, Floats]:
         odds = rows @ at
-        value = (np.logaddexp(0, odds) - labels * odds).sum() + penalty @ at**2 / 2
-        return float(value), rows.T @ (expit(odds) - labels) + penalty * at
+        value = counted @ (np.logaddexp(0, odds) - labels * odds) + penalty @ at**2 / 2
+        return float(value), rows.T @ (counted * (expit(odds) - labels)) + penalty * at
 
     found = minimize(
         loss,

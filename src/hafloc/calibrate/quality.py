@@ -61,16 +61,21 @@ class HeldOut:
         )
         return plain, cautious
 
+    def clear(self) -> tuple[Flags, Flags]:
+        """Which answers with the place are clearly right or wrong, and which are right, `[N]`."""
+        right = self.errors <= REACH
+        return right | (self.errors > ELSEWHERE), right
+
     def judged(self) -> tuple[Floats, Flags]:
         """Confidences and whether the answer was right, of all answers with a clear truth.
 
         As in `calibration.fit`: with the place, right within REACH and wrong beyond ELSEWHERE;
         without it, wrong.
         """
-        clear = (self.errors <= REACH) | (self.errors > ELSEWHERE)
+        clear, is_right = self.clear()
         remained = np.isfinite(self.elsewhere)
         confidences = np.concatenate([self.here[clear], self.elsewhere[remained]])
-        right = np.concatenate([self.errors[clear] <= REACH, np.zeros(remained.sum(), bool)])
+        right = np.concatenate([is_right[clear], np.zeros(remained.sum(), bool)])
         return confidences, right
 
 
@@ -96,20 +101,30 @@ def promise(errors: Floats, radii: Floats, neighbourhoods: Numbers) -> Promise:
     if not len(errors):
         nan = float("nan")
         return Promise(nan, (nan, nan), nan, nan, nan)
-    _, numbers = np.unique(neighbourhoods, return_inverse=True)
-    counts = np.bincount(numbers)
-    held = np.bincount(numbers, weights=errors <= radii)
-    drawn = np.random.default_rng(0).integers(0, len(counts), (_DRAWS, len(counts)))
-    low, high = np.percentile(held[drawn].sum(1) / counts[drawn].sum(1), [2.5, 97.5])
+    held, counts = _by_neighbourhood(errors <= radii, neighbourhoods)
     telling = counts >= _TELLING
     single = held[telling] / counts[telling] if telling.any() else np.array([np.nan])
     return Promise(
         coverage(errors, radii),
-        (float(low), float(high)),
+        interval(errors <= radii, neighbourhoods),
         float(single.min()),
         float(single.max()),
         float(np.median(radii)),
     )
+
+
+def interval(flags: Flags, neighbourhoods: Numbers) -> tuple[float, float]:
+    """Where the share of N ≥ 1 flags lies with 95 %, by a bootstrap that draws neighbourhoods."""
+    held, counts = _by_neighbourhood(flags, neighbourhoods)
+    drawn = np.random.default_rng(0).integers(0, len(counts), (_DRAWS, len(counts)))
+    low, high = np.percentile(held[drawn].sum(1) / counts[drawn].sum(1), [2.5, 97.5])
+    return float(low), float(high)
+
+
+def _by_neighbourhood(flags: Flags, neighbourhoods: Numbers) -> tuple[Floats, Numbers]:
+    """How many flags are set in each neighbourhood, and how many there are."""
+    _, numbers = np.unique(neighbourhoods, return_inverse=True)
+    return np.bincount(numbers, weights=flags), np.bincount(numbers)
 
 
 def coverage(errors: Floats, radii: Floats) -> float:

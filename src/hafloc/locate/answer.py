@@ -134,8 +134,8 @@ class Answer:
 
         `query`; `found` (null where unknown); `position` {`lat`, `lon`} in WGS84 degrees, only the
         best guess where `found` is false; `radius` (metres), `probability` and `confidence` (null
-        where unknown); `calibration`, "own" of this database or "shipped" (null without one); `cautious`, whether
-        the radius is meant to hold in the worst neighbourhoods too;
+        where unknown); `calibration`, "own" of this database or "shipped" (null without one);
+        `cautious`, whether the radius is meant to hold in the worst neighbourhoods too;
         `duplicate_of` {`id`, `path`} or null; `note` (text or null); `candidates`,
         best first, each with `rank`, `id`, `path`, `position`, `heading` (degrees or null),
         `magnetic` (whether that is from magnetic north), `accuracy` (metres, of its own position)

@@ -23,6 +23,8 @@ FIX = 20.0
 _SHARPNESS = 2
 # Log-odds beyond which a strength says nothing more.
 _SURE = 12.0
+# What the rule gives a photo of another place that nobody searched for, in the median.
+_STRANGER = -9.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +46,7 @@ class Consensus:
 SIGNS = (
     "strength",  # log-odds of the strongest candidate
     "support",  # ln(1 + expected number of right candidates within REACH of the position)
-    "gap",  # log-odds between the strongest candidate and the best one beyond REACH
+    "gap",  # log-odds between the strongest candidate and the best one beyond REACH, or a stranger
     "similarity",  # of the strongest candidate
 )
 
@@ -90,7 +92,7 @@ def agree(
     here = metres <= REACH
     support = math.log1p(float(chances[here].sum()))
     strongest = float(strengths[best])
-    # Where all candidates show one place, nothing says that those of others would be weaker.
-    gap = 0.0 if here.all() else strongest - float(strengths[~here].max())
+    # Where all candidates show one place, a stranger is what it has to be ahead of.
+    gap = strongest - float(strengths[~here].max(initial=_STRANGER))
     signs = strongest, support, gap, float(evidence[best].similarity)
     return Consensus(position, math.hypot(FIX, spread), signs, float(shares @ stated))

@@ -129,8 +129,9 @@ def judge(
 ) -> Verdict:
     """The verdict on a consensus, with a `confidence` from elsewhere where one is given.
 
-    `cautious` asks for the radius that holds in the worst neighbourhoods too. The radius is never smaller than the consensus's own `accuracy`: calibration knows the usual
-    error of positions, not that of these. A larger radius holds the truth no less often.
+    `cautious` asks for the radius that holds in the worst neighbourhoods too. No radius is smaller
+    than the consensus's own `accuracy`: calibration knows the usual error of positions, not that of
+    these. A larger radius holds the truth no less often.
 
     Raises PositionError where `probability` is none.
     """
