@@ -3,9 +3,9 @@
     python benchmarks/answers.py data --indexes sets --fit --out benchmarks/results/answers.json
 
 `data` holds `sf_west`, `cambridge/val` and `campus_night/val`, `sets` their indexes `sf_west.gpkg`,
-`cambridge_val.gpkg`, `campus_night_val.gpkg`, made with `hafloc index build --no-calibrate`. No photo
-is read. Every kind of `kinds.py` is asked: each query once in the database as it is, once without
-any photo within 100 m, and in databases of 1 to 30 photos with and without a photo of its place.
+`cambridge_val.gpkg`, `campus_night_val.gpkg`, made with `hafloc index build --no-calibrate`. No
+photo is read. Every kind of `kinds.py` is asked: each query once in the database as it is, once
+without any photo within 100 m, and in databases of 1 to 30 photos with and without one of its place.
 
 `--fit` writes the rule and the calibration that ship with hafloc, fitted on all kinds alike.
 Everything printed is of queries that neither rule nor calibration has seen: five folds of whole

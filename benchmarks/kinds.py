@@ -30,11 +30,13 @@ Floats = NDArray[np.float64]
 # Sizes of small databases: the partner or none, and random photos of other places.
 SMALL = (1, 3, 10, 30)
 # Metres. Photos of one place by the field's usual bound; by phones on a campus, which fix better
-# than among tall buildings and turn on the spot, by the data's own.
+# than among tall buildings, by the data's own.
 NEAR, CAMPUS_NEAR = 25.0, 10.0
-# A campus photo within 10 m truly shows the query's place where fewer photos beyond 25 m than
-# this are more similar: the recipe of the data's README, which leaves geometry out.
-MORE_SIMILAR = 20
+# Metres around a query that are taken away with its place: the campus is 105 m long.
+CAMPUS_ELSEWHERE = 40.0
+# Most campus photos within 10 m look elsewhere. One truly shows what the query shows where fewer
+# photos beyond 25 m than this are more similar: the recipe of the data's README.
+MORE_SIMILAR = 5
 # Hours of the day, local time: from here on, and before there, it is dark in December.
 DUSK, DAWN = 16, 5
 _SEED = 0
@@ -42,13 +44,17 @@ _SEED = 0
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """A candidate of one query: its position, similarity, geometry and whether it is `right`:
-    shows the query's place; `unclear` ones neither surely do nor surely do not."""
+    """A candidate of one query: its position, similarity, geometry, and whether it is `right`.
+
+    It surely `shows` what the query shows, surely does not, or is `unclear`: the rule learns from
+    these, and recall counts `right` ones.
+    """
 
     position: Position
     similarity: float
     verified: Verified | None
     right: bool
+    shows: bool
     unclear: bool
 
 
@@ -56,9 +62,10 @@ class Choice:
 class Query:
     """A query of one kind, taken in one area, with its candidates, most similar first.
 
-    `here` are those of the database as it is, `elsewhere` those without any photo within 100 m,
-    empty where too little would remain; `others` random ones from elsewhere, and `partner` a right
-    one, for small databases. `known` says whether any photo of the database is right.
+    `here` are those of the database as it is, `elsewhere` those without its place, empty where
+    too little would remain; `others` random ones from elsewhere, and `partner` one that shows the
+    same, for small databases. `known` says whether any photo of the database is right. Whether an
+    answer is right is told `by_first` candidate where the area is too small for metres.
     """
 
     kind: str
@@ -69,10 +76,12 @@ class Query:
     others: tuple[Choice, ...]
     partner: Choice | None
     known: bool
+    by_first: bool
 
 
-# From a query's number and the others' metres and order to which are right and which unclear.
-Truth = Callable[[int, Floats, Sequence[int]], tuple[Flags, Flags]]
+# From a query's number and the others' metres and order to which are right, surely show the same,
+# and are unclear.
+Truth = Callable[[int, Floats, Sequence[int]], tuple[Flags, Flags, Flags]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +94,8 @@ class Kind:
     queries: tuple[int, ...]
     database: Flags
     truth: Truth
+    elsewhere: float = ELSEWHERE
+    by_first: bool = False
 
 
 def read_kinds(data: Path, indexes: Path) -> Iterator[tuple[Kind, GeoIndex]]:
@@ -112,8 +123,9 @@ def _phones(records: tuple[Record, ...], data: Path) -> Iterator[Kind]:
             a, b = number[row["image_a"]], number[row["image_b"]]
             partners[a, b] = partners[b, a] = True
 
-    def truth(query: int, metres: Floats, _: Sequence[int]) -> tuple[Flags, Flags]:
-        return partners[query], ~partners[query] & (metres <= NEAR)
+    def truth(query: int, metres: Floats, _: Sequence[int]) -> tuple[Flags, Flags, Flags]:
+        right = partners[query]
+        return right, right, ~right & (metres <= NEAR)
 
     yield Kind(
         "phone", "San Francisco", records, _standpoints(records), np.ones(len(records), bool), truth
@@ -123,9 +135,9 @@ def _phones(records: tuple[Record, ...], data: Path) -> Iterator[Kind]:
 def _street_view(records: tuple[Record, ...], _: Path) -> Iterator[Kind]:
     headings = np.array([record.heading for record in records], dtype=float)
 
-    def truth(query: int, metres: Floats, _: Sequence[int]) -> tuple[Flags, Flags]:
+    def truth(query: int, metres: Floats, _: Sequence[int]) -> tuple[Flags, Flags, Flags]:
         right = (metres <= NEAR) & (headings == headings[query])
-        return right, (metres <= NEAR) & ~right
+        return right, right, (metres <= NEAR) & ~right
 
     everything = np.ones(len(records), bool)
     yield Kind("street view", "Cambridge", records, tuple(range(len(records))), everything, truth)
@@ -135,16 +147,20 @@ def _day_and_night(records: tuple[Record, ...], _: Path) -> Iterator[Kind]:
     hours = np.array([record.time.hour if record.time else 12 for record in records])
     night = (hours >= DUSK) | (hours < DAWN)
 
-    def truth(_: int, metres: Floats, order: Sequence[int]) -> tuple[Flags, Flags]:
+    def truth(_: int, metres: Floats, order: Sequence[int]) -> tuple[Flags, Flags, Flags]:
         ahead = np.zeros(len(metres), dtype=int)
         ahead[list(order)] = np.cumsum(metres[list(order)] > NEAR)
         shown = np.zeros(len(metres), bool)
         shown[list(order)] = True
-        right = shown & (metres <= CAMPUS_NEAR) & (ahead < MORE_SIMILAR)
-        return right, (metres <= NEAR) & ~right
+        right = shown & (metres <= CAMPUS_NEAR)
+        shows = right & (ahead < MORE_SIMILAR)
+        return right, shows, (metres <= NEAR) & ~shows
 
     for name, asks in (("day", ~night), ("night", night)):
-        yield Kind(name, "campus", records, tuple(np.flatnonzero(asks).tolist()), ~night, truth)
+        queries = tuple(np.flatnonzero(asks).tolist())
+        yield Kind(
+            name, "campus", records, queries, ~night, truth, CAMPUS_ELSEWHERE, by_first=True
+        )
 
 
 def _standpoints(records: Sequence[Record]) -> tuple[int, ...]:
@@ -171,8 +187,8 @@ def queries_of(kind: Kind, index: GeoIndex, progress: Progress) -> Iterator[Quer
         similarity = dict(zip(order, hits.similarities[0].tolist(), strict=True))
         order = [i for i in order if kind.database[i] and i not in together]
         if order:
-            right, unclear = kind.truth(query, metres, order)
-            choose = _Chooser(kind, metres, similarity, right, unclear, local[query], local)
+            truth = kind.truth(query, metres, order)
+            choose = _Chooser(kind, metres, similarity, truth, local[query], local)
             yield choose.query(own.position, order, random)
         progress.advance(done)
 
@@ -185,21 +201,21 @@ class _Chooser:
         kind: Kind,
         metres: Floats,
         similarity: dict[int, float],
-        right: Flags,
-        unclear: Flags,
+        truth: tuple[Flags, Flags, Flags],
         own: LocalFeatures | None,
         local: list[LocalFeatures | None],
     ) -> None:
         self._kind, self._metres, self._similarity = kind, metres, similarity
-        self._right, self._unclear, self._own, self._local = right, unclear, own, local
+        self._truth, self._own, self._local = truth, own, local
 
     def query(self, position: Position, order: list[int], random: np.random.Generator) -> Query:
-        away = [i for i in order if self._metres[i] > ELSEWHERE]
+        away = [i for i in order if self._metres[i] > self._kind.elsewhere]
         least = min(RERANK, len(order) / 2)
         elsewhere = away[:RERANK] if len(away) >= least else []
         others = random.permutation(away)[: max(SMALL)].tolist()
-        right = [i for i in order if self._right[i]]
-        partner = int(random.choice(right)) if right else None
+        right, shows, _ = self._truth
+        partners = [i for i in order if shows[i]]
+        partner = int(random.choice(partners)) if partners else None
         lists = order[:RERANK], elsewhere, others, [] if partner is None else [partner]
         needed = sorted({i for some in lists for i in some})
         compared = compare(self._own, [self._local[i] for i in needed])
@@ -213,7 +229,8 @@ class _Chooser:
             gone,
             beside,
             next(iter(alone), None),
-            bool(right),
+            bool(right[order].any()),
+            self._kind.by_first,
         )
 
     def _choice(self, i: int, verified: Verified | None) -> Choice:
@@ -221,6 +238,5 @@ class _Chooser:
             self._kind.records[i].position,
             self._similarity[i],
             verified,
-            bool(self._right[i]),
-            bool(self._unclear[i]),
+            *(bool(flags[i]) for flags in self._truth),
         )
