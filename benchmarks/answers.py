@@ -5,12 +5,12 @@
 `data` holds `sf_west`, `cambridge/val` and `campus_night/val`, `sets` their indexes `sf_west.gpkg`,
 `cambridge_val.gpkg`, `campus_night_val.gpkg`, made with `hafloc index build --no-calibrate`. No
 photo is read. Every kind of `kinds.py` is asked: each query once in the database as it is, once
-without any photo within 100 m, and in databases of 1 to 30 photos with and without one of its place.
+without its place, and in databases of 1 to 30 photos with and without one of its place.
 
 `--fit` writes the rule and the calibration that ship with hafloc, fitted on all kinds alike.
-Everything printed is of queries that neither rule nor calibration has seen: five folds of whole
-neighbourhoods (some 20 queries), and each kind once by the others alone. Intervals draw
-neighbourhoods. Ends with one JSON line.
+`--out` judges: everything there is of queries that neither rule nor calibration has seen, in five folds of
+whole neighbourhoods (some 20 queries), and each kind once by the others alone. Intervals draw
+neighbourhoods.
 """
 
 import argparse
@@ -68,7 +68,10 @@ class HeldOutAnswers:
     def __init__(self, tried: Sequence[Tried], by: Sequence[Calibration], numbers: Numbers) -> None:
         self.tried, self.by, self.numbers = tried, by, numbers
         self.known = np.array([item.query.known for item in tried])
-        self.first = np.array([item.here.right for item in tried]) & self.known
+        self.first = np.array([item.here.first.right for item in tried])
+        right = [item.is_right() for item in tried]
+        self.clear = np.array([said is not None for said in right])
+        self.right = np.array([bool(said) for said in right])
         parts = [
             try_out(calibration, [item.trial()])
             for item, calibration in zip(tried, by, strict=True)
@@ -98,7 +101,7 @@ class HeldOutAnswers:
     def _recall(self) -> Figures:
         known = [item for item, is_known in zip(self.tried, self.known, strict=True) if is_known]
         alone = [np.array([c.right for c in item.query.here]) for item in known]
-        ranked = [item.here.ranked for item in known]
+        ranked = [np.array([c.right for c in item.here.ranked]) for item in known]
         return {
             name: {
                 f"@{cut}": _share(
@@ -112,7 +115,7 @@ class HeldOutAnswers:
     def _position(self) -> Figures:
         figures: Figures = {}
         for name, errors in (
-            ("first_hit", np.array([item.here.first_error for item in self.tried])),
+            ("first_hit", np.array([item.trial().first for item in self.tried])),
             ("consensus", self.said.errors),
         ):
             median, ninetieth = np.percentile(errors[self.known], [50, 90])
@@ -123,13 +126,12 @@ class HeldOutAnswers:
         """Shares; `precision` of found answers with a clear truth, `partner_first` of those found
         among known places, `of_first` how many right first candidates are found."""
         said, found = self.said, self.said.found
-        clear, right = said.clear()
         remained = np.isfinite(said.elsewhere)
         return {
             "answers": int(found.sum()),
             "known": _share(found[self.known], self.numbers[self.known]),
             "of_first": _share(found[self.first], self.numbers[self.first]),
-            "precision": _share(right[found & clear], self.numbers[found & clear]),
+            "precision": _share(self.right[found & self.clear], self.numbers[found & self.clear]),
             "partner_first": _share(
                 self.first[found & self.known], self.numbers[found & self.known]
             ),
@@ -147,11 +149,14 @@ class HeldOutAnswers:
             areas.append(area_under_roc(kept, gone))
             there = np.concatenate([np.ones(len(kept), bool), np.zeros(len(gone), bool)])
             errors.append(calibration_error(np.concatenate([kept, gone]), there))
+        gone = said.elsewhere[np.isfinite(said.elsewhere)]
+        confidences = np.concatenate([said.here[self.clear], gone])
+        right = np.concatenate([self.right[self.clear], np.zeros(len(gone), bool)])
         return _rounded(
             {
                 "auroc": float(np.mean(areas)),
                 "ece_in_database": float(np.mean(errors)),
-                "ece_answer_right": calibration_error(*said.judged()),
+                "ece_answer_right": calibration_error(confidences, right),
             }
         )
 
@@ -270,6 +275,7 @@ def by_kinds(kinds: Kinds) -> list[dict[str, Flags]]:
     return [
         {kind: np.full(len(queries), kind == out) for kind, queries in kinds.items()}
         for out in kinds
+        if len(kinds) > 1
     ]
 
 
@@ -316,30 +322,32 @@ def main() -> None:
     parser.add_argument("data", type=Path)
     parser.add_argument("--indexes", type=Path, required=True, help="folder of the sets' indexes")
     parser.add_argument("--fit", action="store_true", help="write the shipped rule and calibration")
-    parser.add_argument("--out", type=Path, help="write the results as JSON as well")
+    parser.add_argument("--out", type=Path, help="judge by held-out queries, results here")
     arguments = parser.parse_args()
     queries, checkpoint = read_queries(arguments.data, arguments.indexes)
     usual = usual_of(queries)
     kinds = {kind: [ask(query, usual) for query in some] for kind, some in queries.items()}
-    numbers = areas(kinds)
-    results: Figures = {
-        "checkpoint": checkpoint,
-        "neighbourhoods": {kind: len(set(some.tolist())) for kind, some in numbers.items()},
-        "held_out_by_neighbourhoods": held_out(kinds, usual, by_folds(numbers, kinds), numbers),
-        "held_out_by_kinds": held_out(kinds, usual, by_kinds(kinds), numbers),
-    }
-    for title in ("held_out_by_neighbourhoods", "held_out_by_kinds"):
-        show(title.replace("_", " "), results[title])
     if arguments.fit:
         rule, calibrations = fit_all(kinds, usual)
         text = json.dumps(rule_to_json(rule, kinds), indent=1) + "\n"
         write_whole(SOURCE / "verify" / "rule.json", text.encode())
         text = write_calibrations(checkpoint, calibrations)
         write_whole(SOURCE / "nn" / "checkpoints" / "haf.calibration.json", text.encode())
-    line = json.dumps(results)
-    print(line)
     if arguments.out is not None:
-        write_whole(arguments.out, f"{line}\n".encode())
+        results = judge(kinds, usual) | {"checkpoint": checkpoint}
+        write_whole(arguments.out, (json.dumps(results, indent=1) + "\n").encode())
+
+
+def judge(kinds: Kinds, usual: Usual) -> Figures:
+    """All figures, each of queries that nothing was fitted on."""
+    numbers = areas(kinds)
+    results: Figures = {
+        "neighbourhoods": {kind: len(set(some.tolist())) for kind, some in numbers.items()}
+    }
+    for title, parts in (("neighbourhoods", by_folds(numbers, kinds)), ("kinds", by_kinds(kinds))):
+        results[f"held_out_by_{title}"] = held_out(kinds, usual, parts, numbers)
+        show(f"held out by {title}", results[f"held_out_by_{title}"])
+    return results
 
 
 if __name__ == "__main__":

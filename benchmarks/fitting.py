@@ -49,8 +49,9 @@ class Listed:
     cues: Floats
 
     def labels(self) -> tuple[Flags, Flags]:
+        """Which candidates show the query's place, and which are unclear, `[K]` each."""
         return (
-            np.array([choice.right for choice in self.choices]),
+            np.array([choice.shows for choice in self.choices]),
             np.array([choice.unclear for choice in self.choices]),
         )
 
@@ -141,17 +142,16 @@ def fit_weights(cues: Floats, right: Flags, counts: Floats | None = None) -> Wei
 
 @dataclass(frozen=True, slots=True)
 class Answered:
-    """What one database answered: the consensus, its error in metres and that of the strongest
-    candidate, and which candidates are right, strongest first."""
+    """What one database answered: the consensus, its error in metres, and the candidates,
+    strongest first."""
 
     consensus: Consensus
     error: float
-    first_error: float
-    ranked: Flags
+    ranked: tuple[Choice, ...]
 
     @property
-    def right(self) -> bool:
-        return bool(self.ranked[0])
+    def first(self) -> Choice:
+        return self.ranked[0]
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,22 +170,33 @@ class Tried:
         without = self.answers.get(("whole", False))
         return Trial(
             self.here.error,
-            self.here.first_error,
+            distance(self.query.position, self.here.first.position),
             self.here.consensus,
             without and without.consensus,
             self.query.position,
         )
 
     def judged(self) -> Iterator[tuple[Name, Consensus, bool]]:
-        """Every answer whose truth is clear.
-
-        Of the whole database right within REACH and wrong beyond ELSEWHERE, as `hafloc calibrate`
-        has it; of a small one right where its partner is the strongest.
-        """
+        """Every answer whose truth is clear."""
         for (database, has_place), answer in self.answers.items():
-            right = answer.error <= REACH if database == "whole" else answer.right
-            if not has_place or right or answer.error > ELSEWHERE:
-                yield (database, has_place), answer.consensus, has_place and right
+            by_first = self.query.by_first or database != "whole"
+            right = _is_right(answer, by_first=by_first) if has_place else False
+            if right is not None:
+                yield (database, has_place), answer.consensus, right
+
+    def is_right(self) -> bool | None:
+        """Whether the whole database's answer is right; None where that is unclear."""
+        return _is_right(self.here, by_first=self.query.by_first)
+
+
+def _is_right(answer: Answered, *, by_first: bool) -> bool | None:
+    """By metres as `hafloc calibrate` has it: right within REACH, wrong beyond ELSEWHERE; or by the
+    strongest candidate, where an area or a database is too small for that."""
+    if by_first:
+        right, wrong = answer.first.right, not answer.first.right and not answer.first.unclear
+    else:
+        right, wrong = answer.error <= REACH, answer.error > ELSEWHERE
+    return True if right else False if wrong else None
 
 
 def answer(asked: Asked, rule: Rule, *, verified: bool) -> Tried:
@@ -209,12 +220,10 @@ def _answer(query: Query, listed: Listed, rule: Rule, *, verified: bool) -> Answ
         for number, (choice, strength) in enumerate(zip(listed.choices, strengths, strict=True))
     ]
     consensus = agree([choice.position for choice in listed.choices], evidence)
-    first = listed.choices[int(np.argmax(strengths))]
     return Answered(
         consensus,
         distance(query.position, consensus.position),
-        distance(query.position, first.position),
-        listed.labels()[0][np.argsort(-strengths, kind="stable")],
+        tuple(listed.choices[i] for i in np.argsort(-strengths, kind="stable")),
     )
 
 
@@ -229,6 +238,7 @@ def _evidence(number: int, choice: Choice, strength: float, *, verified: bool) -
         seen.pairs,
         strength,
         verified=verified,
+        significance=seen.significance,
     )
 
 

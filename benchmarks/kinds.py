@@ -35,7 +35,7 @@ NEAR, CAMPUS_NEAR = 25.0, 10.0
 # Metres around a query that are taken away with its place: the campus is 105 m long.
 CAMPUS_ELSEWHERE = 40.0
 # Most campus photos within 10 m look elsewhere. One truly shows what the query shows where fewer
-# photos beyond 25 m than this are more similar: the recipe of the data's README.
+# photos beyond 25 m than this are more similar and geometry says so: the data README's recipe.
 MORE_SIMILAR = 5
 # Hours of the day, local time: from here on, and before there, it is dark in December.
 DUSK, DAWN = 16, 5
@@ -46,7 +46,7 @@ _SEED = 0
 class Choice:
     """A candidate of one query: its position, similarity, geometry, and whether it is `right`.
 
-    It surely `shows` what the query shows, surely does not, or is `unclear`: the rule learns from
+    It surely `shows` what the query shows, is `unclear`, or surely does not: the rule learns from
     these, and recall counts `right` ones.
     """
 
@@ -156,13 +156,11 @@ def _day_and_night(records: tuple[Record, ...], _: Path) -> Iterator[Kind]:
         shown[list(order)] = True
         right = shown & (metres <= CAMPUS_NEAR)
         shows = right & (ahead < MORE_SIMILAR)
-        return right, shows, (metres <= NEAR) & ~shows
+        return right, shows, metres <= CAMPUS_ELSEWHERE
 
     for name, asks in (("day", ~night), ("night", night)):
         queries = tuple(np.flatnonzero(asks).tolist())
-        yield Kind(
-            name, "campus", records, queries, ~night, truth, CAMPUS_ELSEWHERE, by_first=True
-        )
+        yield Kind(name, "campus", records, queries, ~night, truth, CAMPUS_ELSEWHERE, by_first=True)
 
 
 def _standpoints(records: Sequence[Record]) -> tuple[int, ...]:
@@ -230,15 +228,20 @@ class _Chooser:
             here,
             gone,
             beside,
-            next(iter(alone), None),
+            next((choice for choice in alone if choice.shows), None),
             bool(right[order].any()),
             self._kind.by_first,
         )
 
     def _choice(self, i: int, verified: Verified | None) -> Choice:
+        shows = bool(self._truth[1][i])
+        if self._kind.by_first:
+            shows = shows and verified is not None and verified.significance > 0
         return Choice(
             self._kind.records[i].position,
             self._similarity[i],
             verified,
-            *(bool(flags[i]) for flags in self._truth),
+            bool(self._truth[0][i]),
+            shows,
+            bool(self._truth[2][i]) and not shows,
         )

@@ -93,4 +93,5 @@ def _evidence(
         strength=strength,
         verified=item is not None,
         sizes=sizes,
+        significance=shown.significance,
     )
