@@ -8,9 +8,9 @@ photo is read. Every kind of `kinds.py` is asked: each query once in the databas
 without its place, and in databases of 1 to 30 photos with and without one of its place.
 
 `--fit` writes the rule and the calibration that ship with hafloc, fitted on all kinds alike.
-`--out` judges: everything there is of queries that neither rule nor calibration has seen, in five folds of
-whole neighbourhoods (some 20 queries), and each kind once by the others alone. Intervals draw
-neighbourhoods.
+`--out` judges: everything there is of queries that neither rule nor calibration has seen, in five
+folds of whole neighbourhoods (some 20 queries), and each kind once by the others alone. Intervals
+draw neighbourhoods.
 """
 
 import argparse
@@ -216,7 +216,9 @@ def areas(kinds: Kinds) -> dict[str, Numbers]:
     return numbers
 
 
-def fit_all(kinds: Kinds, usual: Usual) -> tuple[Rule, list[Calibration]]:
+def fit_all(
+    kinds: Kinds, usual: Usual, modes: Sequence[bool] = (False, True)
+) -> tuple[Rule, list[Calibration]]:
     """The rule, and calibrations of answers by similarity alone and of verified ones."""
     rule = fit_rule(kinds, usual)
     return rule, [
@@ -227,7 +229,7 @@ def fit_all(kinds: Kinds, usual: Usual) -> tuple[Rule, list[Calibration]]:
             },
             verified=verified,
         )
-        for verified in (False, True)
+        for verified in modes
     ]
 
 
@@ -236,6 +238,7 @@ def held_out(
     usual: Usual,
     parts: Sequence[Mapping[str, Flags]],
     numbers: Mapping[str, Numbers],
+    modes: Sequence[bool],
 ) -> dict[str, dict[str, Figures]]:
     """Figures by kind and kind of answer; each of `parts`, flags of queries, by the others."""
     answers: dict[tuple[str, bool], dict[int, tuple[Tried, Calibration]]] = {}
@@ -244,7 +247,7 @@ def held_out(
             kind: [asked for asked, out in zip(queries, part[kind], strict=True) if not out]
             for kind, queries in kinds.items()
         }
-        rule, calibrations = fit_all({k: queries for k, queries in rest.items() if queries}, usual)
+        rule, calibrations = fit_all({k: queries for k, queries in rest.items() if queries}, usual, modes)
         for kind, queries in kinds.items():
             for i in np.flatnonzero(part[kind]).tolist():
                 for calibration in calibrations:
@@ -258,6 +261,7 @@ def held_out(
                 numbers[kind],
             ).figures()
             for name, verified in (("similarity", False), ("verified", True))
+            if verified in modes
         }
         for kind, queries in kinds.items()
     }
@@ -331,7 +335,12 @@ def main() -> None:
         rule, calibrations = fit_all(kinds, usual)
         text = json.dumps(rule_to_json(rule, kinds), indent=1) + "\n"
         write_whole(SOURCE / "verify" / "rule.json", text.encode())
-        text = write_calibrations(checkpoint, calibrations)
+        content = json.loads(write_calibrations(checkpoint, calibrations))
+        content["fitted_on"] = {
+            kind: {"queries": len(some), "share": round(1 / len(kinds), 4)}
+            for kind, some in kinds.items()
+        }
+        text = json.dumps(content, indent=1)
         write_whole(SOURCE / "nn" / "checkpoints" / "haf.calibration.json", text.encode())
     if arguments.out is not None:
         results = judge(kinds, usual) | {"checkpoint": checkpoint}
@@ -344,8 +353,11 @@ def judge(kinds: Kinds, usual: Usual) -> Figures:
     results: Figures = {
         "neighbourhoods": {kind: len(set(some.tolist())) for kind, some in numbers.items()}
     }
-    for title, parts in (("neighbourhoods", by_folds(numbers, kinds)), ("kinds", by_kinds(kinds))):
-        results[f"held_out_by_{title}"] = held_out(kinds, usual, parts, numbers)
+    for title, parts, modes in (
+        ("neighbourhoods", by_folds(numbers, kinds), (False, True)),
+        ("kinds", by_kinds(kinds), (True,)),
+    ):
+        results[f"held_out_by_{title}"] = held_out(kinds, usual, parts, numbers, modes)
         show(f"held out by {title}", results[f"held_out_by_{title}"])
     return results
 

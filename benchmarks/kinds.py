@@ -31,7 +31,7 @@ Floats = NDArray[np.float64]
 SMALL = (1, 3, 10, 30)
 # Metres. Photos of one place by the field's usual bound; by phones on a campus, which fix better
 # than among tall buildings, by the data's own.
-NEAR, CAMPUS_NEAR = 25.0, 10.0
+NEAR, CAMPUS_NEAR, VIEW_NEAR = 25.0, 10.0, 10.0
 # Metres around a query that are taken away with its place: the campus is 105 m long.
 CAMPUS_ELSEWHERE = 40.0
 # Most campus photos within 10 m look elsewhere. One truly shows what the query shows where fewer
@@ -137,7 +137,9 @@ def _street_view(records: tuple[Record, ...], _: Path) -> Iterator[Kind]:
 
     def truth(query: int, metres: Floats, _: Sequence[int]) -> tuple[Flags, Flags, Flags]:
         right = (metres <= NEAR) & (headings == headings[query])
-        return right, right, (metres <= NEAR) & ~right
+        # Looking across a street, views 25 m apart share next to nothing.
+        shows = right & (metres <= VIEW_NEAR)
+        return right, shows, (metres <= NEAR) & ~shows
 
     everything = np.ones(len(records), bool)
     # Two of the four views from each standpoint ask, north and south or east and west.

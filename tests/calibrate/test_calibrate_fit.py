@@ -19,7 +19,7 @@ from hafloc.locate import Calibration, Verdict, judge, read_calibrations, write_
 
 
 def calibrated(scores: list[float]) -> Calibration:
-    return Calibration(True, (1.0, 0.0, 0.0, 0.0), -1.0, tuple(sorted(scores)), len(scores))
+    return Calibration(True, (1.0, 0.0, 0.0, 0.0, 0.0), -1.0, tuple(sorted(scores)), len(scores))
 
 
 @pytest.mark.parametrize(
@@ -302,7 +302,7 @@ def test_without_a_calibration_only_the_position_is_known() -> None:
 
 
 def test_where_all_photos_show_one_place_the_radius_alone_is_learned() -> None:
-    base = Calibration(True, (1.0, 0.0, 0.0, 0.0), -1.0, (9.0,) * 50, 480, shipped=True)
+    base = Calibration(True, (1.0, 0.0, 0.0, 0.0, 0.0), -1.0, (9.0,) * 50, 480, shipped=True)
     one_place = [Trial(5.0, 5.0, consensus(3.0), None, PLACE) for _ in range(40)]
     calibration = fit(one_place, verified=True, base=base)
     assert (calibration.weights, calibration.bias) == (base.weights, base.bias)
@@ -311,7 +311,7 @@ def test_where_all_photos_show_one_place_the_radius_alone_is_learned() -> None:
 
 
 def test_a_base_is_not_needed_where_the_trials_teach_the_confidence() -> None:
-    base = Calibration(True, (1.0, 0.0, 0.0, 0.0), -1.0, (9.0,) * 50, 480, shipped=True)
+    base = Calibration(True, (1.0, 0.0, 0.0, 0.0, 0.0), -1.0, (9.0,) * 50, 480, shipped=True)
     trials = draw(60, 4)
     assert fit(trials, verified=True, base=base) == fit(trials, verified=True)
 

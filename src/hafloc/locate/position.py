@@ -48,6 +48,7 @@ SIGNS = (
     "support",  # ln(1 + expected number of right candidates within REACH of the position)
     "gap",  # log-odds between the strongest candidate and the best one beyond REACH, or a stranger
     "similarity",  # of the strongest candidate
+    "inliers",  # ln(1 + inliers) of the strongest candidate
 )
 
 
@@ -94,5 +95,6 @@ def agree(
     strongest = float(strengths[best])
     # Where all candidates show one place, a stranger is what it has to be ahead of.
     gap = strongest - float(strengths[~here].max(initial=_STRANGER))
-    signs = strongest, support, gap, float(evidence[best].similarity)
+    first = evidence[best]
+    signs = strongest, support, gap, float(first.similarity), math.log1p(first.inliers)
     return Consensus(position, math.hypot(FIX, spread), signs, float(shares @ stated))

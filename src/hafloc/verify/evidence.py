@@ -18,8 +18,7 @@ class Evidence:
     are each other's nearest, `inliers` those of them that one `geometry` explains ("" where none
     was found). `pairs` `[inliers, 4]` are their x, y in the query's and x, y in the candidate's
     described pixels, `sizes` the (width, height) of both. `strength` is the log-odds that the
-    candidate shows the query's place, by the learned rule; candidates are ranked by it.
-    `significance` is that of the geometry: -log10 of how many as good chance would give. Where key
+    candidate shows the query's place, by the learned rule; candidates are ranked by it. Where key
     points could not be compared, because there are none or the candidate's file is gone,
     `verified` is false, `sizes` is None, and only the similarity speaks.
     """
@@ -33,4 +32,3 @@ class Evidence:
     strength: float
     verified: bool = True
     sizes: tuple[Size, Size] | None = None
-    significance: float = 0.0

@@ -93,5 +93,4 @@ def _evidence(
         strength=strength,
         verified=item is not None,
         sizes=sizes,
-        significance=shown.significance,
     )
