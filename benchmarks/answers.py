@@ -33,6 +33,7 @@ from fitting import (
     fit_calibration,
     fit_rule,
     rule_to_json,
+    shares_of,
     usual_of,
 )
 from hafloc.calibrate import (
@@ -247,7 +248,9 @@ def held_out(
             kind: [asked for asked, out in zip(queries, part[kind], strict=True) if not out]
             for kind, queries in kinds.items()
         }
-        rule, calibrations = fit_all({k: queries for k, queries in rest.items() if queries}, usual, modes)
+        rule, calibrations = fit_all(
+            {k: queries for k, queries in rest.items() if queries}, usual, modes
+        )
         for kind, queries in kinds.items():
             for i in np.flatnonzero(part[kind]).tolist():
                 for calibration in calibrations:
@@ -337,8 +340,8 @@ def main() -> None:
         write_whole(SOURCE / "verify" / "rule.json", text.encode())
         content = json.loads(write_calibrations(checkpoint, calibrations))
         content["fitted_on"] = {
-            kind: {"queries": len(some), "share": round(1 / len(kinds), 4)}
-            for kind, some in kinds.items()
+            kind: {"queries": len(kinds[kind]), "share": round(share, 4)}
+            for kind, share in shares_of(kinds).items()
         }
         text = json.dumps(content, indent=1)
         write_whole(SOURCE / "nn" / "checkpoints" / "haf.calibration.json", text.encode())
