@@ -310,10 +310,11 @@ def test_where_all_photos_show_one_place_the_radius_alone_is_learned() -> None:
     assert not calibration.shipped
 
 
-def test_a_base_is_not_needed_where_the_trials_teach_the_confidence() -> None:
+def test_the_confidence_of_a_base_stays_whatever_the_trials_would_teach() -> None:
     base = Calibration(True, (1.0, 0.0, 0.0, 0.0, 0.0), -1.0, (9.0,) * 50, 480, shipped=True)
-    trials = draw(60, 4)
-    assert fit(trials, verified=True, base=base) == fit(trials, verified=True)
+    calibration = fit(draw(60, 4), verified=True, base=base)
+    assert (calibration.weights, calibration.bias) == (base.weights, base.bias)
+    assert len(calibration.scores) == sum(base.confidence(t.here) >= 0.5 for t in draw(60, 4))
 
 
 def test_more_found_trials_can_be_asked_for() -> None:

@@ -68,10 +68,9 @@ def fit(
 
     Confidence is a logistic regression on the signs. An answer within REACH of the truth is
     right, one beyond ELSEWHERE wrong, one between is left out; every answer without the query's
-    place is wrong. Where fewer than `least` come from elsewhere, for a small database shows one
-    place, the confidence stays that of `base`, and the radius alone is learned: whatever it is that
-    calls an answer found, as long as it does not come from these trials, the radius holds for those
-    that it calls so.
+    place is wrong. With a `base` the confidence is its, and the radius alone is learned: whatever
+    it is that calls an answer found, as long as it does not come from these trials, the radius
+    holds for those that it calls so.
 
     Raises TooFewTrialsError where fewer than FEWEST answers are right, or wrong without a `base`,
     or fewer than `least` are found.
@@ -79,12 +78,11 @@ def fit(
     signs, labels = _examples(trials)
     right = int(labels.sum())
     _require(right, trials, "are located right", "give more queries of places in the database")
-    without_place = sum(trial.elsewhere is not None for trial in trials)
-    if without_place < least and base is not None:
+    if base is not None:
         weights, bias = base.weights, base.bias
     else:
         _require(
-            without_place,
+            sum(trial.elsewhere is not None for trial in trials),
             trials,
             f"leave any photo of the database beyond {ELSEWHERE:g} m",
             "add photos of other places to the database",

@@ -114,6 +114,7 @@ def _learn(index: GeoIndex, sample: int, progress: Progress) -> tuple[list[Calib
             break
     if not trials.plain:
         return [], _origin(photos, reason="its photos were all taken together")
+    # Own photos know their own kind alone, visitors bring others: see results/answers.md.
     bases = {item.verified: item for item in shipped_calibrations(index.model.hash)}
     try:
         calibrations = fit_kinds(trials.plain, trials.verified, bases=bases, least=FEW)

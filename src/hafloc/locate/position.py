@@ -23,7 +23,7 @@ FIX = 20.0
 _SHARPNESS = 2
 # Log-odds beyond which a strength says nothing more.
 _SURE = 12.0
-# What the rule gives a photo of another place that nobody searched for, in the median.
+# What the rule gives a random photo of another place: its median is -12, one in twenty has -7.
 _STRANGER = -9.0
 
 
