@@ -15,6 +15,7 @@ draw neighbourhoods.
 
 import argparse
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -40,6 +41,7 @@ from hafloc.calibrate import (
     HeldOut,
     area_under_roc,
     calibration_error,
+    fit,
     interval,
     neighbourhoods,
     try_out,
@@ -98,6 +100,9 @@ class HeldOutAnswers:
             "confidence": self._confidence(),
             "small": self._small(),
         }
+
+    def trust(self) -> Figures:
+        return {"found": self._found(), "confidence": self._confidence()}
 
     def _recall(self) -> Figures:
         known = [item for item, is_known in zip(self.tried, self.known, strict=True) if is_known]
@@ -198,6 +203,8 @@ def _rounded(values: Mapping[str, Any]) -> Figures:
     return {
         name: [round(part, 3) for part in value]
         if isinstance(value, tuple | list)
+        else None
+        if math.isnan(value)
         else round(value, 3)
         for name, value in values.items()
     }
@@ -268,6 +275,26 @@ def held_out(
         }
         for kind, queries in kinds.items()
     }
+
+
+def taught_by_one(
+    kinds: Kinds, usual: Usual, numbers: Mapping[str, Numbers]
+) -> dict[str, dict[str, Figures]]:
+    """What a confidence learned on one kind alone says of the others, by the shipped rule."""
+    rule, _ = fit_all(kinds, usual, ())
+    tried = {
+        kind: [answer(asked, rule, verified=True) for asked in queries]
+        for kind, queries in kinds.items()
+    }
+    results: dict[str, dict[str, Figures]] = {}
+    for kind, own in tried.items():
+        calibration = fit([item.trial() for item in own], verified=True)
+        results[kind] = {
+            other: HeldOutAnswers(some, [calibration] * len(some), numbers[other]).trust()
+            for other, some in tried.items()
+            if other != kind
+        }
+    return results
 
 
 def by_folds(numbers: Mapping[str, Numbers], kinds: Kinds) -> list[dict[str, Flags]]:
@@ -362,6 +389,7 @@ def judge(kinds: Kinds, usual: Usual) -> Figures:
     ):
         results[f"held_out_by_{title}"] = held_out(kinds, usual, parts, numbers, modes)
         show(f"held out by {title}", results[f"held_out_by_{title}"])
+    results["taught_by_one_kind"] = taught_by_one(kinds, usual, numbers)
     return results
 
 

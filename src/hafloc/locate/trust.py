@@ -64,7 +64,7 @@ class Calibration:
         among queries that are found (confidence ≥ THRESHOLD), if these are exchangeable with
         the trials that were found: same kind of photos, same database, same mixture. It holds on
         average over queries, not for each kind of them nor in each neighbourhood: measured by
-        neighbourhoods of some 20 queries, a radius of 90 % held in some of them 60 % and in others
+        neighbourhoods of some 20 queries, a radius of 90 % held in some of them 57 % and in others
         all. The weights of the confidence, which decides what is found, come from the same trials;
         the guarantee treats them as given.
 
