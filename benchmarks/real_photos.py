@@ -55,7 +55,6 @@ from verification import (
     compare_stored,
     cross_validated,
     order_by,
-    save,
 )
 
 TOLERANCE = 25.0  # metres, the field's usual bound
@@ -269,13 +268,9 @@ class Verification:
         return self._folder.recalls(ranking) | self.watch.results()
 
 
-def verify(
-    verification: Verification, k: int, rule: Path | None, kept: Path | None
-) -> dict[str, dict[str, float]]:
+def verify(verification: Verification, k: int, rule: Path | None) -> dict[str, dict[str, float]]:
     """Recalls after re-ranking: the k asked for first, then other sizes of the list, then SIFT."""
     compared = verification.compared(k)
-    if kept is not None:
-        save(kept, compared)
     results = {"hafloc+verification": verification.results(orders_of(compared, rule))}
     whole = compared if k >= max(LISTS) else verification.compared(max(LISTS))
     # These share one comparison of the longest list, so their time is not theirs.
@@ -310,7 +305,6 @@ def main() -> None:
     parser.add_argument("--rerank", type=int, default=0, help="verify this many of the nearest")
     parser.add_argument("--rule", type=Path, help="a rule.json instead of rules of other folds")
     parser.add_argument("--index", type=Path, help="keep the index here, for answers.py")
-    parser.add_argument("--save", type=Path, help="keep what rules are fitted on (.npz)")
     arguments = parser.parse_args()
     folder = Folder(arguments.folder, same_position_counts=arguments.same_position)
     describer = Describer.open(arguments.model)
@@ -327,7 +321,7 @@ def main() -> None:
         results = {"hafloc": folder.recalls(ranking)}
         if k:
             verification = Verification(folder, index, ranking, seen, max(k, *LISTS))
-            results |= verify(verification, k, arguments.rule, arguments.save)
+            results |= verify(verification, k, arguments.rule)
     if "hafloc_256" in vectors:
         results["hafloc_256"] = folder.recalls(rank(vectors["hafloc_256"]))
     for name, baseline in whitened_baselines(vectors):

@@ -9,16 +9,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy.optimize import minimize
-from trials import consensus, draw
+from trials import PLACE, consensus, draw
 
 from hafloc.calibrate.fit import FEWEST, Trial, fit, fit_logistic
 from hafloc.calibrate.quality import area_under_roc, calibration_error, cross_validate
 from hafloc.errors import PositionError
+from hafloc.index import CALIBRATION_FORMAT
 from hafloc.locate import Calibration, Verdict, judge, read_calibrations, write_calibrations
 
 
 def calibrated(scores: list[float]) -> Calibration:
-    return Calibration(True, (1.0, 0.0, 0.0, 0.0), -1.0, tuple(sorted(scores)), len(scores))
+    return Calibration(True, (1.0, 0.0, 0.0, 0.0, 0.0), -1.0, tuple(sorted(scores)), len(scores))
 
 
 @pytest.mark.parametrize(
@@ -63,6 +64,51 @@ def test_the_radius_holds_the_truth_as_often_as_promised() -> None:
         held += new <= (calibrated(scores).radius(consensus(1.0, 1.0), 0.9) or 0)
     # Four standard errors of 4,000 draws: 0.019.
     assert held / 4_000 == pytest.approx(0.9, abs=0.019)
+
+
+def test_a_cautious_radius_holds_in_the_worst_neighbourhoods() -> None:
+    # Nine neighbourhoods of two scores, k and 10 k: their larger ones are 10 to 90, and the
+    # ⌈10 · 0.9⌉-th of them is the largest; the plain radius takes the ⌈19 · 0.9⌉-th of all 18.
+    scored = sorted((float(k * factor), k) for k in range(1, 10) for factor in (1, 10))
+    calibration = replace(
+        calibrated([]),
+        scores=tuple(score for score, _ in scored),
+        neighbourhoods=tuple(number for _, number in scored),
+    )
+    assert calibration.radius(consensus(1.0, 1.0), 0.9, cautious=True) == 90
+    assert calibration.radius(consensus(1.0, 1.0), 0.9) == 90
+    # In the middle: of each the smaller (⌈3 · 0.5⌉ = 2: the larger), of all the fifth of nine.
+    assert calibration.radius(consensus(1.0, 1.0), 0.5, cautious=True) == 50
+    assert calibration.radius(consensus(1.0, 1.0), 0.5) == 10
+
+
+def test_a_cautious_radius_needs_neighbourhoods() -> None:
+    one_place = replace(calibrated([1.0] * 30), neighbourhoods=(0,) * 30)
+    assert one_place.radius(consensus(1.0), 0.9, cautious=True) is None
+    assert calibrated([1.0] * 30).radius(consensus(1.0), 0.9, cautious=True) is None
+    assert judge(consensus(3.0), one_place, cautious=True) == replace(
+        judge(consensus(3.0), one_place), radius=None, probability=None
+    )
+
+
+def test_a_cautious_radius_keeps_its_promise_in_new_neighbourhoods() -> None:
+    """19 neighbourhoods of 10 scores, each with its own spread, and a new one: in 90 % of draws
+    the radius holds 9 of its 10 or more, where the plain one does in fewer."""
+    random = np.random.default_rng(3)
+    kept = {True: 0, False: 0}
+    for _ in range(600):
+        scores = random.lognormal(size=(20, 1)) * random.exponential(size=(20, 10))
+        scored = sorted((float(s), n) for n in range(19) for s in scores[n])
+        calibration = replace(
+            calibrated([]),
+            scores=tuple(score for score, _ in scored),
+            neighbourhoods=tuple(number for _, number in scored),
+        )
+        for cautious in kept:
+            radius = calibration.radius(consensus(1.0, 1.0), 0.9, cautious=cautious)
+            kept[cautious] += (scores[19] <= (radius or 0)).sum() >= 9
+    assert kept[True] / 600 >= 0.9 - 0.025  # two standard errors
+    assert kept[False] / 600 < 0.8
 
 
 def test_logistic_regression_finds_the_minimum_that_another_method_finds() -> None:
@@ -123,8 +169,8 @@ def test_confidence_is_that_share_of_right_answers() -> None:
 
 
 def test_only_found_trials_make_the_radius() -> None:
-    good = [Trial(5.0, 5.0, consensus(6.0), consensus(-6.0)) for _ in range(20)]
-    lost = [Trial(800.0, 800.0, consensus(-6.0), consensus(-6.0)) for _ in range(10)]
+    good = [Trial(5.0, 5.0, consensus(6.0), consensus(-6.0), PLACE) for _ in range(20)]
+    lost = [Trial(800.0, 800.0, consensus(-6.0), consensus(-6.0), PLACE) for _ in range(10)]
     calibration = fit([*good, *lost], verified=True)
     assert calibration.scores == (5.0 / 20,) * 20
     assert calibration.queries == 30
@@ -159,8 +205,8 @@ def test_a_calibration_survives_its_text() -> None:
 def test_a_calibration_of_another_checkpoint_is_not_used() -> None:
     text = write_calibrations("abc", [fit(draw(50), verified=True)])
     assert read_calibrations(text, "abd") == ()
-    newer = json.dumps(json.loads(text) | {"format": 99})
-    assert read_calibrations(newer, "abc") == ()
+    for other in (CALIBRATION_FORMAT - 1, 99):
+        assert read_calibrations(json.dumps(json.loads(text) | {"format": other}), "abc") == ()
 
 
 def damaged(**changes: object) -> str:
@@ -175,16 +221,20 @@ def damaged(**changes: object) -> str:
         "",
         "{",
         "[]",
-        '{"format": 1, "checkpoint": "abc"}',
+        f'{{"format": {CALIBRATION_FORMAT}, "checkpoint": "abc"}}',
         damaged(weights=[1.0]),
         damaged(bias="x"),
         damaged(scores=[None]),
         damaged(scores=[math.nan]),
         damaged(weights=None),
+        damaged(neighbourhoods=[1, 2]),
+        damaged(neighbourhoods=["here"]),
     ],
 )
 def test_a_damaged_calibration_is_refused(text: str) -> None:
-    with pytest.raises(ValueError, match=r"calibration|Expecting|could not convert"):
+    with pytest.raises(
+        ValueError, match=r"calibration|Expecting|could not convert|invalid literal"
+    ):
         read_calibrations(text, "abc")
 
 
@@ -252,22 +302,23 @@ def test_without_a_calibration_only_the_position_is_known() -> None:
 
 
 def test_where_all_photos_show_one_place_the_radius_alone_is_learned() -> None:
-    base = Calibration(True, (1.0, 0.0, 0.0, 0.0), -1.0, (9.0,) * 50, 480, shipped=True)
-    one_place = [Trial(5.0, 5.0, consensus(3.0), None) for _ in range(40)]
+    base = Calibration(True, (1.0, 0.0, 0.0, 0.0, 0.0), -1.0, (9.0,) * 50, 480, shipped=True)
+    one_place = [Trial(5.0, 5.0, consensus(3.0), None, PLACE) for _ in range(40)]
     calibration = fit(one_place, verified=True, base=base)
     assert (calibration.weights, calibration.bias) == (base.weights, base.bias)
     assert calibration.scores == (5.0 / 20,) * 40
     assert not calibration.shipped
 
 
-def test_a_base_is_not_needed_where_the_trials_teach_the_confidence() -> None:
-    base = Calibration(True, (1.0, 0.0, 0.0, 0.0), -1.0, (9.0,) * 50, 480, shipped=True)
-    trials = draw(60, 4)
-    assert fit(trials, verified=True, base=base) == fit(trials, verified=True)
+def test_the_confidence_of_a_base_stays_whatever_the_trials_would_teach() -> None:
+    base = Calibration(True, (1.0, 0.0, 0.0, 0.0, 0.0), -1.0, (9.0,) * 50, 480, shipped=True)
+    calibration = fit(draw(60, 4), verified=True, base=base)
+    assert (calibration.weights, calibration.bias) == (base.weights, base.bias)
+    assert len(calibration.scores) == sum(base.confidence(t.here) >= 0.5 for t in draw(60, 4))
 
 
 def test_more_found_trials_can_be_asked_for() -> None:
-    trials = [Trial(5.0, 5.0, consensus(6.0), consensus(-6.0)) for _ in range(29)]
+    trials = [Trial(5.0, 5.0, consensus(6.0), consensus(-6.0), PLACE) for _ in range(29)]
     assert len(fit(trials, verified=True).scores) == 29
     with pytest.raises(PositionError, match="at least 30"):
         fit(trials, verified=True, least=30)

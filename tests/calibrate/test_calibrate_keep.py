@@ -11,8 +11,16 @@ from numbered_places import MODEL, ByNumber, build, draw, where
 
 from hafloc.calibrate import NotCalibrated, SelfCalibration, calibrate, keep_calibrated
 from hafloc.geo import Position
-from hafloc.index import LearnedFrom, Origin, open_index, read_origin
+from hafloc.index import (
+    CALIBRATION_FORMAT,
+    LearnedFrom,
+    Origin,
+    calibrated_in_words,
+    open_index,
+    read_origin,
+)
 from hafloc.locate import Localizer
+from hafloc.locate.judging import OUTDATED
 from hafloc.locate.trust import read_calibrations, write_calibrations
 from hafloc.progress import Silent
 
@@ -132,6 +140,40 @@ def test_a_calibration_from_before_origins_were_kept_stays(street: Path) -> None
         "it was calibrated by `hafloc calibrate`, which alone renews that", due=False
     )
     assert origin_of(street) is None
+
+
+def age(path: Path, origin: Origin | None) -> None:
+    """The index's calibration as an earlier hafloc wrote it, from `origin`."""
+    with open_index(path) as index:
+        learned = read_calibrations(index.calibration() or "", MODEL.hash)
+    content = json.loads(write_calibrations(MODEL.hash, learned, origin))
+    store(path, json.dumps(content | {"format": CALIBRATION_FORMAT - 1}))
+
+
+def test_what_an_earlier_hafloc_learned_from_own_photos_is_learned_anew(street: Path) -> None:
+    keep(street)
+    age(street, origin_of(street))
+    assert isinstance(keep(street), SelfCalibration)
+    assert keep(street) == NotCalibrated("it is calibrated already", due=False)
+
+
+@pytest.mark.parametrize("origin", [Origin(LearnedFrom.QUERIES, 60, 25, 20, "2024-05-31"), None])
+def test_what_an_earlier_hafloc_learned_from_queries_says_how_to_go_on(
+    street: Path, origin: Origin | None
+) -> None:
+    keep(street)
+    age(street, origin)
+    done = keep(street)
+    assert isinstance(done, NotCalibrated)
+    assert done.due
+    assert "by an earlier hafloc" in done.reason
+    assert "`hafloc calibrate` renews that" in done.reason
+    with open_index(street) as index:
+        assert "by an earlier hafloc" in calibrated_in_words(index.calibration(), MODEL.hash)
+    with Localizer(open_index(street, model=MODEL), ByNumber()) as localizer:
+        answer = localizer.locate(draw(street.parent, 7, 2))
+    assert (answer.radius, answer.calibration) == (None, None)
+    assert answer.note == OUTDATED
 
 
 @pytest.mark.parametrize("text", ["{", "[]", '{"format": 1, "checkpoint": "another"}'])

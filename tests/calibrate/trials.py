@@ -10,7 +10,7 @@ PLACE = Position(52.2, 0.1)
 
 
 def consensus(strength: float, scale: float = 20.0) -> Consensus:
-    return Consensus(PLACE, scale, (strength, 0.5, 1.0, 0.6))
+    return Consensus(PLACE, scale, (strength, 0.5, 1.0, 0.6, 0.0))
 
 
 def draw(count: int, seed: int = 0, *, error: float = 10.0, apart: float = 3.0) -> list[Trial]:
@@ -23,6 +23,7 @@ def draw(count: int, seed: int = 0, *, error: float = 10.0, apart: float = 3.0) 
             first=0.0,
             here=consensus(float(random.normal(apart)), float(scale)),
             elsewhere=consensus(float(random.normal(0))),
+            position=Position(*random.uniform((52.19, 0.09), (52.21, 0.11))),
         )
         for scale in scales
     ]

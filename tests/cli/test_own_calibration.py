@@ -91,7 +91,7 @@ def test_what_was_learned_is_told_to_people_and_programs(run: Run, tmp_path: Pat
     done = keep_calibrated(path, progress=Silent())
     assert not isinstance(done, NotCalibrated)
     (line,) = calibration_notes(done)
-    assert line.startswith("radius and confidence fitted to 60 of its own photos, ")
+    assert line.startswith("radius fitted to 60 of its own photos, ")
     facts = calibration_facts(done)
     assert facts is not None
     assert (facts["calibrated"], facts["queries"]) == (True, 60)

@@ -40,10 +40,12 @@ def street(tmp_path: Path) -> Path:
 def test_calibrating_prints_what_it_found_and_what_it_is_worth(run: Run, street: Path) -> None:
     code, out, err = run("calibrate", street)
     assert (code, err) == (0, "")
-    first, radius, confidence = out.splitlines()
+    first, radius, cautious, confidence = out.splitlines()
     assert first.startswith(f"{street}: calibrated on 80 queries by similarity alone, ")
     assert " m in the median; holds " in radius
     assert "(90 % meant)" in radius
+    assert " % in single neighbourhoods" in radius
+    assert cautious.startswith("--cautious  ")
     assert "area under ROC" in confidence
 
 

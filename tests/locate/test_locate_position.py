@@ -42,7 +42,8 @@ def test_one_candidate_is_its_own_consensus() -> None:
     assert found.position == CENTRE
     assert found.scale == FIX
     # ln(1 + 1 / (1 + e^-2))
-    assert found.signs == pytest.approx((2.0, math.log1p(0.880797), 0.0, 0.7), rel=1e-6)
+    # With no other place among the candidates, it is ahead of what a stranger has: -9.
+    assert found.signs == pytest.approx((2.0, math.log1p(0.880797), 11.0, 0.7, 0.0), rel=1e-6)
 
 
 def test_two_equal_candidates_meet_under_the_kernel_of_the_first() -> None:
@@ -167,7 +168,7 @@ def test_accuracies_count_as_much_as_their_positions() -> None:
 
 
 def test_a_radius_is_never_smaller_than_the_accuracy_of_the_positions() -> None:
-    calibration = Calibration(False, (1.0, 0.0, 0.0, 0.0), 0.0, tuple([0.5] * 30), 30)
+    calibration = Calibration(False, (1.0, 0.0, 0.0, 0.0, 0.0), 0.0, tuple([0.5] * 30), 30)
     rough, fine = (agree([CENTRE], [evidence(1, 2.0)], [metres]) for metres in (65.0, 3.0))
     # Without it: the scale FIX times the score 0.5.
     assert judge(fine, calibration).radius == FIX * 0.5

@@ -7,7 +7,7 @@ from scenes import MIRROR, features, plane_pair, spread
 from hafloc.description import LocalFeatures
 from hafloc.verify.geometry import NOTHING, Verified
 from hafloc.verify.rerank import compare, weigh
-from hafloc.verify.rule import CUES, PLAIN_CUES, Rule, Weights, read_cues, shipped_rule
+from hafloc.verify.rule import CUES, PLAIN_CUES, Rule, Usual, Weights, read_cues, shipped_rule
 
 
 def seen(significance: float, inliers: int = 30, matches: int = 60) -> Verified:
@@ -93,7 +93,7 @@ def test_databases_of_one_and_two_photos_are_enough(count: int) -> None:
 
 
 def test_signs_are_those_worked_by_hand() -> None:
-    cues = read_cues([0.5, 0.8, 0.6], [seen(np.expm1(2.0)), NOTHING, None])
+    cues = read_cues([0.5, 0.8, 0.6], [seen(np.expm1(2.0)), NOTHING, None], Usual(0.1, 0.0))
     assert np.allclose(cues[:, 0], [0.5, 0.8, 0.6])
     assert np.allclose(cues[:, 1], [0.5 - 0.8, 0.8 - 0.6, 0.6 - 0.8])
     assert np.allclose(cues[:, 2], [2, 0, 0])
@@ -105,13 +105,26 @@ def test_signs_are_those_worked_by_hand() -> None:
     assert np.allclose(cues[:, 8], [0.25, 0, 0])
 
 
-def test_a_single_candidate_has_no_lead() -> None:
-    assert read_cues([0.5], [seen(3.0)])[0, [1, 3, 5]].tolist() == [0, 0, 0]
+def test_a_single_candidate_is_ahead_of_what_strangers_show() -> None:
+    usual = Usual(0.125, float(np.log(4)))
+    lead, prominence, majority = read_cues([0.5], [seen(np.expm1(2.0))], usual)[0, [1, 3, 5]]
+    assert lead == 0.5 - 0.125
+    assert prominence == pytest.approx(2.0)
+    assert majority == pytest.approx(np.log(61) - np.log(4))
+
+
+def test_rivals_weaker_than_strangers_give_no_more_lead() -> None:
+    cues = read_cues([0.5, 0.05], [seen(3.0), NOTHING], Usual(0.125, 3.0))
+    assert cues[:, 1].tolist() == pytest.approx([0.375, -0.45])
+
+
+def test_without_candidates_there_are_no_cues() -> None:
+    assert read_cues([], [], Usual(0.1, 3.0)).shape == (0, len(CUES))
 
 
 def test_the_rule_uses_the_plain_model_for_what_was_not_compared() -> None:
     verified = Weights(1.0, (0.0,) * (len(CUES) - 1) + (4.0,))
-    rule = Rule(verified, Weights(-1.0, (2.0, 0.0)))
+    rule = Rule(verified, Weights(-1.0, (2.0, 0.0)), Usual(0.0, 0.0))
     strengths = rule.strengths([0.5, 0.25], [seen(3.0), None])
     assert strengths.tolist() == [1 + 4 * 0.25, -1 + 2 * 0.25]
 
@@ -125,3 +138,21 @@ def test_the_shipped_rule_believes_more_evidence_more() -> None:
     plain = [rule.plain.log_odds(np.array([[s, 0.0]]))[0] for s in (0.2, 0.4, 0.8)]
     assert plain == sorted(plain)
     assert len(rule.plain.weights) == len(PLAIN_CUES)
+    assert min(*rule.verified.weights, *rule.plain.weights) >= 0
+
+
+def test_strong_geometry_counts_alone_and_a_stranger_stays_one() -> None:
+    rule = shipped_rule()
+    usual = rule.usual
+    ((right,), (wrong,)) = (
+        rule.strengths([similarity], [item])
+        for similarity, item in (
+            (0.5, Verified(70, 100, "homography", np.zeros((51, 4), np.float32), 60.0, 0.3)),
+            (
+                usual.similarity,
+                Verified(round(np.expm1(usual.matches)), 40, "", NOTHING.pairs, 0, 0),
+            ),
+        )
+    )
+    assert right > 2
+    assert wrong < -5

@@ -3,11 +3,15 @@
 from hafloc.calibrate.calibrate import SAMPLE, CalibrationReport, calibrate
 from hafloc.calibrate.fit import ELSEWHERE, FEW, FEWEST, Trial, fit
 from hafloc.calibrate.keep import NotCalibrated, SelfCalibration, keep_calibrated
+from hafloc.calibrate.neighbourhoods import neighbourhoods
 from hafloc.calibrate.quality import (
     HeldOut,
+    Promise,
     area_under_roc,
     calibration_error,
     cross_validate,
+    interval,
+    promise,
     try_out,
 )
 from hafloc.calibrate.trials import Known, Trials, own_photos, photos_of
@@ -21,6 +25,7 @@ __all__ = [
     "HeldOut",
     "Known",
     "NotCalibrated",
+    "Promise",
     "SelfCalibration",
     "Trial",
     "Trials",
@@ -29,8 +34,11 @@ __all__ = [
     "calibration_error",
     "cross_validate",
     "fit",
+    "interval",
     "keep_calibrated",
+    "neighbourhoods",
     "own_photos",
     "photos_of",
+    "promise",
     "try_out",
 ]

@@ -6,14 +6,16 @@ here".
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import minimize
 from scipy.special import expit
 
+from hafloc.calibrate.neighbourhoods import neighbourhoods
 from hafloc.errors import PositionError
+from hafloc.geo import Position
 from hafloc.locate import PROBABILITY, REACH, SIGNS, THRESHOLD, Calibration, Consensus
 
 Floats = NDArray[np.float64]
@@ -41,7 +43,7 @@ class TooFewTrialsError(PositionError):
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """What became of one query of known position.
+    """What became of one query of known `position`.
 
     `error` is the distance in metres of the consensus `here`, with the database as it is, from
     the truth, and `first` that of the strongest candidate; `elsewhere` is the consensus without
@@ -52,6 +54,7 @@ class Trial:
     first: float
     here: Consensus
     elsewhere: Consensus | None
+    position: Position
 
 
 def fit(
@@ -65,10 +68,9 @@ def fit(
 
     Confidence is a logistic regression on the signs. An answer within REACH of the truth is
     right, one beyond ELSEWHERE wrong, one between is left out; every answer without the query's
-    place is wrong. Where fewer than `least` come from elsewhere, for a small database shows one
-    place, the confidence stays that of `base`, and the radius alone is learned: whatever it is that
-    calls an answer found, as long as it does not come from these trials, the radius holds for those
-    that it calls so.
+    place is wrong. With a `base` the confidence is its, and the radius alone is learned: whatever
+    it is that calls an answer found, as long as it does not come from these trials, the radius
+    holds for those that it calls so.
 
     Raises TooFewTrialsError where fewer than FEWEST answers are right, or wrong without a `base`,
     or fewer than `least` are found.
@@ -76,12 +78,11 @@ def fit(
     signs, labels = _examples(trials)
     right = int(labels.sum())
     _require(right, trials, "are located right", "give more queries of places in the database")
-    without_place = sum(trial.elsewhere is not None for trial in trials)
-    if without_place < least and base is not None:
+    if base is not None:
         weights, bias = base.weights, base.bias
     else:
         _require(
-            without_place,
+            sum(trial.elsewhere is not None for trial in trials),
             trials,
             f"leave any photo of the database beyond {ELSEWHERE:g} m",
             "add photos of other places to the database",
@@ -89,13 +90,18 @@ def fit(
         learned, bias = fit_logistic(signs, labels)
         weights = tuple(learned.tolist())
     unscored = Calibration(verified, weights, bias, (), len(trials))
-    scores = sorted(
-        trial.error / trial.here.scale
-        for trial in trials
+    numbers = neighbourhoods([trial.position for trial in trials]).tolist()
+    scored = sorted(
+        (trial.error / trial.here.scale, number)
+        for trial, number in zip(trials, numbers, strict=True)
         if unscored.confidence(trial.here) >= THRESHOLD
     )
-    _require(len(scores), trials, "are found with confidence", "give more queries", least)
-    return Calibration(verified, weights, bias, tuple(scores), len(trials))
+    _require(len(scored), trials, "are found with confidence", "give more queries", least)
+    return replace(
+        unscored,
+        scores=tuple(score for score, _ in scored),
+        neighbourhoods=tuple(number for _, number in scored),
+    )
 
 
 def fit_kinds(
@@ -141,8 +147,12 @@ def _examples(trials: Sequence[Trial]) -> tuple[Floats, Floats]:
     return np.array(signs).reshape(-1, len(SIGNS)), np.array(labels)
 
 
-def fit_logistic(signs: Floats, labels: Floats) -> tuple[Floats, float]:
+def fit_logistic(
+    signs: Floats, labels: Floats, counts: Floats | None = None
+) -> tuple[Floats, float]:
     """Weights `[F]`, none negative, and bias of P(label = 1) from signs `[N, F]`, labels `[N]`.
+
+    `counts` `[N]` are how many examples each stands for, 1 where none are given.
 
     Logistic regression on standardised signs, their weights bounded below by 0 and held small by
     a quadratic penalty: a convex problem with one minimum. A sign that never changes weighs 0.
@@ -152,13 +162,14 @@ def fit_logistic(signs: Floats, labels: Floats) -> tuple[Floats, float]:
     scale = np.where(used, deviation, 1.0)
     rows = np.column_stack([np.ones(len(signs)), np.where(used, (signs - mean) / scale, 0.0)])
     penalty = np.full(rows.shape[1], _PENALTY)
+    counted = np.ones(len(labels)) if counts is None else counts
     # Just enough that labels of one kind alone give a finite bias.
     penalty[0] = 1e-3
 
     def loss(at: Floats) -> tuple[float, Floats]:
         odds = rows @ at
-        value = (np.logaddexp(0, odds) - labels * odds).sum() + penalty @ at**2 / 2
-        return float(value), rows.T @ (expit(odds) - labels) + penalty * at
+        value = counted @ (np.logaddexp(0, odds) - labels * odds) + penalty @ at**2 / 2
+        return float(value), rows.T @ (counted * (expit(odds) - labels)) + penalty * at
 
     found = minimize(
         loss,

@@ -7,7 +7,7 @@ from pathlib import Path
 from hafloc.calibrate.fit import FEW, TooFewTrialsError, fit_kinds
 from hafloc.calibrate.trials import LocalFeaturesOf, Trials, own_photos
 from hafloc.errors import HaflocError
-from hafloc.index import GeoIndex, LearnedFrom, Origin, open_index, read_origin
+from hafloc.index import GeoIndex, LearnedFrom, Origin, is_outdated, open_index, read_origin
 from hafloc.locate import (
     Calibration,
     read_calibrations,
@@ -78,6 +78,14 @@ def _not_due(index: GeoIndex) -> NotCalibrated | None:
         origin = read_origin(text, checkpoint)
     except ValueError:
         return None  # nobody can use it
+    if is_outdated(text, checkpoint):
+        if origin is not None and origin.learned_from is not LearnedFrom.QUERIES:
+            return None
+        return NotCalibrated(
+            "it was calibrated by an earlier hafloc, perhaps with queries of yours, and evidence "
+            "weighs otherwise since; `hafloc calibrate` renews that, with --queries if it was",
+            due=True,
+        )
     if origin is None:
         # Made before origins were written down, so perhaps with a person's queries.
         reason = "it was calibrated by `hafloc calibrate`, which alone renews that"
@@ -106,6 +114,7 @@ def _learn(index: GeoIndex, sample: int, progress: Progress) -> tuple[list[Calib
             break
     if not trials.plain:
         return [], _origin(photos, reason="its photos were all taken together")
+    # Own photos know their own kind alone, visitors bring others: see results/answers.md.
     bases = {item.verified: item for item in shipped_calibrations(index.model.hash)}
     try:
         calibrations = fit_kinds(trials.plain, trials.verified, bases=bases, least=FEW)

@@ -93,6 +93,7 @@ class Trials:
                     first=distance(query.position, first),
                     here=found,
                     elsewhere=_agree(elsewhere, compared, records)[0] if elsewhere else None,
+                    position=query.position,
                 )
             )
 

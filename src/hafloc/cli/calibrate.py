@@ -1,5 +1,6 @@
 """`hafloc calibrate`: how far off the answers of an index are, learned from known positions."""
 
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,7 +14,7 @@ from hafloc.cli.stopping import when_stopped
 from hafloc.errors import OptionError
 
 if TYPE_CHECKING:
-    from hafloc.calibrate import CalibrationReport
+    from hafloc.calibrate import CalibrationReport, Promise
 
 _SAMPLE = 300
 
@@ -95,14 +96,24 @@ def _facts(index: Path, report: "CalibrationReport", probability: float) -> dict
     }
     if held is not None:
         confidences, right = held.judged()
+        plain, cautious = held.plain_and_cautious()
         facts["held_out"] = {
-            "radius": held.radius,
-            "coverage": held.coverage,
+            **_kept(plain),
+            "cautious": _kept(cautious),
             "found": int(held.found.sum()),
             "area_under_roc": area_under_roc(confidences[right], confidences[~right]),
             "calibration_error": calibration_error(confidences, right),
         }
     return facts
+
+
+def _kept(promise: "Promise") -> dict[str, object]:
+    return {
+        "radius": promise.radius,
+        "coverage": promise.coverage,
+        "coverage_95_percent": promise.interval,
+        "coverage_by_neighbourhood": (promise.worst, promise.best),
+    }
 
 
 def _tell(index: Path, report: "CalibrationReport", probability: float) -> None:
@@ -122,11 +133,19 @@ def _tell(index: Path, report: "CalibrationReport", probability: float) -> None:
     else:
         confidences, right = held.judged()
         area = area_under_roc(confidences[right], confidences[~right])
+        plain, cautious = held.plain_and_cautious()
+        low, high = plain.interval
         say(
-            f"radius      {held.radius:,.0f} m in the median; holds "
-            f"{100 * held.coverage:.1f} % of {int(held.found.sum()):,} found answers not "
-            f"calibrated on ({100 * probability:g} % meant)"
+            f"radius      {plain.radius:,.0f} m in the median; holds "
+            f"{100 * plain.coverage:.1f} % ({100 * low:.0f} to {100 * high:.0f}) of "
+            f"{int(held.found.sum()):,} found answers not calibrated on "
+            f"({100 * probability:g} % meant){_by_neighbourhood(plain)}"
         )
+        if math.isfinite(cautious.radius):
+            say(
+                f"--cautious  {cautious.radius:,.0f} m in the median; holds "
+                f"{100 * cautious.coverage:.1f} %{_by_neighbourhood(cautious)}"
+            )
         say(
             f"confidence  area under ROC {area:.3f}, calibration error "
             f"{calibration_error(confidences, right):.3f}, on answers not calibrated on"
@@ -136,3 +155,9 @@ def _tell(index: Path, report: "CalibrationReport", probability: float) -> None:
             f"only {found:,} queries were found: the radius is a wide guess; {FEW} or more make it "
             "sharper"
         )
+
+
+def _by_neighbourhood(promise: "Promise") -> str:
+    if math.isnan(promise.worst):
+        return ""
+    return f"; {100 * promise.worst:.0f} to {100 * promise.best:.0f} % in single neighbourhoods"

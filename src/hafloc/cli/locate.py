@@ -63,6 +63,13 @@ def locate(
     device: Device = "auto",
     trust: Trust = False,
     probability: Probability = 0.9,
+    cautious: Annotated[
+        bool,
+        typer.Option(
+            "--cautious",
+            help="A larger radius, which holds in the worst neighbourhoods too, not on average.",
+        ),
+    ] = False,
     sequence: Annotated[
         bool,
         typer.Option(
@@ -92,6 +99,7 @@ def locate(
             near=place,
             rerank=rerank,
             probability=probability,
+            cautious=cautious,
             progress=progress.advance,
         )
         for _, result in located:

@@ -63,6 +63,6 @@ def calibration_notes(done: "SelfCalibration | NotCalibrated | None") -> Iterato
             yield f"radius and confidence stay as they are: {done.reason}"
     elif done is not None:
         yield (
-            f"radius and confidence fitted to {done.origin.queries:,} of its own photos, "
+            f"radius fitted to {done.origin.queries:,} of its own photos, "
             f"{done.origin.found:,} of them found"
         )

@@ -6,9 +6,11 @@ from hafloc.index.export import export
 from hafloc.index.folder import BuildReport, add_folder, build_index, model_info
 from hafloc.index.geopackage import GeoPackageIndex
 from hafloc.index.learned import (
+    CALIBRATION_FORMAT,
     LearnedFrom,
     Origin,
     calibrated_in_words,
+    is_outdated,
     origin_of,
     origin_to_json,
     read_origin,
@@ -21,6 +23,7 @@ from hafloc.index.stale import Stale, find_stale
 from hafloc.index.vectors import VECTOR_TYPES
 
 __all__ = [
+    "CALIBRATION_FORMAT",
     "VECTOR_TYPES",
     "Box",
     "BuildReport",
@@ -45,6 +48,7 @@ __all__ = [
     "find_stale",
     "ids_below",
     "index_exists",
+    "is_outdated",
     "model_info",
     "open_index",
     "origin_of",

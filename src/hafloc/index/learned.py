@@ -5,6 +5,10 @@ from dataclasses import asdict, dataclass, fields
 from enum import StrEnum
 from typing import Any
 
+# Of a calibration's text: grows whenever signs, scale or the strength of evidence change their
+# meaning. One of an earlier format speaks of other numbers than today's, and is not used.
+CALIBRATION_FORMAT = 2
+
 
 class LearnedFrom(StrEnum):
     """What a calibration was learned from, and who asked for it."""
@@ -68,12 +72,27 @@ def origin_of(text: str | None, checkpoint: str) -> Origin | None:
         return None
 
 
+def is_outdated(text: str | None, checkpoint: str) -> bool:
+    """Whether the text holds calibrations of this checkpoint that an earlier hafloc made."""
+    try:
+        content = {} if text is None else json.loads(text)
+        return bool(
+            content.get("checkpoint") == checkpoint
+            and content.get("calibrations")
+            and content.get("format", 0) < CALIBRATION_FORMAT
+        )
+    except (ValueError, TypeError, AttributeError):
+        return False
+
+
 def calibrated_in_words(text: str | None, checkpoint: str) -> str:
     """A line for a person on what the answers' radius and confidence were learned from."""
     try:
         origin = read_origin(text, checkpoint)
     except ValueError:
         return "damaged; `hafloc calibrate` makes it anew"
+    if is_outdated(text, checkpoint):
+        return "as shipped: its own was made by an earlier hafloc; `hafloc calibrate` renews it"
     if origin is None:
         content = {} if text is None else json.loads(text)
         is_own = content.get("checkpoint") == checkpoint and content.get("calibrations")

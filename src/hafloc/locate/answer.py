@@ -63,7 +63,7 @@ class Answer:
     among the candidates, the position is its own. `calibration` says what radius and confidence
     rest on: "own", learned on this database, or "shipped" with the checkpoint. `note` is what a
     person should know about how the answer came about, such as that a walk could not help it;
-    mostly None.
+    mostly None. A `cautious` radius holds in the worst neighbourhoods too.
     """
 
     query: str
@@ -77,6 +77,7 @@ class Answer:
     file: Path | None = None
     calibration: str | None = None
     note: str | None = None
+    cautious: bool = False
     # Of the candidates, in their order. Its arrays have no single truth value to compare.
     evidence: tuple[Evidence, ...] = field(default=(), compare=False, repr=False)
 
@@ -124,6 +125,7 @@ class Answer:
             file=file,
             calibration=verdict.calibration,
             note=note,
+            cautious=verdict.cautious,
             evidence=tuple(evidence),
         )
 
@@ -133,6 +135,7 @@ class Answer:
         `query`; `found` (null where unknown); `position` {`lat`, `lon`} in WGS84 degrees, only the
         best guess where `found` is false; `radius` (metres), `probability` and `confidence` (null
         where unknown); `calibration`, "own" of this database or "shipped" (null without one);
+        `cautious`, whether the radius is meant to hold in the worst neighbourhoods too;
         `duplicate_of` {`id`, `path`} or null; `note` (text or null); `candidates`,
         best first, each with `rank`, `id`, `path`, `position`, `heading` (degrees or null),
         `magnetic` (whether that is from magnetic north), `accuracy` (metres, of its own position)
@@ -202,12 +205,13 @@ class Answer:
             ],
         }
 
-    def _trust(self) -> dict[str, float | str | None]:
+    def _trust(self) -> dict[str, float | str | bool | None]:
         return {
             "radius": self.radius and round(self.radius, _METRE_DECIMALS),
             "probability": self.probability,
             "confidence": self.confidence and round(self.confidence, _UNIT_DECIMALS),
             "calibration": self.calibration,
+            "cautious": self.cautious,
         }
 
 
@@ -218,7 +222,8 @@ def in_words(answer: Answer) -> str:
     known = []
     if answer.radius is not None:
         share = 100 * (answer.probability or 0)
-        known.append(f"within {answer.radius:,.0f} m ({share:g} %)")
+        everywhere = ", in the worst neighbourhoods too" if answer.cautious else ""
+        known.append(f"within {answer.radius:,.0f} m ({share:g} %{everywhere})")
     if answer.confidence is not None:
         known.append(f"confidence {answer.confidence:.2f}")
     if answer.radius is not None and answer.calibration == SHIPPED:

@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 
 from hafloc.errors import IndexFileError
-from hafloc.index import GeoIndex
+from hafloc.index import GeoIndex, is_outdated
 from hafloc.locate.position import Consensus
-from hafloc.locate.query import RankedQuery
+from hafloc.locate.query import RankedQuery, Wanted
 from hafloc.locate.trust import (
     Calibration,
     Verdict,
@@ -14,12 +14,19 @@ from hafloc.locate.trust import (
     shipped_calibrations,
 )
 
+OUTDATED = (
+    "the index's own calibration was made by an earlier hafloc and is not used; "
+    "`hafloc calibrate` renews it"
+)
+
 
 class Judge:
     """Says how far answers can be trusted, by the first calibration of each kind."""
 
-    def __init__(self, calibrations: Sequence[Calibration]) -> None:
+    def __init__(self, calibrations: Sequence[Calibration], note: str | None = None) -> None:
         self._calibrations = tuple(calibrations)
+        # What a person should know of all that is said.
+        self.note = note
 
     @classmethod
     def of(cls, index: GeoIndex) -> "Judge":
@@ -36,12 +43,13 @@ class Judge:
                 "`hafloc calibrate`"
             ) from error
         # Of each kind of answers the first counts: the database may have learned only one.
-        return cls((*own, *shipped_calibrations(index.model.hash)))
+        shipped = shipped_calibrations(index.model.hash)
+        return cls((*own, *shipped), OUTDATED if is_outdated(text, index.model.hash) else None)
 
     def verdict(
         self,
         query: RankedQuery,
-        probability: float,
+        wanted: Wanted,
         *,
         consensus: Consensus | None = None,
         confidence: float | None = None,
@@ -52,6 +60,7 @@ class Judge:
         return judge(
             query.consensus() if consensus is None else consensus,
             calibration,
-            probability,
+            wanted.probability,
             confidence=confidence,
+            cautious=wanted.cautious,
         )

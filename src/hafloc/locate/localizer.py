@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from types import TracebackType
@@ -113,19 +114,21 @@ class Localizer:
         near: Near | None = None,
         rerank: int = RERANK,
         probability: float = PROBABILITY,
+        cautious: bool = False,
     ) -> Answer:
         """Where `query` was taken, with its `top` best photos, only those `near` if given.
 
         The `rerank` most similar photos are verified by their key points and ranked anew by the
         learned rule; 0 leaves them in the order of similarity. The answer's radius holds the
-        truth with `probability`.
+        truth with `probability`: on average over queries, or, `cautious`, in the worst
+        neighbourhoods too (see `Calibration.radius`).
 
         A query is a path, the bytes of a photo's file, an open file, a PIL image, or an upright
         array; `hafloc.photos.as_photo` tells which. Raises PhotoError where it cannot be used,
         IndexFileError where the index is empty, PositionError where no photo is `near` or
         `probability` is none.
         """
-        wanted = Wanted(top, near, rerank, probability)
+        wanted = Wanted(top, near, rerank, probability, cautious)
         self._check(wanted)
         return self._answer(self._find(_name(query, None), query, wanted), wanted)
 
@@ -137,6 +140,7 @@ class Localizer:
         near: Near | None = None,
         rerank: int = RERANK,
         probability: float = PROBABILITY,
+        cautious: bool = False,
         progress: Callable[[int], None] | None = None,
     ) -> Iterator[tuple[str, Answer | HaflocError]]:
         """Each query's name with its answer, or with why it has none, in their order.
@@ -147,7 +151,7 @@ class Localizer:
         once: an empty index, no photo `near`, a `probability` that is none, and PhotoError for one
         query where several are expected.
         """
-        wanted = Wanted(top, near, rerank, probability)
+        wanted = Wanted(top, near, rerank, probability, cautious)
         _check_several(queries)
         self._check(wanted)
         return (
@@ -163,6 +167,7 @@ class Localizer:
         near: Near | None = None,
         rerank: int = RERANK,
         probability: float = PROBABILITY,
+        cautious: bool = False,
         progress: Callable[[int], None] | None = None,
     ) -> list[tuple[str, Answer | HaflocError]]:
         """As `locate_many`, for photos of one walk, which help each other by their times.
@@ -172,12 +177,12 @@ class Localizer:
         photos: of an answer that the others changed the radius is no longer guaranteed, but never
         smaller. `progress` hears how many queries are read. Raises as `locate_many` does.
         """
-        wanted = Wanted(top, near, rerank, probability)
+        wanted = Wanted(top, near, rerank, probability, cautious)
         _check_several(queries)
         self._check(wanted)
         located = list(self._each(queries, wanted, progress))
         photos = [found for _, found in located if isinstance(found, RankedQuery)]
-        said = iter(judge_together(photos, self._judge, probability, self._random_distances))
+        said = iter(judge_together(photos, self._judge, wanted, self._random_distances))
         results: list[tuple[str, Answer | HaflocError]] = []
         for name, found in located:
             if isinstance(found, RankedQuery):
@@ -238,10 +243,11 @@ class Localizer:
 
     def _find(self, name: str, query: Query, wanted: Wanted) -> RankedQuery:
         photo = as_photo(query, name=name, longer_side=self.candidates.longer_side)
-        return self.candidates.find(name, photo, wanted)
+        found = self.candidates.find(name, photo, wanted)
+        return replace(found, note=found.note or self._judge.note)
 
     def _answer(self, found: RankedQuery, wanted: Wanted) -> Answer:
-        return found.answer(self._judge.verdict(found, wanted.probability), wanted.top)
+        return found.answer(self._judge.verdict(found, wanted), wanted.top)
 
     def _random_distances(self) -> Floats:
         return draw_distances([record.position for record in self.index.sample(_DRAWN, _SEED)])

@@ -23,6 +23,8 @@ FIX = 20.0
 _SHARPNESS = 2
 # Log-odds beyond which a strength says nothing more.
 _SURE = 12.0
+# What the rule gives a random photo of another place: its median is -12, one in twenty has -7.
+_STRANGER = -9.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,8 +46,9 @@ class Consensus:
 SIGNS = (
     "strength",  # log-odds of the strongest candidate
     "support",  # ln(1 + expected number of right candidates within REACH of the position)
-    "gap",  # log-odds between the strongest candidate and the best one beyond REACH
+    "gap",  # log-odds between the strongest candidate and the best one beyond REACH, or a stranger
     "similarity",  # of the strongest candidate
+    "inliers",  # ln(1 + inliers) of the strongest candidate
 )
 
 
@@ -90,7 +93,8 @@ def agree(
     here = metres <= REACH
     support = math.log1p(float(chances[here].sum()))
     strongest = float(strengths[best])
-    # Where all candidates show one place, nothing says that those of others would be weaker.
-    gap = 0.0 if here.all() else strongest - float(strengths[~here].max())
-    signs = strongest, support, gap, float(evidence[best].similarity)
+    # Where all candidates show one place, a stranger is what it has to be ahead of.
+    gap = strongest - float(strengths[~here].max(initial=_STRANGER))
+    first = evidence[best]
+    signs = strongest, support, gap, float(first.similarity), math.log1p(first.inliers)
     return Consensus(position, math.hypot(FIX, spread), signs, float(shares @ stated))

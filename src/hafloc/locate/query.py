@@ -31,6 +31,7 @@ class Wanted:
     near: Near | None
     rerank: int
     probability: float
+    cautious: bool = False
 
     def check(self) -> None:
         """Raises ValueError for a number of photos that is none, PositionError for the rest."""

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from hafloc.locate.judging import Judge
-from hafloc.locate.query import RankedQuery
+from hafloc.locate.query import RankedQuery, Wanted
 from hafloc.locate.trust import Verdict
 from hafloc.locate.walk import Floats, smooth
 
@@ -26,26 +26,26 @@ Said = tuple[RankedQuery, Verdict]
 def judge_together(
     photos: Sequence[RankedQuery],
     judge: Judge,
-    probability: float,
+    wanted: Wanted,
     random_distances: Callable[[], Floats],
 ) -> list[Said]:
     """Each photo with what is said of it given the others, in the order of `photos`.
 
     `random_distances` gives those of `walk.draw_distances`, and is asked only if there is a walk.
     """
-    said = [(photo, judge.verdict(photo, probability)) for photo in _noted(photos)]
+    said = [(photo, judge.verdict(photo, wanted)) for photo in _noted(photos)]
     for aware in (True, False):
         walk = [i for i, photo in enumerate(photos) if _is_aware(photo) is aware]
         if len(walk) > 1:
             walk.sort(key=lambda i: photos[i].seconds)
-            together = _smoothed([said[i] for i in walk], judge, probability, random_distances())
+            together = _smoothed([said[i] for i in walk], judge, wanted, random_distances())
             for i, one in zip(walk, together, strict=True):
                 said[i] = one
     return said
 
 
 def _smoothed(
-    walk: Sequence[Said], judge: Judge, probability: float, random_distances: Floats
+    walk: Sequence[Said], judge: Judge, wanted: Wanted, random_distances: Floats
 ) -> list[Said]:
     """Photos of one clock in the order of time, with what is said of each given the others."""
     steps = [photo.step(verdict) for photo, verdict in walk]
@@ -67,7 +67,7 @@ def _smoothed(
         )
         confidence = float(chances.sum())
         smoothed.append(
-            (helped, judge.verdict(photo, probability, consensus=wide, confidence=confidence))
+            (helped, judge.verdict(photo, wanted, consensus=wide, confidence=confidence))
         )
     return smoothed
 

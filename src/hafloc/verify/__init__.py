@@ -6,7 +6,16 @@ from hafloc.verify.matcher import LONGER_SIDE, Matcher, Pairs, open_matcher
 from hafloc.verify.matching import Matches, match, match_rows
 from hafloc.verify.rank_pairs import Compared, Look, compare_looks, strengths_of, weigh_compared
 from hafloc.verify.rerank import compare, compare_each, rank, weigh
-from hafloc.verify.rule import CUES, PLAIN_CUES, Rule, Weights, read_cues, read_rule, shipped_rule
+from hafloc.verify.rule import (
+    CUES,
+    PLAIN_CUES,
+    Rule,
+    Usual,
+    Weights,
+    read_cues,
+    read_rule,
+    shipped_rule,
+)
 
 __all__ = [
     "CUES",
@@ -21,6 +30,7 @@ __all__ = [
     "Matches",
     "Pairs",
     "Rule",
+    "Usual",
     "Verified",
     "Weights",
     "compare",

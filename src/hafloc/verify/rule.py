@@ -3,6 +3,10 @@
 Two logistic models, fitted by `benchmarks/verification.py` on photos with known partners and kept
 in `rule.json`: one for candidates whose key points were compared, one for those that only their
 similarity speaks for.
+
+How far a candidate is ahead of the others says much in a large database and nothing in one of a
+single photo. So the others are never taken for less than an unrelated photo usually shows: one
+that stands alone is ahead of that, and strong geometry counts however few photos there are.
 """
 
 import json
@@ -19,14 +23,14 @@ from hafloc.verify.geometry import Verified
 
 Floats = NDArray[np.float64]
 
-FORMAT = 1
+FORMAT = 2
 CUES = (
     "similarity",
-    "lead",  # similarity less the best of the other candidates
+    "lead",  # similarity less the best of the other candidates, or an unrelated photo's
     "significance",  # ln(1 + significance) of the geometry
-    "prominence",  # that less the best of the other candidates
+    "prominence",  # that less the best of the other candidates, or 0
     "matches",  # ln(1 + matches)
-    "majority",  # that less the best of the other candidates
+    "majority",  # that less the best of the other candidates, or an unrelated photo's
     "inliers",  # ln(1 + inliers)
     "share",  # of the matches that are inliers
     "spread",  # how much of the photos the inliers take
@@ -48,23 +52,37 @@ class Weights:
 
 
 @dataclass(frozen=True, slots=True)
+class Usual:
+    """What a photo of another place usually shows: its `similarity`, and ln(1 + `matches`).
+
+    Its geometry is none.
+    """
+
+    similarity: float
+    matches: float
+
+
+@dataclass(frozen=True, slots=True)
 class Rule:
-    """`verified` reads CUES, `plain` PLAIN_CUES alone."""
+    """`verified` reads CUES, `plain` PLAIN_CUES alone, both with what is `usual` of strangers."""
 
     verified: Weights
     plain: Weights
+    usual: Usual
 
     def strengths(
         self, similarities: Sequence[float], verified: Sequence[Verified | None]
     ) -> Floats:
         """Log-odds `[K]` of a query's K candidates; None marks those that were not compared."""
-        cues = read_cues(similarities, verified)
+        cues = read_cues(similarities, verified, self.usual)
         compared = np.array([item is not None for item in verified], dtype=bool)
         plain = self.plain.log_odds(cues[:, : len(PLAIN_CUES)])
         return np.where(compared, self.verified.log_odds(cues), plain)
 
 
-def read_cues(similarities: Sequence[float], verified: Sequence[Verified | None]) -> Floats:
+def read_cues(
+    similarities: Sequence[float], verified: Sequence[Verified | None], usual: Usual
+) -> Floats:
     """The cues of a query's K candidates, `[K, len(CUES)]`."""
     similarity = np.array(similarities, dtype=np.float64)
     significance = np.log1p([0.0 if item is None else item.significance for item in verified])
@@ -75,20 +93,19 @@ def read_cues(similarities: Sequence[float], verified: Sequence[Verified | None]
         for item in verified
     ]
     matches = np.log1p([0 if item is None else item.matches for item in verified])
-    columns = [similarity, _lead(similarity), significance, _lead(significance)]
-    columns += [matches, _lead(matches)]
+    columns = [similarity, _lead(similarity, usual.similarity)]
+    columns += [significance, _lead(significance, 0.0), matches, _lead(matches, usual.matches)]
     return np.column_stack([*columns, np.array(rest, dtype=np.float64).reshape(-1, 3)])
 
 
-def _lead(values: Floats) -> Floats:
-    """Each value less the largest of the others; 0 where there are none."""
-    if len(values) < 2:
-        return np.zeros(len(values))
-    first = int(np.argmax(values))
-    second = np.delete(values, first).max()
-    others = np.full(len(values), values[first])
-    others[first] = second
-    return np.asarray(values - others, dtype=np.float64)
+def _lead(values: Floats, usual: float) -> Floats:
+    """Each value less the largest of the others, these being at least `usual`."""
+    others = np.full(len(values), usual)
+    if len(values) > 1:
+        first = int(np.argmax(values))
+        others[:] = values[first]
+        others[first] = np.delete(values, first).max()
+    return np.asarray(values - np.maximum(others, usual), dtype=np.float64)
 
 
 @cache
@@ -106,4 +123,5 @@ def read_rule(text: str) -> Rule:
         Weights(content[name]["bias"], tuple(content[name]["weights"][sign] for sign in cues))
         for name, cues in (("verified", CUES), ("plain", PLAIN_CUES))
     ]
-    return Rule(*models)
+    usual = content["usual"]
+    return Rule(*models, Usual(float(usual["similarity"]), float(usual["matches"])))
