@@ -7,7 +7,8 @@ it, at an inverse depth: one number a point, which is eliminated, and 0 is infin
 Levenberg and Marquardt's steps; what fits badly counts less and less (Cauchy).
 """
 
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +20,7 @@ Numbers = NDArray[np.int64]
 
 # Of a match, in longer sides: 3 of 480 pixels, what key points of a half-size grid are good for.
 NOISE = 0.006
+_AGREES = 3.0  # noises within which a match agrees
 _TAIL = 2.0  # noises from which on a match counts less and less
 # Inverse depths (1/m) of what photos of streets show: mean and standard deviation.
 _USUAL, _SPREAD = 0.06, 0.06
@@ -79,7 +81,7 @@ class _Normal:
     depths_right: Floats
 
 
-def gather(matches: list[tuple[Floats, Floats]]) -> Rays:
+def gather(matches: Sequence[tuple[Floats, Floats]]) -> Rays:
     """Rays from each view's matches: where the query `[N, 2]` and the view `[N, 2]` see them."""
     points, point = np.unique(np.concatenate([q for q, _ in matches]), axis=0, return_inverse=True)
     order = np.argsort(point.ravel(), kind="stable")
@@ -101,6 +103,20 @@ def with_first_depths(cameras: Floats, rays: Rays) -> State:
         # Wide: cameras to begin with are far off.
         costs.append(np.add.reduceat(np.log1p((apart**2).sum(1) / (8 * NOISE) ** 2), rays.first))
     return State(cameras, 1 / np.array(_DEPTHS)[np.argmin(costs, axis=0)])
+
+
+def agreement(state: State, rays: Rays) -> Floats:
+    """The share of each view's matches that its camera agrees with: `[K - 1]`."""
+    near = (errors(state, rays) ** 2).sum(1) < (_AGREES * NOISE) ** 2
+    return np.bincount(rays.view, near)[1:] / np.bincount(rays.view)[1:]
+
+
+def with_more(state: State, rays: Rays, cameras: Floats, more: Rays) -> State:
+    """The state with `cameras` and the points of `more` rays: those it knows keep their depths."""
+    fresh = with_first_depths(cameras, more)
+    known = dict(zip(map(tuple, rays.query.tolist()), state.inverse.tolist(), strict=True))
+    points = zip(map(tuple, more.query.tolist()), fresh.inverse.tolist(), strict=True)
+    return State(cameras, np.array([known.get(point, depth) for point, depth in points]))
 
 
 def cost(state: State, rays: Rays, prior: Prior) -> float:
@@ -228,14 +244,3 @@ def _derivatives(state: State, rays: Rays, seen: _Seen) -> tuple[Floats, Floats,
     by_view[:, :, FOCAL] = seen.focal[:, None] * seen.flat
     by_view[:, :, RIGHT:] = np.eye(2)
     return by_query, by_view, np.einsum("mij,mj->mi", by_offset, seen.between)
-
-
-def joined(state: State, old: Rays, cameras: Floats, rays: Rays) -> State:
-    """The depths of `old` rays' points carried over to `rays` with more of them."""
-    fresh = with_first_depths(cameras, rays)
-    known = {tuple(point): depth for point, depth in zip(old.query.tolist(), state.inverse)}
-    inverse = [
-        known.get(tuple(point), depth)
-        for point, depth in zip(rays.query.tolist(), fresh.inverse, strict=True)
-    ]
-    return replace(fresh, inverse=np.array(inverse))

@@ -1,4 +1,4 @@
-"""Where a camera stood: where the views of photos that show the same meet.
+"""Where a camera stood: where the views of photos that show what it saw meet.
 
 Two photos from different spots are adjusted together with the query, from several places to begin
 with; then the others are taken in one by one, each only if it agrees with those before. What the
@@ -7,56 +7,46 @@ matches cannot tell stays as uncertain as it was beforehand, and the covariance 
 
 import itertools
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-import cv2
 import numpy as np
-from numpy.typing import NDArray
 
 from hafloc.locate.adjustment import (
-    NOISE,
+    Floats,
     Prior,
     Rays,
     State,
     adjust,
+    agreement,
     covariance,
-    errors,
     gather,
-    joined,
     with_first_depths,
+    with_more,
 )
-from hafloc.locate.camera import (
-    EAST,
-    FOCAL,
-    HEADING,
-    NORTH,
-    PARAMETERS,
-    TILT,
-    directions,
-    rotations,
-)
+from hafloc.locate.camera import EAST, FOCAL, HEADING, NORTH, PARAMETERS, TILT
+from hafloc.locate.resection import among_crossings
 
-Floats = NDArray[np.float64]
-_Found = tuple[State, float]
+_Solution = tuple[State, float]
 
-# Standard deviations of what is known of cameras beforehand, in the order of their parameters:
-# how far a photo of the database is off alone (its place: `View.accuracy`) …
-_ALONE = (0.0, 0.0, 0.3, 0.05, 0.03, 0.03, 0.03, 0.01, 0.02)
+# Standard deviations of what is known of cameras beforehand, in the order of their parameters (the
+# places and headings of photos come with them): how far a photo of the database is off alone …
+_ALONE = (0.0, 0.0, 0.3, 0.0, 0.03, 0.03, 0.03, 0.01, 0.02)
 # … and together with all others, which one camera or car took; and how far a query is.
 _TOGETHER = (0.0, 0.0, 0.0, 0.03, 0.1, 0.01, 0.25, 0.0, 0.1)
 _QUERY = (0.0, 0.0, 0.3, math.pi, 0.12, 0.04, 0.3, 0.01, 0.1)
-_USUAL_FOCAL = 0.8  # longer sides: between a telephone's 0.72 and a panorama's cut of 60°
-_FOCALS = (0.6, 0.75, 0.95)  # tried where the query is placed among points
-_APART = 2.0  # metres between spots, below which photos share one
-_FEWEST = 8  # matches of a view
-_MOST = 60
+# In longer sides: telephones have 0.72, panoramas are cut to 60° or 90°, 0.87 or 0.5.
+_USUAL_FOCAL = 0.8
+_FOCALS = (0.6, 0.75, 0.95)
+# Factors of it beyond which not the focal length is unusual but the solution is wrong.
+_LARGEST_FACTOR = 1.9
+_LARGEST_QUERY_FACTOR = 3.5
+_APART = 2.0  # metres, below which two photos share a spot
+_FEWEST, _MOST = 10, 60  # matches of a view: fewer place no camera, more only take time
 _VIEWS = 8
-_PAIRS = 3
-_GOOD = 3.0  # noises within which a match agrees
+_PAIRS = 3  # to begin with, until one agrees
 _AGREEING = 0.6  # of a view's matches
-_PLACED = 5
-_SIDE = 480.0
+_ROUGH, _FINE = 6, 12  # steps
 _ALIKE = 12.0  # between the costs of two solutions that are both possible
 
 
@@ -65,13 +55,15 @@ class View:
     """A database photo that shows what a query shows.
 
     `place` is metres east and north, `accuracy` the standard deviation of each; `heading` radians
-    clockwise from north, None where unknown. `query` and `own` `[N, 2]` are the same N points in
-    both photos, in longer sides right of and below the middle.
+    clockwise from north, None where unknown, and `turned` its standard deviation. `query` and
+    `own` `[N, 2]` are the same N points in both photos, in longer sides right of and below the
+    middle.
     """
 
     place: tuple[float, float]
     accuracy: float
     heading: float | None
+    turned: float
     query: Floats
     own: Floats
 
@@ -84,166 +76,193 @@ class Standpoint:
     covariance: Floats
     views: int
 
+    @property
+    def deviation(self) -> float:
+        """The standard deviation along the axis that is least sure, in metres."""
+        return math.sqrt(float(np.linalg.eigvalsh(self.covariance)[-1]))
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """Where the query is beforehand: about `reach` metres (standard deviation) from `centre`."""
+
+    centre: tuple[float, float]
+    reach: float
+
+
+@dataclass(frozen=True, slots=True)
+class _Problem:
+    views: tuple[View, ...]
+    known: _Known
+    rays: Rays
+    prior: Prior
+
+    @classmethod
+    def of(cls, views: Sequence[View], known: _Known) -> "_Problem":
+        rays = gather([(view.query, view.own) for view in views])
+        return cls(tuple(views), known, rays, _prior(views, known))
+
+    def adjust(self, state: State, steps: int) -> _Solution:
+        return adjust(state, self.rays, self.prior, steps)
+
+    def agrees(self, state: State) -> bool:
+        return bool(agreement(state, self.rays).min() >= _AGREEING)
+
 
 def where_views_meet(
     views: Sequence[View], centre: tuple[float, float], reach: float
 ) -> Standpoint | None:
-    """Where the camera stood whose photo shows what the `views` show, strongest first.
+    """Where the camera stood whose photo shows what the `views`, strongest first, show.
 
-    It is known to be about `reach` metres (standard deviation) from `centre`. None where the
-    views do not say more than that: fewer than two spots, or no two that agree.
+    It is known to be about `reach` metres (standard deviation) from `centre`. None where there
+    are no views from two spots that agree.
     """
+    known = _Known(centre, reach)
     usable = [_thinned(view) for view in views if len(view.query) >= _FEWEST][:_VIEWS]
-    for pair in _pairs(usable):
-        found = _two(pair, centre, reach)
-        if found is not None:
-            return _grown(pair, [v for v in usable if v not in pair], found, centre, reach)
+    for pair in itertools.islice(_pairs(usable), _PAIRS):
+        problem = _Problem.of([usable[i] for i in pair], known)
+        solutions = _begin(problem)
+        if problem.agrees(solutions[0][0]):
+            others = [view for i, view in enumerate(usable) if i not in pair]
+            return _settle(*_grow(problem, solutions, others))
     return None
 
 
-def _pairs(views: list[View]) -> list[list[View]]:
-    pairs = sorted(itertools.combinations(range(len(views)), 2), key=lambda ij: (sum(ij), ij))
-    apart = ([views[i], views[j]] for i, j in pairs
-             if math.dist(views[i].place, views[j].place) >= _APART)
-    return list(itertools.islice(apart, _PAIRS))
-
-
 def _thinned(view: View) -> View:
-    """At most `_MOST` matches, drawn anew the same way each time."""
+    """With at most _MOST of its matches, the same each time."""
     if len(view.query) <= _MOST:
         return view
     drawn = np.random.default_rng(0).permutation(len(view.query))[:_MOST]
-    return View(view.place, view.accuracy, view.heading, view.query[drawn], view.own[drawn])
+    return View(
+        view.place, view.accuracy, view.heading, view.turned, view.query[drawn], view.own[drawn]
+    )
 
 
-def _two(pair: list[View], centre: tuple[float, float], reach: float) -> list[_Found] | None:
-    """Where the views of two photos meet: the best solution and others, best first."""
-    rays, prior = _problem(pair, centre, reach)
-    a, b = (np.array(view.place) for view in pair)
-    places = [np.array(centre), a, b, (a + b) / 2]
-    states = [_begun(pair, rays, prior, place) for place in places]
-    states += [s for focal in _FOCALS if (s := _placed(rays, prior, focal)) is not None]
-    found = sorted((adjust(s, rays, prior, 6) for s in states), key=lambda f: f[1])
-    best = [adjust(s, rays, prior, 10) for s, _ in _distinct(found)[:2]]
-    best.sort(key=lambda f: f[1])
-    if agreement(best[0][0], rays).min() < _AGREEING:
-        return None
-    return best
+def _pairs(views: Sequence[View]) -> Iterator[tuple[int, int]]:
+    """Views from two spots, strong ones first."""
+    for i, j in sorted(itertools.combinations(range(len(views)), 2), key=sum):
+        if math.dist(views[i].place, views[j].place) >= _APART:
+            yield i, j
 
 
-def _distinct(found: list[_Found]) -> list[_Found]:
-    kept: list[_Found] = []
-    for state, value in found:
-        if all(np.hypot(*(state.cameras[0, :2] - s.cameras[0, :2])) > 2 for s, _ in kept):
-            kept.append((state, value))
-    return kept
+def _begin(problem: _Problem) -> list[_Solution]:
+    """Where the views of two photos meet: the best solution, and another if there is one."""
+    spots = [np.array(view.place) for view in problem.views]
+    places = [np.array(problem.known.centre), *spots, (spots[0] + spots[1]) / 2]
+    cameras = [
+        _placed(problem, place, heading) for place in places for heading in _headings(problem.views)
+    ]
+    if all(view.heading is not None for view in problem.views):
+        tried = (_with_focal(problem.prior.mean, focal) for focal in _FOCALS)
+        cameras += [c for start in tried if (c := among_crossings(start, problem.rays)) is not None]
+    found = [problem.adjust(with_first_depths(start, problem.rays), _ROUGH) for start in cameras]
+    best: list[_Solution] = []
+    for solution in sorted(found, key=lambda item: item[1]):
+        if all(_metres(solution[0], other[0]) > _APART for other in best):
+            best.append(solution)
+    return sorted((problem.adjust(s, _FINE) for s, _ in best[:2]), key=lambda item: item[1])
 
 
-def _grown(views: list[View], others: list[View], found: list[_Found], centre, reach) -> Standpoint | None:
-    rays, prior = _problem(views, centre, reach)
-    state, alternative = found[0][0], found[1][0] if len(found) > 1 else None
+def _grow(
+    problem: _Problem, solutions: list[_Solution], others: Sequence[View]
+) -> tuple[_Problem, list[State]]:
+    """The problem with each other view that agrees, and its solutions so far."""
+    states = [state for state, _ in solutions]
     for view in others:
-        more = [*views, view]
-        more_rays, more_prior = _problem(more, centre, reach)
-        tried, _ = adjust(_with(state, rays, view, more_rays, more_prior), more_rays, more_prior, 5)
-        if agreement(tried, more_rays).min() >= _AGREEING:
-            if alternative is not None:
-                alternative = _with(alternative, rays, view, more_rays, more_prior)
-            views, rays, prior, state = more, more_rays, more_prior, tried
-    state, value = adjust(state, rays, prior, 12)
-    uncertain = covariance(state, rays, prior)[:2, :2]
-    if alternative is not None:
-        other, other_value = adjust(alternative, rays, prior, 12)
-        if other_value < value:
-            state, other, value, other_value = other, state, other_value, value
-            uncertain = covariance(state, rays, prior)[:2, :2]
-        if other_value - value < _ALIKE:
-            apart = state.cameras[0, :2] - other.cameras[0, :2]
+        more = _Problem.of([*problem.views, view], problem.known)
+        tried, _ = more.adjust(_joined(problem, states[0], more), _ROUGH)
+        if more.agrees(tried):
+            rest = [_joined(problem, state, more) for state in states[1:]]
+            problem, states = more, [tried, *rest]
+    return problem, states
+
+
+def _settle(problem: _Problem, states: Sequence[State]) -> Standpoint | None:
+    """The best solution; another that is nearly as good makes it less sure."""
+    solved = sorted((problem.adjust(s, _FINE) for s in states), key=lambda item: item[1])
+    state, cost = solved[0]
+    if not problem.agrees(state) or not _is_plausible(state):
+        return None
+    uncertain = covariance(state, problem.rays, problem.prior)[: NORTH + 1, : NORTH + 1]
+    for other, value in solved[1:]:
+        if value - cost < _ALIKE:
+            apart = other.cameras[0, : NORTH + 1] - state.cameras[0, : NORTH + 1]
             uncertain = uncertain + np.outer(apart, apart) / 2
-    DIAG.update(good=agreement(state, rays), f=np.exp(state.cameras[:, FOCAL]), state=state, rays=rays, value=value, off=prior.off(state.cameras).reshape(-1, 9))
-    return Standpoint(tuple(state.cameras[0, :2]), uncertain, len(views))
-DIAG: dict = {}
+    east, north = state.cameras[0, : NORTH + 1].tolist()
+    if not np.isfinite([east, north, *uncertain.ravel()]).all():
+        return None
+    return Standpoint((east, north), uncertain, len(problem.views))
 
 
-def _with(state: State, rays: Rays, view: View, more: Rays, prior: Prior) -> State:
-    new = prior.mean[-1:].copy()
-    new[0, FOCAL:] = state.cameras[1:, FOCAL:].mean(axis=0)
-    new[0, TILT] = state.cameras[1:, TILT].mean()
-    if view.heading is None:
-        new[0, HEADING] = state.cameras[0, HEADING] - _turn(view, state.cameras[0, FOCAL], new[0, FOCAL])
-    return joined(state, rays, np.concatenate([state.cameras, new]), more)
+def _is_plausible(state: State) -> bool:
+    off = np.abs(state.cameras[:, FOCAL] - math.log(_USUAL_FOCAL))
+    query, photos = math.log(_LARGEST_QUERY_FACTOR), math.log(_LARGEST_FACTOR)
+    return bool(off[0] < query and off[1:].max() < photos)
 
 
-def agreement(state: State, rays: Rays) -> Floats:
-    """The share of each view's matches that agree: `[K]`."""
-    good = (errors(state, rays) ** 2).sum(1) < (_GOOD * NOISE) ** 2
-    return np.bincount(rays.view, good)[1:] / np.bincount(rays.view)[1:]
+def _metres(a: State, b: State) -> float:
+    return float(np.hypot(*(a.cameras[0, : NORTH + 1] - b.cameras[0, : NORTH + 1])))
 
 
-def _problem(views: list[View], centre: tuple[float, float], reach: float) -> tuple[Rays, Prior]:
-    k = len(views) + 1
-    mean = np.zeros((k, PARAMETERS))
+def _prior(views: Sequence[View], known: _Known) -> Prior:
+    count = len(views) + 1
+    mean = np.zeros((count, PARAMETERS))
     mean[:, FOCAL] = math.log(_USUAL_FOCAL)
-    mean[0, :2] = centre
-    spread = np.zeros((k, PARAMETERS, k, PARAMETERS))
-    for p in range(PARAMETERS):
-        spread[1:, p, 1:, p] = _TOGETHER[p] ** 2
-        spread[0, p, 0, p] = _QUERY[p] ** 2
+    mean[0, : NORTH + 1] = known.centre
+    spread = np.zeros((count, PARAMETERS, count, PARAMETERS))
+    number = np.arange(PARAMETERS)
+    spread[1:, number, 1:, number] = np.square(_TOGETHER)[:, None, None]
+    spread[0, number, 0, number] = np.square(_QUERY)
+    spread[0, [EAST, NORTH], 0, [EAST, NORTH]] = known.reach**2
     for n, view in enumerate(views, start=1):
-        mean[n, :2] = view.place
+        mean[n, : NORTH + 1] = view.place
         mean[n, HEADING] = view.heading or 0.0
-        for p in range(PARAMETERS):
-            spread[n, p, n, p] += _ALONE[p] ** 2
+        alone = np.square(_ALONE)
+        alone[: NORTH + 1] = view.accuracy**2
+        alone[HEADING] = (math.pi if view.heading is None else view.turned) ** 2
+        spread[n, number, n, number] += alone
+    size = count * PARAMETERS
+    return Prior(mean, np.linalg.inv(spread.reshape(size, size)))
+
+
+def _headings(views: Sequence[View]) -> list[float]:
+    """The query's heading, as the views' have it; all round where these are unknown."""
+    told = [view.heading + _turn(view, _USUAL_FOCAL) for view in views if view.heading is not None]
+    if not told:
+        return [k * math.pi / 4 for k in range(8)]
+    return [math.atan2(sum(map(math.sin, told)), sum(map(math.cos, told)))]
+
+
+def _turn(view: View, focal: float) -> float:
+    """By how much the query's heading seems to exceed the view's, were both on one spot."""
+    turns = np.arctan(view.own[:, 0] / focal) - np.arctan(view.query[:, 0] / focal)
+    return float(np.median(turns))
+
+
+def _placed(problem: _Problem, place: Floats, heading: float) -> Floats:
+    """Cameras as they are beforehand, but the query at a place and with a heading."""
+    cameras = _with_focal(problem.prior.mean, _USUAL_FOCAL)
+    cameras[0, : NORTH + 1] = place
+    cameras[0, HEADING] = heading
+    for n, view in enumerate(problem.views, start=1):
         if view.heading is None:
-            spread[n, HEADING, n, HEADING] += math.pi**2
-    for p in (EAST, NORTH):
-        spread[0, p, 0, p] = reach**2
-        for n, view in enumerate(views, start=1):
-            spread[n, p, n, p] = view.accuracy**2
-    size = k * PARAMETERS
-    return (
-        gather([(view.query, view.own) for view in views]),
-        Prior(mean, np.linalg.inv(spread.reshape(size, size))),
-    )
+            cameras[n, HEADING] = heading - _turn(view, _USUAL_FOCAL)
+    return cameras
 
 
-def _turn(view: View, query_focal: float, own_focal: float) -> float:
-    """By how much the query's heading seems to exceed a view's, were both at one spot."""
-    here = np.arctan(view.query[:, 0] / math.exp(query_focal))
-    return float(np.median(np.arctan(view.own[:, 0] / math.exp(own_focal)) - here))
+def _with_focal(cameras: Floats, focal: float) -> Floats:
+    changed = cameras.copy()
+    changed[:, FOCAL] = math.log(focal)
+    return changed
 
 
-def _begun(views: list[View], rays: Rays, prior: Prior, place: Floats) -> State:
-    cameras = prior.mean.copy()
-    cameras[0, :2] = place
-    focal = math.log(_USUAL_FOCAL)
-    headings = [(view.heading or 0.0) + _turn(view, focal, focal) for view in views]
-    cameras[0, HEADING] = np.angle(np.exp(1j * np.array(headings)).sum())
-    return with_first_depths(cameras, rays)
-
-
-def _placed(rays: Rays, prior: Prior, focal: float) -> State | None:
-    """The query placed among the points that two views see, if it sees enough of them."""
-    cameras = prior.mean.copy()
-    cameras[:, FOCAL] = math.log(focal)
-    away = directions(cameras[rays.view], rotations(cameras)[rays.view], rays.own)
-    across = np.eye(3) - away[:, :, None] * away[:, None]
-    nearest = np.add.reduceat(across, rays.first)
-    through = np.add.reduceat(np.einsum("mij,mj->mi", across, cameras[rays.view, :3]), rays.first)
-    (sure,) = np.nonzero(np.linalg.eigvalsh(nearest)[:, 0] > 2e-4)
-    if len(sure) < _PLACED:
-        return None
-    points = np.linalg.solve(nearest[sure], through[sure, :, None])[..., 0]
-    inside = np.diag([_SIDE * focal, _SIDE * focal, 1.0])
-    done, turn, move, inliers = cv2.solvePnPRansac(
-        points, rays.query[sure] * _SIDE, inside, None,
-        reprojectionError=10.0, iterationsCount=200, flags=cv2.SOLVEPNP_AP3P,
-    )
-    if not done or inliers is None or len(inliers) < _PLACED:
-        return None
-    rotation = cv2.Rodrigues(turn)[0].T
-    ahead = rotation[:, 2]
-    cameras[0, :2] = -(rotation @ move.ravel())[:2]
-    cameras[0, HEADING] = math.atan2(ahead[0], ahead[1])
-    cameras[0, TILT] = min(max(float(ahead[2]), -0.3), 0.3)
-    return with_first_depths(cameras, rays)
+def _joined(problem: _Problem, state: State, more: _Problem) -> State:
+    """A solution of a problem as the start of one with one view more."""
+    view, camera = more.views[-1], more.prior.mean[-1].copy()
+    camera[[TILT, *range(FOCAL, PARAMETERS)]] = state.cameras[1:].mean(axis=0)[
+        [TILT, *range(FOCAL, PARAMETERS)]
+    ]
+    if view.heading is None:
+        camera[HEADING] = state.cameras[0, HEADING] - _turn(view, math.exp(camera[FOCAL]))
+    cameras = np.concatenate([state.cameras, camera[None]])
+    return with_more(state, problem.rays, cameras, more.rays)
