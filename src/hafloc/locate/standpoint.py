@@ -45,6 +45,7 @@ _APART = 2.0  # metres, below which two photos share a spot
 _FEWEST, _MOST = 10, 60  # matches of a view: fewer place no camera, more only take time
 _VIEWS = 8
 _PAIRS = 3  # to begin with, until one agrees
+_WIDEST = 1.3  # radians between headings of photos that a third one shows a part of
 _AGREEING = 0.6  # of a view's matches
 _ROUGH, _FINE = 6, 12  # steps
 _ALIKE = 12.0  # between the costs of two solutions that are both possible
@@ -141,8 +142,16 @@ def _thinned(view: View) -> View:
 def _pairs(views: Sequence[View]) -> Iterator[tuple[int, int]]:
     """Views from two spots, strong ones first."""
     for i, j in sorted(itertools.combinations(range(len(views)), 2), key=sum):
-        if math.dist(views[i].place, views[j].place) >= _APART:
+        apart = math.dist(views[i].place, views[j].place)
+        if apart >= _APART and _look_alike(views[i], views[j]):
             yield i, j
+
+
+def _look_alike(a: View, b: View) -> bool:
+    """Whether two photos look so nearly the same way that a third can show what both show."""
+    if a.heading is None or b.heading is None:
+        return True
+    return math.cos(a.heading - b.heading) > math.cos(_WIDEST + a.turned + b.turned)
 
 
 def _begin(problem: _Problem) -> list[_Solution]:
@@ -152,15 +161,27 @@ def _begin(problem: _Problem) -> list[_Solution]:
     cameras = [
         _placed(problem, place, heading) for place in places for heading in _headings(problem.views)
     ]
-    if all(view.heading is not None for view in problem.views):
-        tried = (_with_focal(problem.prior.mean, focal) for focal in _FOCALS)
-        cameras += [c for start in tried if (c := among_crossings(start, problem.rays)) is not None]
-    found = [problem.adjust(with_first_depths(start, problem.rays), _ROUGH) for start in cameras]
-    best: list[_Solution] = []
-    for solution in sorted(found, key=lambda item: item[1]):
-        if all(_metres(solution[0], other[0]) > _APART for other in best):
-            best.append(solution)
-    return sorted((problem.adjust(s, _FINE) for s, _ in best[:2]), key=lambda item: item[1])
+    states = [with_first_depths(start, problem.rays) for start in cameras]
+    found = [problem.adjust(state, _ROUGH) for state in [*states, *_among_crossings(problem)]]
+    return sorted((problem.adjust(s, _FINE) for s in _distinct(found)), key=lambda item: item[1])
+
+
+def _among_crossings(problem: _Problem) -> list[State]:
+    """Starts that need no guess of the query's place, as far as the views' headings are known."""
+    if any(view.heading is None for view in problem.views):
+        return []
+    tried = (_with_focal(problem.prior.mean, focal) for focal in _FOCALS)
+    placed = (among_crossings(cameras, problem.rays) for cameras in tried)
+    return [with_first_depths(c, problem.rays) for c in placed if c is not None]
+
+
+def _distinct(found: Sequence[_Solution]) -> list[State]:
+    """The best two that stand apart."""
+    best: list[State] = []
+    for state, _ in sorted(found, key=lambda item: item[1]):
+        if all(_metres(state, other) > _APART for other in best):
+            best.append(state)
+    return best[:2]
 
 
 def _grow(
@@ -169,6 +190,8 @@ def _grow(
     """The problem with each other view that agrees, and its solutions so far."""
     states = [state for state, _ in solutions]
     for view in others:
+        if not all(_look_alike(view, other) for other in problem.views):
+            continue
         more = _Problem.of([*problem.views, view], problem.known)
         tried, _ = more.adjust(_joined(problem, states[0], more), _ROUGH)
         if more.agrees(tried):
@@ -179,6 +202,9 @@ def _grow(
 
 def _settle(problem: _Problem, states: Sequence[State]) -> Standpoint | None:
     """The best solution; another that is nearly as good makes it less sure."""
+    if len(problem.views) > 2:
+        rough = [problem.adjust(s, _ROUGH) for s in (*states, *_among_crossings(problem))]
+        states = _distinct(rough)
     solved = sorted((problem.adjust(s, _FINE) for s in states), key=lambda item: item[1])
     state, cost = solved[0]
     if not problem.agrees(state) or not _is_plausible(state):

@@ -76,7 +76,8 @@ class Verdict:
 
     `radius` (metres) holds the truth with `probability`; both None where unknown or where the
     place is not `found`. `confidence` and `found` are None without a calibration; `calibration` is
-    OWN where it was learned on this database, SHIPPED where it came with the checkpoint.
+    OWN where it was learned on this database, SHIPPED where it came with the checkpoint. `views`
+    counts the photos whose views placed the camera, as `Consensus.views` does.
     """
 
     position: Position
@@ -85,6 +86,7 @@ class Verdict:
     confidence: float | None = None
     found: bool | None = None
     calibration: str | None = None
+    views: int = 0
 
 
 def judge(
