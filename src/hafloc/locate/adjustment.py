@@ -18,12 +18,13 @@ from hafloc.locate.camera import FOCAL, HEADING, PARAMETERS, RIGHT, ROLL, UP, ax
 Floats = NDArray[np.float64]
 Numbers = NDArray[np.int64]
 
-# Of a match, in longer sides: 3 of 480 pixels, what key points of a half-size grid are good for.
-NOISE = 0.006
+# Of a match, in longer sides: 2.4 of 480 pixels, what key points of a half-size grid are good for.
+NOISE = 0.005
 _AGREES = 3.0  # noises within which a match agrees
 _TAIL = 2.0  # noises from which on a match counts less and less
-# Inverse depths (1/m) of what photos of streets show: mean and standard deviation.
-_USUAL, _SPREAD = 0.06, 0.06
+# Inverse depths (1/m) of what photos of streets show: mean and standard deviation. The latter is
+# five times the true one, since what one photo shows is near or far together.
+_USUAL, _SPREAD = 0.06, 0.3
 _DEPTHS = (200.0, 60.0, 30.0, 18.0, 12.0, 8.0, 5.0)  # metres, tried to begin with
 _FARTHEST = 1e-4
 _NEAREST = 0.02  # parts of a point's depth: what lies behind a camera is seen far outside
@@ -149,8 +150,14 @@ def adjust(state: State, rays: Rays, prior: Prior, steps: int) -> tuple[State, f
 
 
 def covariance(state: State, rays: Rays, prior: Prior) -> Floats:
-    """Of the query's parameters, as far as matches and prior tell: `[9, 9]`."""
-    normal = _linearised(state, rays, prior)
+    """Of the query's parameters, as far as matches and prior tell: `[9, 9]`.
+
+    An inverse depth that is no larger than its own error says nothing of the place, yet would
+    count as if it did, point by point; so its square counts less its variance.
+    """
+    unsure = 1 / _linearised(state, rays, prior).depths
+    inverse = np.sqrt(np.maximum(state.inverse**2 - unsure, _FARTHEST**2))
+    normal = _linearised(State(state.cameras, inverse), rays, prior)
     reduced = normal.matrix - normal.mixed.T @ (normal.mixed / normal.depths[:, None])
     return np.asarray(np.linalg.inv(reduced)[:PARAMETERS, :PARAMETERS])
 

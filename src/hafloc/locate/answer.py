@@ -135,8 +135,9 @@ class Answer:
 
         `query`; `found` (null where unknown); `position` {`lat`, `lon`} in WGS84 degrees, only the
         best guess where `found` is false; `views`, how many photos' views meet there (0 where it is
-        the candidates' own positions that agree); `radius` (metres), `probability` and `confidence` (null
-        where unknown); `calibration`, "own" of this database or "shipped" (null without one);
+        the candidates' own positions that agree); `radius` (metres), `probability` and
+        `confidence` (null where unknown); `calibration`, "own" of this database or "shipped" (null
+        without one);
         `duplicate_of` {`id`, `path`} or null; `note` (text or null); `candidates`,
         best first, each with `rank`, `id`, `path`, `position`, `heading` (degrees or null),
         `magnetic` (whether that is from magnetic north), `accuracy` (metres, of its own position)

@@ -13,12 +13,11 @@ from hafloc.locate.position import REACH, Consensus
 from hafloc.locate.standpoint import View, where_views_meet
 from hafloc.verify import Evidence
 
-# Log-odds from which on a candidate's matches may place the camera: 4 of 5 are right. Weaker ones
+# Log-odds from which on a candidate's matches may place the camera: 3 of 4 are right. Weaker ones
 # have matches too, but of another place.
-_SURE = 1.5
+_SURE = 1.0
 # What is known of a place beforehand, in metres: how far photos are from those who saw the same …
 _USUAL = 6.0
-_FARTHEST = 3.0  # times that, beyond which it is another place
 # … how far off positions are whose source says nothing of it …
 _ACCURACY = 1.5
 # … and how far off, at least, all positions of one database may be together.
@@ -40,7 +39,7 @@ def sharpened(
     """
     frame = LocalFrame(consensus.position)
     standpoint = where_views_meet(list(_views(frame, records, evidence)), (0.0, 0.0), _USUAL)
-    if standpoint is None or math.hypot(*standpoint.place) > _FARTHEST * _USUAL:
+    if standpoint is None:
         return consensus
     scale = math.hypot(_SHARED, _DEVIATIONS * standpoint.deviation)
     if scale >= consensus.scale:
@@ -71,9 +70,7 @@ def _views(
             )
 
 
-def _from_middle(
-    pixels: NDArray[np.float32], size: tuple[int, int]
-) -> NDArray[np.float64]:
+def _from_middle(pixels: NDArray[np.float32], size: tuple[int, int]) -> NDArray[np.float64]:
     """Pixels (centres at integers) in longer sides of the image right of and below its middle."""
     middle = (np.array(size, dtype=np.float64) - 1) / 2
     return np.asarray((pixels - middle) / max(size), dtype=np.float64)

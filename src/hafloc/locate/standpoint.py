@@ -41,6 +41,7 @@ _FOCALS = (0.6, 0.75, 0.95)
 # Factors of it beyond which not the focal length is unusual but the solution is wrong.
 _LARGEST_FACTOR = 1.9
 _LARGEST_QUERY_FACTOR = 3.5
+_FARTHEST = 2.5  # times what is known beforehand, beyond which it is another place
 _APART = 2.0  # metres, below which two photos share a spot
 _FEWEST, _MOST = 10, 60  # matches of a view: fewer place no camera, more only take time
 _VIEWS = 8
@@ -116,7 +117,8 @@ def where_views_meet(
     """Where the camera stood whose photo shows what the `views`, strongest first, show.
 
     It is known to be about `reach` metres (standard deviation) from `centre`. None where there
-    are no views from two spots that agree.
+    are no views from two spots that agree, or where they agree on a place that far off or a focal
+    length that no camera has.
     """
     known = _Known(centre, reach)
     usable = [_thinned(view) for view in views if len(view.query) >= _FEWEST][:_VIEWS]
@@ -217,6 +219,8 @@ def _settle(problem: _Problem, states: Sequence[State]) -> Standpoint | None:
     east, north = state.cameras[0, : NORTH + 1].tolist()
     if not np.isfinite([east, north, *uncertain.ravel()]).all():
         return None
+    if math.dist((east, north), problem.known.centre) > _FARTHEST * problem.known.reach:
+        return None
     return Standpoint((east, north), uncertain, len(problem.views))
 
 
@@ -248,7 +252,7 @@ def _prior(views: Sequence[View], known: _Known) -> Prior:
         alone[HEADING] = (math.pi if view.heading is None else view.turned) ** 2
         spread[n, number, n, number] += alone
     size = count * PARAMETERS
-    return Prior(mean, np.linalg.inv(spread.reshape(size, size)))
+    return Prior(mean, np.asarray(np.linalg.inv(spread.reshape(size, size)), dtype=np.float64))
 
 
 def _headings(views: Sequence[View]) -> list[float]:
