@@ -61,7 +61,8 @@ class Answer:
     accuracy of the positions that it rests on. `candidates` come best first, at least one.
     `duplicate_of` is the database photo whose file has the very bytes of the query; where it is
     among the candidates, the position is its own. `calibration` says what radius and confidence
-    rest on: "own", learned on this database, or "shipped" with the checkpoint. `note` is what a
+    rest on: "own", learned on this database, or "shipped" with the checkpoint. `views` counts the
+    photos whose views meet in the position; 0 where it is the candidates' own. `note` is what a
     person should know about how the answer came about, such as that a walk could not help it;
     mostly None. A `cautious` radius holds in the worst neighbourhoods too.
     """
@@ -78,6 +79,7 @@ class Answer:
     calibration: str | None = None
     note: str | None = None
     cautious: bool = False
+    views: int = 0
     # Of the candidates, in their order. Its arrays have no single truth value to compare.
     evidence: tuple[Evidence, ...] = field(default=(), compare=False, repr=False)
 
@@ -126,6 +128,7 @@ class Answer:
             calibration=verdict.calibration,
             note=note,
             cautious=verdict.cautious,
+            views=0 if own is not None else verdict.views,
             evidence=tuple(evidence),
         )
 
@@ -133,9 +136,10 @@ class Answer:
         """The answer as JSON values.
 
         `query`; `found` (null where unknown); `position` {`lat`, `lon`} in WGS84 degrees, only the
-        best guess where `found` is false; `radius` (metres), `probability` and `confidence` (null
-        where unknown); `calibration`, "own" of this database or "shipped" (null without one);
-        `cautious`, whether the radius is meant to hold in the worst neighbourhoods too;
+        best guess where `found` is false; `views`, how many photos' views meet there (0 where it is
+        the candidates' own positions that agree); `radius` (metres), `probability` and
+        `confidence` (null where unknown); `calibration`, "own" of this database or "shipped" (null
+        without one); `cautious`, whether the radius is meant to hold in the worst neighbourhoods;
         `duplicate_of` {`id`, `path`} or null; `note` (text or null); `candidates`,
         best first, each with `rank`, `id`, `path`, `position`, `heading` (degrees or null),
         `magnetic` (whether that is from magnetic north), `accuracy` (metres, of its own position)
@@ -149,6 +153,7 @@ class Answer:
             "query": self.query,
             "found": self.found,
             "position": _lat_lon(self.position),
+            "views": self.views,
             **self._trust(),
             "duplicate_of": duplicate and {"id": duplicate.id, "path": duplicate.path},
             "note": self.note,
@@ -185,6 +190,7 @@ class Answer:
             "kind": "answer",
             "query": self.query,
             "found": self.found,
+            "views": self.views,
             **self._trust(),
             "duplicate_of": duplicate and duplicate.path,
             "note": self.note,
@@ -226,6 +232,8 @@ def in_words(answer: Answer) -> str:
         known.append(f"within {answer.radius:,.0f} m ({share:g} %{everywhere})")
     if answer.confidence is not None:
         known.append(f"confidence {answer.confidence:.2f}")
+    if answer.views:
+        known.append(f"from {answer.views} photos' views")
     if answer.radius is not None and answer.calibration == SHIPPED:
         known.append("not fitted to this database")
     return f"{answer.position}  {', '.join(known)}".rstrip()

@@ -1,6 +1,7 @@
 """Which calibration speaks for a query's candidates, and what it says of them."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from hafloc.errors import IndexFileError
 from hafloc.index import GeoIndex, is_outdated
@@ -57,10 +58,13 @@ class Judge:
         """The verdict on a query's candidates: on their own consensus, unless one is given."""
         verified = query.evidence[0].verified
         calibration = next((c for c in self._calibrations if c.verified == verified), None)
-        return judge(
-            query.consensus() if consensus is None else consensus,
+        if consensus is None:
+            consensus = query.consensus()
+        verdict = judge(
+            consensus,
             calibration,
             wanted.probability,
             confidence=confidence,
             cautious=wanted.cautious,
         )
+        return replace(verdict, views=consensus.views)

@@ -34,13 +34,15 @@ class Consensus:
     `scale` (metres, at least FIX) is the typical error that their disagreement suggests, up to
     a factor that only calibration knows. `signs`, named by SIGNS, tell a place in the database
     from one that is not. `accuracy` (metres) bounds how far off the position may be because the
-    candidates' own positions are, as far as their sources say; 0 where none does.
+    candidates' own positions are, as far as their sources say; 0 where none does. `views` counts
+    the photos whose views placed the camera; 0 where the candidates' own positions did.
     """
 
     position: Position
     scale: float
     signs: tuple[float, ...]
     accuracy: float = 0.0
+    views: int = 0
 
 
 SIGNS = (

@@ -13,6 +13,7 @@ from hafloc.errors import PositionError
 from hafloc.geo import Position
 from hafloc.index import Near, Record
 from hafloc.locate.answer import Answer
+from hafloc.locate.meeting import sharpened
 from hafloc.locate.position import Consensus, agree
 from hafloc.locate.trust import Verdict, check_probability
 from hafloc.locate.walk import Step
@@ -74,11 +75,10 @@ class RankedQuery:
         return [record.position for record in self.records[: self.judged]]
 
     def consensus(self) -> Consensus:
-        return agree(
-            self.positions(),
-            self.evidence[: self.judged],
-            [record.accuracy for record in self.records[: self.judged]],
-        )
+        """Where the candidates agree, or, where that is surer, where their views meet."""
+        records, evidence = self.records[: self.judged], self.evidence[: self.judged]
+        accuracies = [record.accuracy for record in records]
+        return sharpened(agree(self.positions(), evidence, accuracies), records, evidence)
 
     def answer(self, verdict: Verdict, top: int) -> Answer:
         return Answer.from_hits(

@@ -107,7 +107,8 @@ class Verdict:
     `radius` (metres) holds the truth with `probability`; both None where unknown or where the
     place is not `found`. `confidence` and `found` are None without a calibration; `calibration` is
     OWN where it was learned on this database, SHIPPED where it came with the checkpoint. Whether
-    the radius is a `cautious` one is told as well.
+    the radius is a `cautious` one is told as well. `views` counts the photos whose views placed
+    the camera, as `Consensus.views` does.
     """
 
     position: Position
@@ -117,6 +118,7 @@ class Verdict:
     found: bool | None = None
     calibration: str | None = None
     cautious: bool = False
+    views: int = 0
 
 
 def judge(

@@ -123,6 +123,7 @@ def _query(answer: Answer, picture: int | str) -> dict[str, Any]:
         "found": answer.found,
         "duplicate": answer.duplicate_of and answer.duplicate_of.path,
         "note": answer.note,
+        "views": answer.views,
         "picture": picture,
     }
 

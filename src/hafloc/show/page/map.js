@@ -244,6 +244,7 @@ function writeAnswer(query) {
   const about = [
     query.radius !== null ? `within ${length(query.radius)} (${number(query.probability * 100)} %)` : "",
     query.confidence !== null ? `confidence ${percent(query.confidence)}` : "",
+    query.views && !absent ? `from ${query.views} photos’ views` : "",
   ].filter(Boolean).join(" · ");
   const parts = [
     element("h2", { title: query.path }, query.name),
