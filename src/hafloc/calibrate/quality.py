@@ -147,8 +147,8 @@ def cross_validate(
     """
     numbers = neighbourhoods([trial.position for trial in trials])
     fold = np.random.default_rng(seed).permutation(max(numbers, default=0) + 1)[numbers] % folds
-    errors, here, elsewhere, radii, cautious = np.full((5, len(trials)), np.nan)
-    said = HeldOut(errors, here, elsewhere, radii, cautious, numbers)
+    here, elsewhere, radii, cautious, errors = np.full((5, len(trials)), np.nan)
+    said = HeldOut(here, elsewhere, radii, cautious, errors, numbers)
     for number in range(folds):
         try:
             calibration = fit(
