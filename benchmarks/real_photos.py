@@ -268,9 +268,7 @@ class Verification:
         return self._folder.recalls(ranking) | self.watch.results()
 
 
-def verify(
-    verification: Verification, k: int, rule: Path | None
-) -> dict[str, dict[str, float]]:
+def verify(verification: Verification, k: int, rule: Path | None) -> dict[str, dict[str, float]]:
     """Recalls after re-ranking: the k asked for first, then other sizes of the list, then SIFT."""
     compared = verification.compared(k)
     results = {"hafloc+verification": verification.results(orders_of(compared, rule))}
