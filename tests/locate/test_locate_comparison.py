@@ -211,7 +211,8 @@ def test_the_map_page_holds_the_matches_and_what_is_not_here(
         index.store_calibration(write_calibrations(MODEL.hash, [calibration]))
     page = tmp_path / "page.html"
     known, unknown = draw(tmp_path, 7, 4), draw(tmp_path, 200, 0)
-    assert run("locate", seen, known, unknown, "--top", "3", "--map", page)[0] == 1
+    said = run("locate", seen, known, unknown, "--top", "3", "--map", page)
+    assert said[0] == 1, said
     text = page.read_text(encoding="utf-8").split('id="content">')[1].split("</script>")[0]
     here, gone = json.loads(text)["queries"]
     assert (here["found"], gone["found"]) == (True, False)

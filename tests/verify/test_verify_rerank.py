@@ -144,15 +144,10 @@ def test_the_shipped_rule_believes_more_evidence_more() -> None:
 def test_strong_geometry_counts_alone_and_a_stranger_stays_one() -> None:
     rule = shipped_rule()
     usual = rule.usual
-    ((right,), (wrong,)) = (
-        rule.strengths([similarity], [item])
-        for similarity, item in (
-            (0.5, Verified(70, 100, "homography", np.zeros((51, 4), np.float32), 60.0, 0.3)),
-            (
-                usual.similarity,
-                Verified(round(np.expm1(usual.matches)), 40, "", NOTHING.pairs, 0, 0),
-            ),
-        )
+    matches = round(np.expm1(usual.matches))
+    (right,) = rule.strengths([0.5], [seen(60.0, inliers=51, matches=70)])
+    (wrong,) = rule.strengths(
+        [usual.similarity], [Verified(matches, 40, "", NOTHING.pairs, 0.0, 0.0)]
     )
     assert right > 2
     assert wrong < -5
