@@ -154,9 +154,24 @@ def test_what_is_far_away_does_not_say_where_the_camera_stands() -> None:
         (both,) = np.nonzero(np.isfinite(query[:, 0]) & np.isfinite(own[:, 0]))
         noisy = own[both] + rng.normal(0, NOISE, (len(both), 2))
         seen.append(View(place, 1.5, math.pi / 2, 0.05, query[both], noisy))
-    found = where_views_meet(seen, CENTRE, REACH)
-    # Then what was known beforehand stays about as unsure as it was
-    assert found is None or found.deviation > REACH / 2
+    assert where_views_meet(seen, CENTRE, REACH) is None
+
+
+@pytest.mark.parametrize(
+    "points",
+    [
+        np.zeros((30, 2)),
+        np.stack([np.linspace(-0.5, 0.5, 30), np.zeros(30)], axis=1),
+        np.random.default_rng(4).uniform(-0.5, 0.5, (30, 2)),
+    ],
+    ids=["one point", "points on the horizon", "one photo at two places"],
+)
+@pytest.mark.parametrize("heading", [0.0, None], ids=["heading known", "heading unknown"])
+def test_photos_that_show_no_parallax_place_no_camera(
+    points: Floats, heading: float | None
+) -> None:
+    seen = [View(place, 1.5, heading, 0.05, points, points) for place in ((-8.0, 0.0), (7.0, 1.0))]
+    assert where_views_meet(seen, CENTRE, REACH) is None
 
 
 @pytest.mark.parametrize("focal", [0.1, 12.0], ids=["absurdly wide", "absurdly long"])

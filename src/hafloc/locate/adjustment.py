@@ -26,7 +26,8 @@ _TAIL = 2.0  # noises from which on a match counts less and less
 # five times the true one, since what one photo shows is near or far together.
 _USUAL, _SPREAD = 0.06, 0.3
 _DEPTHS = (200.0, 60.0, 30.0, 18.0, 12.0, 8.0, 5.0)  # metres, tried to begin with
-_FARTHEST = 1e-4
+_FARTHEST, _CLOSEST = 1e-4, 1e2  # 1/m: steps that go wrong must not run away
+_FOCALS = (-4.0, 4.0)
 _NEAREST = 0.02  # parts of a point's depth: what lies behind a camera is seen far outside
 _DAMPING, _EASIER, _HARDER, _TRIES = 1e-2, 8.0, 8.0, 4
 
@@ -168,9 +169,9 @@ def _moved(state: State, normal: _Normal, damping: float) -> State:
     matrix = normal.matrix + damping * np.diag(np.diag(normal.matrix)) - normal.mixed.T @ shared
     cameras = np.linalg.solve(matrix, normal.right - shared.T @ normal.depths_right)
     inverse = state.inverse + (normal.depths_right - normal.mixed @ cameras) / depths
-    return State(
-        state.cameras + cameras.reshape(state.cameras.shape), np.maximum(inverse, _FARTHEST)
-    )
+    moved = state.cameras + cameras.reshape(state.cameras.shape)
+    moved[:, FOCAL] = np.clip(moved[:, FOCAL], *_FOCALS)
+    return State(moved, np.clip(inverse, _FARTHEST, _CLOSEST))
 
 
 def _linearised(state: State, rays: Rays, prior: Prior) -> _Normal:

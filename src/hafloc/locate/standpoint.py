@@ -42,6 +42,7 @@ _FOCALS = (0.6, 0.75, 0.95)
 _LARGEST_FACTOR = 1.9
 _LARGEST_QUERY_FACTOR = 3.5
 _FARTHEST = 2.5  # times what is known beforehand, beyond which it is another place
+_TELLING = 0.5  # of what is known beforehand: views that leave it less sure say too little
 _APART = 2.0  # metres, below which two photos share a spot
 _FEWEST, _MOST = 10, 60  # matches of a view: fewer place no camera, more only take time
 _VIEWS = 8
@@ -117,8 +118,8 @@ def where_views_meet(
     """Where the camera stood whose photo shows what the `views`, strongest first, show.
 
     It is known to be about `reach` metres (standard deviation) from `centre`. None where there
-    are no views from two spots that agree, or where they agree on a place that far off or a focal
-    length that no camera has.
+    are no views from two spots that agree, or where they agree on a place much farther off or a
+    focal length that no camera has, or leave the place nearly as unsure as it was.
     """
     known = _Known(centre, reach)
     usable = [_thinned(view) for view in views if len(view.query) >= _FEWEST][:_VIEWS]
@@ -221,7 +222,8 @@ def _settle(problem: _Problem, states: Sequence[State]) -> Standpoint | None:
         return None
     if math.dist((east, north), problem.known.centre) > _FARTHEST * problem.known.reach:
         return None
-    return Standpoint((east, north), uncertain, len(problem.views))
+    found = Standpoint((east, north), uncertain, len(problem.views))
+    return found if found.deviation <= _TELLING * problem.known.reach else None
 
 
 def _is_plausible(state: State) -> bool:
