@@ -124,7 +124,8 @@ def interval(flags: Flags, neighbourhoods: Numbers) -> tuple[float, float]:
 def _by_neighbourhood(flags: Flags, neighbourhoods: Numbers) -> tuple[Floats, Numbers]:
     """How many flags are set in each neighbourhood, and how many there are."""
     _, numbers = np.unique(neighbourhoods, return_inverse=True)
-    return np.bincount(numbers, weights=flags), np.bincount(numbers)
+    held = np.bincount(numbers, weights=flags).astype(np.float64)
+    return held, np.bincount(numbers).astype(np.int64)
 
 
 def coverage(errors: Floats, radii: Floats) -> float:
@@ -146,7 +147,8 @@ def cross_validate(
     """
     numbers = neighbourhoods([trial.position for trial in trials])
     fold = np.random.default_rng(seed).permutation(max(numbers, default=0) + 1)[numbers] % folds
-    said = HeldOut(*np.full((5, len(trials)), np.nan), numbers)
+    here, elsewhere, radii, cautious, errors = np.full((5, len(trials)), np.nan)
+    said = HeldOut(here, elsewhere, radii, cautious, errors, numbers)
     for number in range(folds):
         try:
             calibration = fit(

@@ -119,9 +119,9 @@ def read_rule(text: str) -> Rule:
     content = json.loads(text)
     if content["format"] != FORMAT:
         raise ValueError(f"the rule has format {content['format']}, not {FORMAT}; fit it anew")
-    models = [
+    verified, plain = (
         Weights(content[name]["bias"], tuple(content[name]["weights"][sign] for sign in cues))
         for name, cues in (("verified", CUES), ("plain", PLAIN_CUES))
-    ]
+    )
     usual = content["usual"]
-    return Rule(*models, Usual(float(usual["similarity"]), float(usual["matches"])))
+    return Rule(verified, plain, Usual(float(usual["similarity"]), float(usual["matches"])))
