@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hafloc.calibrate import neighbourhoods
@@ -15,6 +15,7 @@ from hafloc.geo import Position
 places = st.lists(st.builds(Position, st.floats(52.0, 52.01), st.floats(0.0, 0.01)), max_size=120)
 
 
+@settings(max_examples=30)
 @given(places)
 def test_every_query_is_in_one_neighbourhood_of_bounded_size(positions: list[Position]) -> None:
     numbers = neighbourhoods(positions)
@@ -24,6 +25,7 @@ def test_every_query_is_in_one_neighbourhood_of_bounded_size(positions: list[Pos
     assert max(counts, default=0) <= MOST
 
 
+@settings(max_examples=30)
 @given(places.filter(lambda some: len({(p.lat, p.lon) for p in some}) == len(some)))
 def test_the_order_of_queries_does_not_matter(positions: list[Position]) -> None:
     def parts(some: list[Position]) -> set[frozenset[Position]]:
