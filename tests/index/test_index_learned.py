@@ -11,7 +11,7 @@ ITSELF = Origin(LearnedFrom.BUILD, 1_250, 198, 190, "2026-11-27")
 
 def text(origin: Origin, **changes: object) -> str:
     told = origin_to_json(origin) | changes
-    return json.dumps({"checkpoint": "abc", "calibrations": [{}], "origin": told})
+    return json.dumps({"format": 2, "checkpoint": "abc", "calibrations": [{}], "origin": told})
 
 
 def test_an_origin_survives_its_text() -> None:
@@ -52,7 +52,11 @@ def test_a_damaged_origin_is_refused_and_told(damaged: str) -> None:
             text(Origin(LearnedFrom.BUILD, 4, 0, 0, "2026-11-27", "it holds 4 photos")),
             "as shipped: it holds 4 photos",
         ),
-        ('{"checkpoint": "abc", "calibrations": [{}]}', "by `hafloc calibrate`"),
+        ('{"format": 2, "checkpoint": "abc", "calibrations": [{}]}', "by `hafloc calibrate`"),
+        (
+            '{"checkpoint": "abc", "calibrations": [{}]}',
+            "as shipped: its own was made by an earlier hafloc; `hafloc calibrate` renews it",
+        ),
         ('{"checkpoint": "abd", "calibrations": [{}]}', "as shipped"),
     ],
 )
