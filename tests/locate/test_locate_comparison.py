@@ -207,7 +207,9 @@ def test_the_map_page_holds_the_matches_and_what_is_not_here(
     # Given a calibration by which an answer with little evidence is not in the database
     with open_index(seen, write=True, model=MODEL) as index:
         scores = tuple(number / 10 for number in range(1, 31))
-        calibration = Calibration(True, (1.0, 0.0, 0.0, 0.0, 0.0), 0.0, scores, 30, tuple(range(30)))
+        calibration = Calibration(
+            True, (1.0, 0.0, 0.0, 0.0, 0.0), 0.0, scores, 30, tuple(range(30))
+        )
         index.store_calibration(write_calibrations(MODEL.hash, [calibration]))
     page = tmp_path / "page.html"
     known, unknown = draw(tmp_path, 7, 4), draw(tmp_path, 200, 0)

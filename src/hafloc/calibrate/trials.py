@@ -13,10 +13,10 @@ from hafloc.description import ImageFeatures, LocalFeatures
 from hafloc.errors import HaflocError, PositionError
 from hafloc.geo import Position, distance
 from hafloc.index import GeoIndex, Near, Record, Skipped, search_for
-from hafloc.locate import REACH, RERANK, Consensus, Localizer, agree
+from hafloc.locate import REACH, RERANK, Consensus, Localizer, agree, sharpened
 from hafloc.photos import Positions, photo_paths, read
 from hafloc.progress import Progress
-from hafloc.verify import Verified, compare, rank
+from hafloc.verify import Evidence, Size, Verified, compare, rank
 
 _SEED = 0
 # Photos drawn for each standpoint wanted: a panorama is often cut into four.
@@ -86,28 +86,40 @@ class Trials:
                 [None] * len(ids) if local is None else self._local_features(list(records.values()))
             )
             compared = dict(zip(ids, compare(local, features), strict=True))
-            found, first = _agree(here, compared, records)
+            sizes = {
+                id_: None if local is None or own is None else (local.size, own.size)
+                for id_, own in zip(ids, features, strict=True)
+            }
+            found, evidence = _agree(here, compared, sizes, records)
+            first = records[evidence[0].id].position
+            # As an answer is; without its place nothing is asked of where it is.
+            found = sharpened(found, [records[item.id] for item in evidence], evidence)
             trials.append(
                 Trial(
                     error=distance(query.position, found.position),
                     first=distance(query.position, first),
                     here=found,
-                    elsewhere=_agree(elsewhere, compared, records)[0] if elsewhere else None,
+                    elsewhere=_agree(elsewhere, compared, sizes, records)[0] if elsewhere else None,
                     position=query.position,
                 )
             )
 
 
 def _agree(
-    ranked: Ranked, compared: dict[int, Verified | None], records: dict[int, Record]
-) -> tuple[Consensus, Position]:
-    """The consensus of candidates, and the position of the strongest."""
+    ranked: Ranked,
+    compared: dict[int, Verified | None],
+    sizes: dict[int, tuple[Size, Size] | None],
+    records: dict[int, Record],
+) -> tuple[Consensus, list[Evidence]]:
+    """The consensus of candidates, and the evidence on each, strongest first."""
     ids = [id_ for id_, _ in ranked]
     evidence = rank(
-        ids, [value for _, value in ranked], [compared[id_] for id_ in ids], [None] * len(ids)
+        ids,
+        [value for _, value in ranked],
+        [compared[id_] for id_ in ids],
+        [sizes[id_] for id_ in ids],
     )
-    positions = [records[item.id].position for item in evidence]
-    return agree(positions, evidence), positions[0]
+    return agree([records[item.id].position for item in evidence], evidence), evidence
 
 
 def own_photos(

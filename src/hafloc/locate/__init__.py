@@ -4,6 +4,7 @@ from hafloc.index import Near
 from hafloc.locate.answer import Answer, Candidate, in_words
 from hafloc.locate.comparison import Comparison, compare_with
 from hafloc.locate.localizer import Localizer, Query
+from hafloc.locate.meeting import sharpened
 from hafloc.locate.position import REACH, SIGNS, Consensus, agree
 from hafloc.locate.query import RERANK
 from hafloc.locate.trust import (
@@ -39,6 +40,7 @@ __all__ = [
     "in_words",
     "judge",
     "read_calibrations",
+    "sharpened",
     "shipped_calibrations",
     "write_calibrations",
 ]

@@ -1,6 +1,6 @@
 """Whether two photos show the same place: key points matched, geometry fitted, evidence weighed."""
 
-from hafloc.verify.evidence import Evidence, Geometry
+from hafloc.verify.evidence import Evidence, Geometry, Size
 from hafloc.verify.geometry import NOTHING, Verified, verify, verify_points
 from hafloc.verify.matcher import LONGER_SIDE, Matcher, Pairs, open_matcher
 from hafloc.verify.matching import Matches, match, match_rows
@@ -30,6 +30,7 @@ __all__ = [
     "Matches",
     "Pairs",
     "Rule",
+    "Size",
     "Usual",
     "Verified",
     "Weights",
