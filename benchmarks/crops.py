@@ -202,6 +202,7 @@ def main() -> None:
     parser.add_argument("data", type=Path)
     parser.add_argument("indexes", type=Path)
     parser.add_argument("--features", type=Path, required=True, help="read, or made here")
+    parser.add_argument("--sets", nargs="*", default=list(SETS), choices=list(SETS))
     parser.add_argument("--out", type=Path)
     arguments = parser.parse_args()
     results: dict[str, Any] = {}
@@ -210,8 +211,8 @@ def main() -> None:
             seen = load_all(arguments.features)
         else:
             seen = describe_all(arguments.data, arguments.features, progress)
-        for name, (folder_name, _) in SETS.items():
-            folder = Folder(arguments.data / folder_name)
+        for name in arguments.sets:
+            folder = Folder(arguments.data / SETS[name][0])
             with open_index(arguments.indexes / f"{name}.gpkg") as index:
                 results[name] = _of_set(name, folder, index, seen, progress)
     _show(results)
@@ -250,6 +251,8 @@ def _of_set(
     for done, key in enumerate(keys, 1):
         _, photo, crop = key.split("/")
         query = int(ids[number[photo]])
+        if not right[query].any():
+            continue
         for way in ("before", "now"):
             features = seen[key]
             if way == "before":

@@ -12,7 +12,7 @@ from PIL import Image
 from hafloc.describe import Describer
 from hafloc.geo import Position
 from hafloc.index import build_index, open_index
-from hafloc.locate import Localizer
+from hafloc.locate import Answer, Localizer
 
 PHOTOS = 6
 
@@ -41,6 +41,12 @@ def build(folder: Path, describer: Describer, *, photos: int = PHOTOS, local: bo
     (folder / "photos" / "positions.csv").write_text("\n".join(rows))
     build_index(folder / "walls.gpkg", describer, folder / "photos", local=local)
     return folder / "walls.gpkg"
+
+
+def first_verified(answer: Answer) -> str:
+    """The strongest candidate with key points: to an untrained network all photos are alike, so
+    one without them may stand anywhere."""
+    return next(c.path for c in answer.candidates if c.inliers is not None)
 
 
 @pytest.fixture
@@ -86,7 +92,7 @@ def test_without_stored_key_points_they_come_from_the_files(
         # Then the files that are there confirm it, and the others stay unverified
         unverified = {c.path for c in answer.candidates if c.inliers is None}
         assert unverified == {f"photos/{n}.png" for n in range(3)}
-        assert answer.candidates[0].path == "photos/4.png"
+        assert first_verified(answer) == "photos/4.png"
 
 
 def test_features_from_files_are_those_that_are_stored(
@@ -121,7 +127,7 @@ def test_features_from_a_file_are_made_once_until_the_file_changes(
     with Localizer(open_index(path), eye) as walls:
         # When photos are located, each wall is described once beside the queries
         for _ in range(3):
-            assert walls.locate(view(4, 8, 8)).candidates[0].path == "photos/4.png"
+            assert first_verified(walls.locate(view(4, 8, 8))) == "photos/4.png"
         assert eye.made == 3 + PHOTOS - 1
         # And the damaged one is looked at again when it is whole
         damaged.write_bytes(whole)
