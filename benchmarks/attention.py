@@ -16,7 +16,8 @@ own responses: uniform ones; its own, shuffled among their 16-pixel cells; and a
 everywhere but on sky and road (it is told the classes). HAF with pooling "gem" only. Writes
 attention.json and attention.md into --out (by default benchmarks/results) from one run.
 
-`--pictures` draws 12 real photos beside the heat of the first and of the last checkpoint.
+`--pictures` draws 12 real photos, of the folders' images/, beside the heat of the first and of the
+last checkpoint.
 """
 
 import argparse
@@ -156,6 +157,8 @@ def in_markdown(result: dict[str, object]) -> str:
 def draw(checkpoints: Sequence[str], folders: Sequence[Path], out: Path) -> Path:
     """One sheet: each photo, and its heat by the first and the last checkpoint."""
     found = [sorted((folder / "images").glob("*")) for folder in folders]
+    if not all(found):
+        raise SystemExit("a folder of --photos has no images/ with photos in it")
     each = -(-SHOWN // len(found))
     paths = [p for some in found for p in some[:: max(1, len(some) // each)][:each]][:SHOWN]
     models = [Describer.open(name) for name in (checkpoints[0], checkpoints[-1])]
