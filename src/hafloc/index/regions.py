@@ -14,7 +14,7 @@ from hafloc.index.records import GeoIndex, Hits, Near
 
 Floats = NDArray[np.float32]
 
-# Photos whose parts are compared, at least: those most similar as a whole. A tenth of that changed
+# Photos whose parts are compared, at least: those most similar as a whole. A quarter of that changed
 # no answer on any set of ours (benchmarks/results/regions.md).
 SHORTLIST = 200
 
