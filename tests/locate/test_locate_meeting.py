@@ -9,6 +9,7 @@ from hafloc.geo import LocalFrame, Position, distance
 from hafloc.index import Record
 from hafloc.locate.meeting import sharpened
 from hafloc.locate.position import Consensus, agree
+from hafloc.locate.trust import Calibration, judge
 from hafloc.verify import Evidence
 
 ORIGIN = Position(48.2, 16.37)
@@ -112,3 +113,21 @@ def test_positions_that_are_stated_to_be_rough_do_not_make_a_small_radius() -> N
     rough = [replace(record, accuracy=15.0) for record in records]
     after = sharpened(consensus((rough, evidence)), rough, evidence)
     assert after.scale > 12
+
+
+@pytest.mark.parametrize("shipped", [True, False])
+def test_only_a_calibration_of_this_database_lets_views_make_the_radius_smaller(
+    shipped: bool,
+) -> None:
+    records, evidence = candidates()
+    agreed = agree([record.position for record in records], evidence)
+    met = sharpened(agreed, records, evidence)
+    assert met.agreed_scale == agreed.scale
+    scores = tuple(number / 10 for number in range(1, 31))
+    weights = (1.0, 0.0, 0.0, 0.0, 0.0)
+    calibration = Calibration(True, weights, 0.0, scores, 30, tuple(range(30)), shipped=shipped)
+    before, after = (judge(one, calibration) for one in (agreed, met))
+    assert before.radius is not None
+    assert after.radius is not None
+    assert after.position == met.position
+    assert (after.radius < before.radius) == (not shipped)

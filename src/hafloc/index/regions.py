@@ -14,8 +14,8 @@ from hafloc.index.records import GeoIndex, Hits, Near
 
 Floats = NDArray[np.float32]
 
-# Photos whose parts are compared, at least: those most similar as a whole. A quarter of that changed
-# no answer on any set of ours (benchmarks/results/regions.md).
+# Photos whose parts are compared, at least: those most similar as a whole. With a quarter of that
+# recall was the same on all sets of ours (benchmarks/results/regions.md).
 SHORTLIST = 200
 
 

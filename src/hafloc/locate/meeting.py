@@ -49,6 +49,7 @@ def sharpened(
         position=frame.to_position(*standpoint.place),
         scale=scale,
         views=standpoint.views,
+        agreed_scale=consensus.scale,
     )
 
 

@@ -35,7 +35,8 @@ class Consensus:
     a factor that only calibration knows. `signs`, named by SIGNS, tell a place in the database
     from one that is not. `accuracy` (metres) bounds how far off the position may be because the
     candidates' own positions are, as far as their sources say; 0 where none does. `views` counts
-    the photos whose views placed the camera; 0 where the candidates' own positions did.
+    the photos whose views placed the camera; 0 where the candidates' own positions did, and
+    `agreed_scale` is the scale of these, where views replaced it.
     """
 
     position: Position
@@ -43,6 +44,7 @@ class Consensus:
     signs: tuple[float, ...]
     accuracy: float = 0.0
     views: int = 0
+    agreed_scale: float | None = None
 
 
 SIGNS = (

@@ -142,6 +142,9 @@ def judge(
         return Verdict(consensus.position)
     if confidence is None:
         confidence = calibration.confidence(consensus)
+    # How well a database's positions fit together, on which views rest, only its own trials know.
+    if calibration.shipped and consensus.agreed_scale is not None:
+        consensus = replace(consensus, scale=consensus.agreed_scale)
     found = confidence >= THRESHOLD
     # The radius is calibrated on found answers; of others it says nothing.
     radius = None
