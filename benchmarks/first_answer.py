@@ -32,8 +32,14 @@ from hafloc.calibrate.keep import SAMPLE, stored_features
 from hafloc.cli.progress import bar
 from hafloc.demo import render_city
 from hafloc.describe import Describer
-from hafloc.description import ImageFeatures
-from hafloc.index import GeoIndex, Record, build_index, create_index, open_index
+from hafloc.index import (
+    GeoIndex,
+    Record,
+    build_index,
+    create_index,
+    open_index,
+    stored_features_of,
+)
 from hafloc.locate.trust import Calibration, read_calibrations, shipped_calibrations
 from hafloc.progress import Silent
 
@@ -101,10 +107,8 @@ def measure(database: Path, asked: GeoIndex, queries: Sequence[Record], sample: 
         shipped = {item.verified: item for item in shipped_calibrations(checkpoint)}
         trials = Trials(index, stored_features(index))
         for record in queries:
-            (vector,) = asked.vectors([record.id or 0])
             (local,) = asked.local_features([record.id or 0])
-            (regions,) = asked.region_vectors([record.id or 0])
-            seen = ImageFeatures(vector, local, regions if len(regions) else None)
+            seen = stored_features_of(asked, record.id or 0, local)
             trials.add(Known(record.position, seen))
         return {
             "photos": index.count(),

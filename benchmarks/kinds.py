@@ -17,9 +17,9 @@ from numpy.typing import NDArray
 from hafloc.calibrate.fit import ELSEWHERE
 from hafloc.calibrate.keep import stored_features
 from hafloc.calibrate.visits import one_a_standpoint, taken_together
-from hafloc.description import ImageFeatures, LocalFeatures
+from hafloc.description import LocalFeatures
 from hafloc.geo import Position, distances
-from hafloc.index import GeoIndex, Record, open_index, search_for
+from hafloc.index import GeoIndex, Record, open_index, search_for, stored_features_of
 from hafloc.locate import RERANK
 from hafloc.progress import Progress
 from hafloc.verify import Verified, compare
@@ -184,7 +184,7 @@ def queries_of(kind: Kind, index: GeoIndex, progress: Progress) -> Iterator[Quer
         metres = distances(own.position, lats, lons)
         around = [kind.records[i] for i in np.flatnonzero(metres <= ELSEWHERE)]
         together = {number[id_] for id_ in taken_together(own, around)} | {query}
-        hits = search_for(index, _stored(index, own.id or 0), len(kind.records))
+        hits = search_for(index, [stored_features_of(index, own.id or 0)], len(kind.records))
         order = [number[id_] for id_ in hits.ids[0].tolist()]
         similarity = dict(zip(order, hits.similarities[0].tolist(), strict=True))
         order = [i for i in order if kind.database[i] and i not in together]
@@ -193,11 +193,6 @@ def queries_of(kind: Kind, index: GeoIndex, progress: Progress) -> Iterator[Quer
             choose = _Chooser(kind, metres, similarity, truth, local[query], local)
             yield choose.query(own.position, order, random)
         progress.advance(done)
-
-
-def _stored(index: GeoIndex, id_: int) -> ImageFeatures:
-    regions = index.region_vectors([id_])[0] if index.regions else None
-    return ImageFeatures(index.vectors([id_])[0], None, regions)
 
 
 class _Chooser:

@@ -18,7 +18,7 @@ def seen(significance: float, inliers: int = 30, matches: int = 60) -> Verified:
 def test_a_candidate_with_the_same_facade_comes_before_more_similar_ones() -> None:
     query, right = plane_pair(1, right=150, wrong=50)
     others = [plane_pair(seed, right=0, wrong=200)[0] for seed in (2, 3, 4)]
-    found = weigh([10, 11, 12, 13], [0.61, 0.60, 0.59, 0.55], [query] * 4, [*others, right])
+    found = weigh([10, 11, 12, 13], [0.61, 0.60, 0.59, 0.55], [[query]] * 4, [*others, right])
     assert found[0].id == 13
     assert found[0].inliers > 100
     assert found[0].pairs.shape == (found[0].inliers, 4)
@@ -29,14 +29,14 @@ def test_a_candidate_with_the_same_facade_comes_before_more_similar_ones() -> No
 def test_a_sure_first_place_is_left_alone_where_geometry_finds_little() -> None:
     query = plane_pair(1, right=150, wrong=50)[0]
     others = [plane_pair(seed, right=0, wrong=200)[0] for seed in range(2, 8)]
-    found = weigh(range(6), [0.9, 0.4, 0.4, 0.39, 0.39, 0.38], [query] * 6, others)
+    found = weigh(range(6), [0.9, 0.4, 0.4, 0.39, 0.39, 0.38], [[query]] * 6, others)
     assert found[0].id == 0
 
 
 def test_without_key_points_similarity_alone_orders_the_candidates() -> None:
     candidate = plane_pair(1, right=50, wrong=0)[1]
     for query, candidates in ((None, [candidate] * 3), (candidate, [None] * 3)):
-        found = weigh([7, 8, 9], [0.5, 0.4, 0.3], [query] * 3, candidates)
+        found = weigh([7, 8, 9], [0.5, 0.4, 0.3], [[query]] * 3, candidates)
         assert [item.id for item in found] == [7, 8, 9]
         assert not any(item.verified for item in found)
         assert {(item.matches, item.inliers, item.geometry) for item in found} == {(0, 0, "")}
@@ -46,14 +46,14 @@ def test_without_key_points_similarity_alone_orders_the_candidates() -> None:
 
 def test_a_candidate_that_cannot_be_compared_does_not_stop_the_others() -> None:
     query, right = plane_pair(1, right=150, wrong=50)
-    found = weigh([1, 2, 3], [0.6, 0.5, 0.5], [query] * 3, [None, right, None])
+    found = weigh([1, 2, 3], [0.6, 0.5, 0.5], [[query]] * 3, [None, right, None])
     assert found[0].id == 2
     assert [item.verified for item in found] == [True, False, False]
 
 
 def test_identical_duplicates_keep_the_order_of_the_search() -> None:
     query, right = plane_pair(1, right=150, wrong=50)
-    found = weigh([5, 3, 4], [0.6, 0.6, 0.6], [query] * 3, [right, right, right])
+    found = weigh([5, 3, 4], [0.6, 0.6, 0.6], [[query]] * 3, [right, right, right])
     assert [item.id for item in found] == [5, 3, 4]
     assert len({item.strength for item in found}) == 1
 
@@ -62,14 +62,14 @@ def test_a_photo_of_one_colour_is_weighed_without_a_crash() -> None:
     blank = LocalFeatures(np.zeros((0, 2), np.float32), np.zeros((0, 64), np.int8), (480, 360))
     other = plane_pair(1, right=50, wrong=0)[1]
     for query, candidates in ((blank, [other, blank]), (other, [blank, blank])):
-        found = weigh([1, 2], [0.3, 0.2], [query] * 2, candidates)
+        found = weigh([1, 2], [0.3, 0.2], [[query]] * 2, candidates)
         assert [item.inliers for item in found] == [0, 0]
         assert all(np.isfinite(item.strength) and item.strength < 0 for item in found)
 
 
 def test_a_mirrored_photo_of_the_place_is_not_confirmed() -> None:
     query, mirrored = plane_pair(1, right=150, wrong=0, matrix=MIRROR)
-    (found,) = weigh([1], [0.5], [query], [mirrored])
+    (found,) = weigh([1], [0.5], [[query]], [mirrored])
     assert (found.inliers, found.geometry) == (0, "")
 
 
@@ -88,7 +88,7 @@ def test_repeated_facades_of_another_street_are_not_confirmed() -> None:
 @pytest.mark.parametrize("count", [1, 2])
 def test_databases_of_one_and_two_photos_are_enough(count: int) -> None:
     query, right = plane_pair(1, right=150, wrong=50)
-    found = weigh(range(count), [0.5, 0.4][:count], [query] * count, [right, None][:count])
+    found = weigh(range(count), [0.5, 0.4][:count], [[query]] * count, [right, None][:count])
     assert found[0].id == 0
 
 

@@ -12,11 +12,11 @@ from hafloc.calibrate.visits import one_a_standpoint, taken_together
 from hafloc.description import ImageFeatures, LocalFeatures
 from hafloc.errors import HaflocError, PositionError
 from hafloc.geo import Position, distance
-from hafloc.index import GeoIndex, Near, Record, Skipped, search_for
+from hafloc.index import GeoIndex, Near, Record, Skipped, search_for, stored_features_of
 from hafloc.locate import REACH, RERANK, Consensus, Localizer, agree, sharpened
 from hafloc.photos import Positions, photo_paths, read
 from hafloc.progress import Progress
-from hafloc.verify import Evidence, Size, Verified, compare, rank
+from hafloc.verify import Evidence, Sizes, Verified, compare, rank, sizes_of
 
 _SEED = 0
 # Photos drawn for each standpoint wanted: a panorama is often cut into four.
@@ -64,7 +64,7 @@ class Trials:
         if query.own is not None:
             copies = self._index.find_content([query.own.content])
             together = taken_together(query.own, around) | {copy.id or 0 for copy in copies}
-        hits = search_for(self._index, query.features, RERANK + len(place | together))
+        hits = search_for(self._index, [query.features], RERANK + len(place | together))
         ranked = list(zip(hits.ids[0].tolist(), hits.similarities[0].tolist(), strict=True))
         here = [pair for pair in ranked if pair[0] not in together][:RERANK]
         elsewhere = [pair for pair in ranked if pair[0] not in place | together][:RERANK]
@@ -86,10 +86,7 @@ class Trials:
                 [None] * len(ids) if local is None else self._local_features(list(records.values()))
             )
             compared = dict(zip(ids, compare(local, features), strict=True))
-            sizes = {
-                id_: None if local is None or own is None else (local.size, own.size)
-                for id_, own in zip(ids, features, strict=True)
-            }
+            sizes = {id_: sizes_of(local, own) for id_, own in zip(ids, features, strict=True)}
             found, evidence = _agree(here, compared, sizes, records)
             first = records[evidence[0].id].position
             # As an answer is; without its place nothing is asked of where it is.
@@ -108,7 +105,7 @@ class Trials:
 def _agree(
     ranked: Ranked,
     compared: dict[int, Verified | None],
-    sizes: dict[int, tuple[Size, Size] | None],
+    sizes: dict[int, Sizes | None],
     records: dict[int, Record],
 ) -> tuple[Consensus, list[Evidence]]:
     """The consensus of candidates, and the evidence on each, strongest first."""
@@ -137,10 +134,8 @@ def own_photos(
     progress.start("locating its own photos", len(records))
     for done, record in enumerate(records, 1):
         assert record.id is not None, "it comes from the index"
-        (vector,) = index.vectors([record.id])
         (local,) = local_features([record])
-        regions = index.region_vectors([record.id])[0] if index.regions else None
-        yield Known(record.position, ImageFeatures(vector, local, regions), record)
+        yield Known(record.position, stored_features_of(index, record.id, local), record)
         progress.advance(done)
 
 

@@ -18,7 +18,7 @@ from hafloc.index.learned import (
 from hafloc.index.paths import PhotoPaths
 from hafloc.index.plan import Skipped
 from hafloc.index.records import Box, GeoIndex, Held, Hits, IndexInfo, ModelInfo, Near, Record
-from hafloc.index.regions import search_by_regions, search_for
+from hafloc.index.regions import search_by_regions, search_for, stored_features_of
 from hafloc.index.stale import Stale, find_stale
 from hafloc.index.vectors import VECTOR_TYPES
 
@@ -57,4 +57,5 @@ __all__ = [
     "read_origin",
     "search_by_regions",
     "search_for",
+    "stored_features_of",
 ]

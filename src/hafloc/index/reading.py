@@ -192,12 +192,7 @@ class GeoPackageReader:
 
     def vectors(self, ids: Sequence[int]) -> NDArray[np.float32]:
         """The unit vectors of `ids` in that order, as they are searched: `[N, D]`."""
-        rows = self._rows(
-            "SELECT photo_id, vector FROM descriptors "
-            "WHERE photo_id IN (SELECT value FROM json_each(?))",
-            (_json(ids),),
-        )
-        blobs = dict(rows)
+        blobs = self._blobs("SELECT photo_id, vector FROM descriptors", ids)
         result = np.empty((len(ids), self._model.dimension), dtype=np.float32)
         for i, id_ in enumerate(ids):
             if int(id_) not in blobs:
@@ -211,12 +206,7 @@ class GeoPackageReader:
         result = np.zeros((len(ids), *shape), dtype=np.float32)
         if not self._regions:
             return result
-        rows = self._rows(
-            "SELECT photo_id, vectors FROM regions "
-            "WHERE photo_id IN (SELECT value FROM json_each(?))",
-            (_json(ids),),
-        )
-        blobs = dict(rows)
+        blobs = self._blobs("SELECT photo_id, vectors FROM regions", ids)
         for i, id_ in enumerate(ids):
             blob = blobs.get(int(id_), b"")
             if len(blob) == shape[0] * shape[1]:
@@ -236,13 +226,9 @@ class GeoPackageReader:
         """
         if not self._holds_local_features:
             return [None] * len(ids)
-        rows = self._rows(
-            "SELECT photo_id, features FROM local_features "
-            "WHERE photo_id IN (SELECT value FROM json_each(?))",
-            (_json(ids),),
-        )
         found = {}
-        for id_, blob in rows:
+        blobs = self._blobs("SELECT photo_id, features FROM local_features", ids)
+        for id_, blob in blobs.items():
             if problem := compact.find_problem(blob):
                 raise IndexFileError(
                     f"photo {id_} of {self._path} has {problem}; remove it with "
@@ -250,6 +236,11 @@ class GeoPackageReader:
                 )
             found[id_] = compact.decode(blob)
         return [found.get(int(id_)) for id_ in ids]
+
+    def _blobs(self, query: str, ids: Sequence[int]) -> dict[int, bytes]:
+        """Blobs of photos, by id; those that are there."""
+        query += " WHERE photo_id IN (SELECT value FROM json_each(?))"
+        return dict(self._rows(query, (_json(ids),)))
 
     def calibration(self) -> str | None:
         """The text that `store_calibration` was last given; None where it never was."""

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from hafloc.description import ImageFeatures
+from hafloc.description import ImageFeatures, LocalFeatures
 from hafloc.index.records import GeoIndex, Hits, Near
 
 Floats = NDArray[np.float32]
@@ -30,10 +30,21 @@ def similarity(query: Floats, photos: Floats) -> Floats:
     return np.asarray((table[:, 0] + table[:, 1:].mean(axis=1)) / 2, dtype=np.float32)
 
 
-def search_for(index: GeoIndex, query: ImageFeatures, k: int, near: Near | None = None) -> Hits:
-    """The k photos of an index most similar to one query, by its regions where both have some."""
-    regions = None if query.regions is None else query.regions[np.newaxis]
-    return index.search(query.vector[np.newaxis], k, near, regions)
+def search_for(
+    index: GeoIndex, queries: Sequence[ImageFeatures], k: int, near: Near | None = None
+) -> Hits:
+    """The k photos of an index most similar to each query, by regions where all have some."""
+    known = [query.regions for query in queries if query.regions is not None]
+    regions = np.stack(known) if len(known) == len(queries) else None
+    return index.search(np.stack([query.vector for query in queries]), k, near, regions)
+
+
+def stored_features_of(
+    index: GeoIndex, id_: int, local: LocalFeatures | None = None
+) -> ImageFeatures:
+    """What an index holds of a photo, as of a query, with its `local` features where given."""
+    regions = index.region_vectors([id_])[0] if index.regions else None
+    return ImageFeatures(index.vectors([id_])[0], local, regions)
 
 
 def search_by_regions(

@@ -13,7 +13,7 @@ from hafloc.locate.query import RERANK, RankedQuery, Wanted
 from hafloc.locate.remembered import Remembered
 from hafloc.locate.scales import Found, at_scales, search_scales
 from hafloc.photos import Photo, read
-from hafloc.verify import Evidence, Matcher, compare_each, rank
+from hafloc.verify import Evidence, Matcher, weigh
 
 # Features that had to be computed from a candidate's file: at most 24 MB of them.
 _REMEMBERED = 1_000
@@ -122,18 +122,9 @@ class CandidateFinder:
         features: list[LocalFeatures | None] = [None] * len(candidates)
         if query[0].local is not None:
             features[:rerank] = self.local_features(candidates[:rerank])
-        own = [query[item.scale].local for item in found]
-        verified = compare_each(own, features)
-        whole = [query[0].local if item.scale else None for item in found]
-        for i, other in enumerate(compare_each(whole, features)):
-            this = verified[i]
-            if this is not None and other is not None and other.significance > this.significance:
-                verified[i], own[i] = other, whole[i]
-        sizes = [
-            None if seen is None or candidate is None else (seen.size, candidate.size)
-            for seen, candidate in zip(own, features, strict=True)
-        ]
-        evidence = rank(list(records), [item.similarity for item in found], verified, sizes)
+        # The scale at which it was found first: of equals the first counts.
+        beside = [[query[scale].local for scale in range(item.scale, -1, -1)] for item in found]
+        evidence = weigh(list(records), [item.similarity for item in found], beside, features)
         place = {id_: number for number, id_ in enumerate(records)}
         return sorted(evidence, key=lambda item: max(place[item.id] - rerank + 1, 0))
 

@@ -50,9 +50,9 @@ def search_scales(
 ) -> list[Found]:
     """The k photos most similar to a query at one of its scales, equals by lower id."""
     best: dict[int, Found] = {}
-    for scale, features in enumerate(query):
-        hits = search_for(index, features, k, near)
-        for id_, value in zip(hits.ids[0].tolist(), hits.similarities[0].tolist(), strict=True):
+    hits = search_for(index, query, k, near)
+    for scale, (ids, values) in enumerate(zip(hits.ids, hits.similarities, strict=True)):
+        for id_, value in zip(ids.tolist(), values.tolist(), strict=True):
             similarity = value - MARGIN * (scale > 0)
             if id_ not in best or similarity > best[id_].similarity:
                 best[id_] = Found(id_, similarity, scale)

@@ -1,11 +1,11 @@
 """Whether two photos show the same place: key points matched, geometry fitted, evidence weighed."""
 
-from hafloc.verify.evidence import Evidence, Geometry, Size
+from hafloc.verify.evidence import Evidence, Geometry, Sizes
 from hafloc.verify.geometry import NOTHING, Verified, verify, verify_points
 from hafloc.verify.matcher import LONGER_SIDE, Matcher, Pairs, open_matcher
 from hafloc.verify.matching import Matches, match, match_rows
 from hafloc.verify.rank_pairs import Compared, Look, compare_looks, strengths_of, weigh_compared
-from hafloc.verify.rerank import compare, compare_each, rank, weigh
+from hafloc.verify.rerank import compare, rank, sizes_of, weigh
 from hafloc.verify.rule import (
     CUES,
     PLAIN_CUES,
@@ -30,12 +30,11 @@ __all__ = [
     "Matches",
     "Pairs",
     "Rule",
-    "Size",
+    "Sizes",
     "Usual",
     "Verified",
     "Weights",
     "compare",
-    "compare_each",
     "compare_looks",
     "match",
     "match_rows",
@@ -44,6 +43,7 @@ __all__ = [
     "read_cues",
     "read_rule",
     "shipped_rule",
+    "sizes_of",
     "strengths_of",
     "verify",
     "verify_points",

@@ -8,6 +8,8 @@ from numpy.typing import NDArray
 
 Geometry = Literal["", "homography", "fundamental"]
 Size = tuple[int, int]
+# Of the query and of the candidate.
+Sizes = tuple[Size, Size]
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,4 +33,4 @@ class Evidence:
     pairs: NDArray[np.float32]
     strength: float
     verified: bool = True
-    sizes: tuple[Size, Size] | None = None
+    sizes: Sizes | None = None

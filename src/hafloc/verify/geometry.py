@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hafloc.description import LocalFeatures
-from hafloc.verify.evidence import Geometry, Size
+from hafloc.verify.evidence import Geometry, Sizes
 from hafloc.verify.matching import Matches
 
 Floats = NDArray[np.float64]
@@ -67,7 +67,7 @@ def verify(query: LocalFeatures, candidate: LocalFeatures, matches: Matches) -> 
 
 
 def verify_points(
-    here: Floats, there: Floats, sizes: tuple[Size, Size], *, mutual: int | None = None
+    here: Floats, there: Floats, sizes: Sizes, *, mutual: int | None = None
 ) -> Verified:
     """`verify` for places `[M, 2]` in the query that match those `[M, 2]` in the candidate.
 

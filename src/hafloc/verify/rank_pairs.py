@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hafloc.verify.evidence import Evidence, Size
+from hafloc.verify.evidence import Evidence, Size, Sizes
 from hafloc.verify.geometry import NOTHING, Verified, verify_points
 from hafloc.verify.matcher import Matcher, Pairs
 from hafloc.verify.rerank import evidence_of
@@ -81,7 +81,7 @@ def weigh_compared(
     ids: Sequence[int],
     similarities: Sequence[float],
     verified: Sequence[Verified | None],
-    sizes: Sequence[tuple[Size, Size] | None],
+    sizes: Sequence[Sizes | None],
 ) -> list[Evidence]:
     """Evidence on K candidates, strongest first, equals by similarity."""
     strengths = strengths_of(similarities, verified)

@@ -3,14 +3,18 @@
 import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from itertools import islice
 
 import numpy as np
 
 from hafloc.description import LocalFeatures
-from hafloc.verify.evidence import Evidence, Size
+from hafloc.verify.evidence import Evidence, Sizes
 from hafloc.verify.geometry import NOTHING, Verified, verify
 from hafloc.verify.matching import match
 from hafloc.verify.rule import Rule, shipped_rule
+
+# Features of a query and of a candidate that are to be compared.
+Beside = tuple[LocalFeatures | None, LocalFeatures | None]
 
 # Of the distance to the second best key point; higher than with finer features, since geometry
 # sorts the matches afterwards.
@@ -22,7 +26,7 @@ _MOST_THREADS = 4
 def weigh(
     ids: Sequence[int],
     similarities: Sequence[float],
-    queries: Sequence[LocalFeatures | None],
+    queries: Sequence[Sequence[LocalFeatures | None]],
     candidates: Sequence[LocalFeatures | None],
     *,
     rule: Rule | None = None,
@@ -30,21 +34,36 @@ def weigh(
     """Evidence on a query's K most similar photos, strongest first, equals by similarity.
 
     `ids`, `similarities` and `candidates` belong together, best first; `queries` are the features
-    of the query beside each, of one scale or another. A candidate without features, or where the
-    query has none, is judged by its similarity alone.
+    of the query that each is compared with, at one size or several: the clearest geometry counts,
+    and the first of equals. A candidate without features, or where the query has none, is judged by
+    its similarity alone.
     """
-    sizes = [
-        None if query is None or candidate is None else (query.size, candidate.size)
-        for query, candidate in zip(queries, candidates, strict=True)
+    beside = [
+        (query, candidate)
+        for some, candidate in zip(queries, candidates, strict=True)
+        for query in some
     ]
-    return rank(ids, similarities, compare_each(queries, candidates), sizes, rule=rule)
+    compared = iter(zip(beside, compare_each(beside), strict=True))
+    clearest = [max(islice(compared, len(some)), key=_clearness) for some in queries]
+    verified = [item for _, item in clearest]
+    return rank(ids, similarities, verified, [sizes_of(*pair) for pair, _ in clearest], rule=rule)
+
+
+def _clearness(compared: tuple[Beside, Verified | None]) -> float:
+    item = compared[1]
+    return -1.0 if item is None else item.significance
+
+
+def sizes_of(query: LocalFeatures | None, candidate: LocalFeatures | None) -> Sizes | None:
+    """The sizes of two photos that are compared; None where one has no features."""
+    return None if query is None or candidate is None else (query.size, candidate.size)
 
 
 def rank(
     ids: Sequence[int],
     similarities: Sequence[float],
     verified: Sequence[Verified | None],
-    sizes: Sequence[tuple[Size, Size] | None],
+    sizes: Sequence[Sizes | None],
     *,
     rule: Rule | None = None,
 ) -> list[Evidence]:
@@ -63,22 +82,21 @@ def compare(
     query: LocalFeatures | None, candidates: Sequence[LocalFeatures | None]
 ) -> list[Verified | None]:
     """What geometry says of each of K candidates; None where there was nothing to compare."""
-    return compare_each([query] * len(candidates), candidates)
+    return compare_each([(query, candidate) for candidate in candidates])
 
 
-def compare_each(
-    queries: Sequence[LocalFeatures | None], candidates: Sequence[LocalFeatures | None]
-) -> list[Verified | None]:
+def compare_each(pairs: Sequence[Beside]) -> list[Verified | None]:
     """`compare` with features of the query for each candidate."""
 
-    def one(query: LocalFeatures | None, candidate: LocalFeatures | None) -> Verified | None:
+    def one(pair: Beside) -> Verified | None:
+        query, candidate = pair
         if query is None or candidate is None:
             return None
         return verify(query, candidate, match(query, candidate, RATIO))
 
     # numpy's and OpenCV's loops leave Python's lock, so threads share the cores.
     with ThreadPoolExecutor(min(_MOST_THREADS, os.cpu_count() or 1)) as pool:
-        return list(pool.map(one, queries, candidates))
+        return list(pool.map(one, pairs))
 
 
 def evidence_of(
@@ -86,7 +104,7 @@ def evidence_of(
     similarity: float,
     item: Verified | None,
     strength: float,
-    sizes: tuple[Size, Size] | None,
+    sizes: Sizes | None,
 ) -> Evidence:
     """What was found of one candidate, as evidence; `item` is None where nothing was compared."""
     shown = NOTHING if item is None else item
