@@ -29,13 +29,13 @@ from PIL import Image as Pillow
 from rich.console import Console
 from rich.table import Table
 
-from hafloc.calibrate.quality import calibration_error
+from hafloc.calibrate import calibration_error, interval
 from hafloc.cli.progress import bar
 from hafloc.describe import Describer
 from hafloc.description import ImageFeatures, LocalFeatures
 from hafloc.files import write_whole
 from hafloc.index import GeoIndex, Record, open_index
-from hafloc.locate import RERANK, Calibration, agree, shipped_calibrations
+from hafloc.locate import RERANK, THRESHOLD, Calibration, agree, shipped_calibrations
 from hafloc.locate.candidates import CandidateFinder
 from hafloc.locate.scales import at_scales, search_scales
 from hafloc.photos import read
@@ -52,8 +52,6 @@ CROPS = {
     "fifth off": (1 / 5, False),
 }
 CUTS = (1, 5, 10)
-FOUND = 0.5
-RESAMPLES = 2_000
 
 Image = NDArray[np.uint8]
 Flags = NDArray[np.bool_]
@@ -176,23 +174,19 @@ def figures(answers: list[Asked], places: list[str]) -> dict[str, Any]:
     ranks = np.array([answer.rank for answer in answers])
     right = np.array([answer.right for answer in answers])
     confidence = np.array([answer.confidence for answer in answers])
-    known, member = np.unique(places, return_inverse=True)
-    random = np.random.default_rng(0)
-    drawn = random.multinomial(len(known), np.full(len(known), 1 / len(known)), RESAMPLES)
-    weights = drawn[:, member]
+    _, member = np.unique(places, return_inverse=True)
 
-    def interval(flags: Flags) -> list[float]:
-        means = (weights * flags).sum(1) / weights.sum(1)
-        return [round(float(x), 3) for x in np.percentile(means, [2.5, 97.5])]
+    def between(flags: Flags) -> list[float]:
+        return [round(bound, 3) for bound in interval(flags, member)]
 
     return {
         "queries": len(answers),
         **{f"recall@{cut}": round(float((ranks < cut).mean()), 3) for cut in CUTS},
-        "recall@1 between": interval(ranks < 1),
+        "recall@1 between": between(ranks < 1),
         "verified": round(float(right.mean()), 3),
-        "verified between": interval(right),
-        "found": round(float((confidence >= FOUND).mean()), 3),
-        "sure and wrong": round(float(((confidence >= FOUND) & ~right).mean()), 3),
+        "verified between": between(right),
+        "found": round(float((confidence >= THRESHOLD).mean()), 3),
+        "sure and wrong": round(float(((confidence >= THRESHOLD) & ~right).mean()), 3),
         "calibration error": round(calibration_error(confidence, right), 3),
     }
 

@@ -15,7 +15,6 @@ place. A photo finds no other of its own position (campus: not itself).
 """
 
 import argparse
-import csv
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -27,15 +26,16 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 
+from hafloc.calibrate import interval
 from hafloc.files import write_whole
 from hafloc.geo import distances
 from hafloc.index import Record, open_index
 from hafloc.index.regions import similarity
+from real_photos import Folder
 
 CUTS = (1, 5, 10)
 SHORTLISTS = (20, 50, 200)
 MIXED = (0.1, 0.3)
-RESAMPLES = 5_000
 DARK_FROM = 16  # o'clock, in December
 
 Floats = NDArray[np.float32]
@@ -76,18 +76,9 @@ def read_sets(data: Path, indexes: Path) -> Iterator[Asked]:
 def _truths(
     name: str, data: Path, records: list[Record], metres: NDArray[np.float64]
 ) -> Iterator[tuple[str, Flags, Flags]]:
-    apart = metres > 0.01
-    if name == "sf_west":
-        number = {Path(record.path).name: i for i, record in enumerate(records)}
-        partners = np.zeros(metres.shape, bool)
-        with (data / name / "verified_pairs.csv").open(newline="", encoding="utf-8") as file:
-            for row in csv.DictReader(file):
-                a, b = number[row["image_a"]], number[row["image_b"]]
-                partners[a, b] = partners[b, a] = True
-        yield name, partners, apart
-    elif name == "cambridge_val":
-        heading = np.array([record.heading for record in records], float)
-        yield "cambridge/val", (metres <= 25) & (heading[:, None] == heading), apart
+    if name != "campus_night_val":
+        folder = Folder(data / name.replace("_val", "/val"))
+        yield name.replace("_val", "/val"), folder.kinds()[0], ~folder.excluded
     else:
         dark = np.array([record.time is not None and record.time.hour >= DARK_FROM
                          for record in records])  # fmt: skip
@@ -150,20 +141,16 @@ def ways(asked: Asked) -> Iterator[tuple[str, Flags]]:
 
 def figures(asked: Asked, found: Flags, start: Flags) -> dict[str, Any]:
     _, member = np.unique(asked.places[asked.queries], return_inverse=True)
-    count = member.max() + 1
-    drawn = np.random.default_rng(0).multinomial(count, np.full(count, 1 / count), RESAMPLES)
-    weights = drawn[:, member]
 
-    def interval(each: NDArray[Any]) -> list[float]:
-        means = (weights * each).sum(1) / weights.sum(1)
-        return [round(float(value), 3) for value in np.percentile(means, [2.5, 97.5])]
+    def between(each: NDArray[Any]) -> list[float]:
+        return [round(bound, 3) for bound in interval(each, member)]
 
     better = found[:, 0].astype(int) - start[:, 0]
     return {
         **{f"@{cut}": round(float(found[:, i].mean()), 3) for i, cut in enumerate(CUTS)},
-        "@1 between": interval(found[:, 0]),
+        "@1 between": between(found[:, 0]),
         "@1 ahead of whole": round(float(better.mean()), 3),
-        "ahead between": interval(better),
+        "ahead between": between(better),
     }
 
 

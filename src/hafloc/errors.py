@@ -19,6 +19,11 @@ Interrupted stands apart: Ctrl-C is no error, but whoever was at work may say wh
 """
 
 
+def reason_of(error: BaseException) -> str:
+    """What an error of others says, in one line; its kind where it says nothing."""
+    return " ".join(str(error).split()) or type(error).__name__
+
+
 class HaflocError(Exception):
     """Base of all errors that a user can cause; its text is one line for that user."""
 

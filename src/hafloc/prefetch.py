@@ -1,5 +1,6 @@
-"""Prepare the next items in threads while the caller works on this one."""
+"""Threads: the next items prepared while the caller works on this one, or all items shared out."""
 
+import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -10,6 +11,8 @@ Result = TypeVar("Result")
 
 # Decoded photos that wait for the network: enough to bridge a slow file, little memory.
 AHEAD = 4
+# Shares of work that is done by numpy and OpenCV: nothing is gained from more than a few.
+_MOST_THREADS = 4
 
 
 def prefetch(
@@ -30,3 +33,9 @@ def prefetch(
     finally:
         # On Ctrl-C, too, nothing may keep the process waiting.
         pool.shutdown(wait=False, cancel_futures=True)
+
+
+def share_out(work: Callable[[Item], Result], items: Iterable[Item]) -> list[Result]:
+    """What `work` makes of each item, in order, by a few threads: for what leaves Python's lock."""
+    with ThreadPoolExecutor(min(_MOST_THREADS, os.cpu_count() or 1)) as pool:
+        return list(pool.map(work, items))

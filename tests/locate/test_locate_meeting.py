@@ -10,6 +10,7 @@ from hafloc.index import Record
 from hafloc.locate.meeting import sharpened
 from hafloc.locate.position import Consensus, agree
 from hafloc.locate.trust import Calibration, judge
+from hafloc.locate.walk_photos import as_wide
 from hafloc.verify import Evidence
 
 ORIGIN = Position(48.2, 16.37)
@@ -131,3 +132,30 @@ def test_only_a_calibration_of_this_database_lets_views_make_the_radius_smaller(
     assert after.radius is not None
     assert after.position == met.position
     assert (after.radius < before.radius) == (not shipped)
+
+
+@pytest.mark.parametrize("shipped", [True, False])
+@pytest.mark.parametrize("widest", [0, 1, 2, 3])
+def test_what_neighbours_say_of_a_walk_never_makes_a_radius_smaller(
+    shipped: bool, widest: int
+) -> None:
+    # Given a photo alone, and helped by others: with views and without, in all four orders
+    records, evidence = candidates()
+    agreed = agree([record.position for record in records], evidence)
+    met = sharpened(agreed, records, evidence)
+    alone, helped = [
+        (met, replace(met, agreed_scale=15.0)),
+        (replace(met, agreed_scale=15.0), met),
+        (agreed, met),
+        (met, agreed),
+    ][widest]
+    scores = tuple(number / 10 for number in range(1, 31))
+    weights = (1.0, 0.0, 0.0, 0.0, 0.0)
+    calibration = Calibration(True, weights, 0.0, scores, 30, tuple(range(30)), shipped=shipped)
+    # Then no radius shrinks
+    own, others, wide = (
+        judge(c, calibration).radius for c in (alone, helped, as_wide(helped, alone))
+    )
+    assert own is not None
+    assert others is not None
+    assert wide == max(own, others)

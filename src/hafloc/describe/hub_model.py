@@ -24,7 +24,7 @@ from hafloc.describe.hub_source import PREFIX, HubName
 from hafloc.describe.model_input import InputOptions, read_options
 from hafloc.describe.onnx_model import name_from
 from hafloc.describe.vector_network import VectorNetwork
-from hafloc.errors import CheckpointError, MissingExtraError
+from hafloc.errors import CheckpointError, MissingExtraError, reason_of
 from hafloc.nn import Checkpoint
 
 Floats = NDArray[np.float32]
@@ -173,7 +173,7 @@ def _module(model: HubModel) -> nn.Module:
         ) from error
     # Others' code may raise anything, and a file that is missing may be one of weights.
     except Exception as error:
-        reason = " ".join(str(error).split()) or type(error).__name__
+        reason = reason_of(error)
         entries = ", ".join(_entries(_hubconf(model.folder, label)))
         raise CheckpointError(
             f"cannot open {label} by {model.entry}: {reason[:300]}; its entries are {entries}"

@@ -1,5 +1,6 @@
 """The door of networks that others made: an image in, one vector out, and nothing else of it."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -11,14 +12,14 @@ from torch import Tensor, nn
 
 from hafloc.describe.model_input import InputOptions, is_sound, what_is_wrong
 from hafloc.description import Description, KeyPoints
-from hafloc.errors import CheckpointError, PhotoError
+from hafloc.errors import CheckpointError, PhotoError, reason_of
 
 Floats = NDArray[np.float32]
 
 _PROBE_SIDE = 224
 
 
-class VectorNetwork(nn.Module):
+class VectorNetwork(nn.Module, ABC):
     """What a network of others has to add: `answer`, and where it is found again.
 
     As every network it takes batches `N×3×H×W`, RGB 0..255, and gives unit vectors
@@ -38,13 +39,13 @@ class VectorNetwork(nn.Module):
     def device(self) -> torch.device:
         return torch.device("cpu")
 
+    @abstractmethod
     def answer(self, values: Floats) -> Floats:
         """What the network says of normalised images `N×3×H×W`; raises whatever it raises."""
-        raise NotImplementedError
 
+    @abstractmethod
     def name_from(self, folder: Path) -> str:
         """The name by which the network is found again for a file in `folder`."""
-        raise NotImplementedError
 
     def probe(self, photos: int) -> None:
         """Learn the dimension from an answer; raises CheckpointError where it is no vector.
@@ -105,7 +106,7 @@ class VectorNetwork(nn.Module):
         # Others' code may raise anything.
         except Exception as error:
             height, width = values.shape[2:]
-            reason = " ".join(str(error).split()) or type(error).__name__
+            reason = reason_of(error)
             raise CheckpointError(
                 f"{self.label} cannot describe an image of {width}×{height} pixels: "
                 f"{reason[:300]}; {self._cure}"

@@ -1,7 +1,8 @@
 """What `verify` looks for in an index file, and how it says what it found."""
 
 import sqlite3
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -95,21 +96,8 @@ def _local_features(connection: sqlite3.Connection) -> Iterator[str]:
     query = "SELECT count(*) FROM sqlite_master WHERE name = 'local_features'"
     if connection.execute(query).fetchone() == (0,):  # a file of format 1
         return
-    orphans = _Photos(
-        "local features without their photo, for {}: {}; rebuild with `hafloc index build`"
-    )
-    orphans.add(
-        id_
-        for (id_,) in connection.execute(
-            "SELECT photo_id FROM local_features WHERE NOT EXISTS "
-            "(SELECT 1 FROM photos WHERE id = photo_id) ORDER BY photo_id"
-        )
-    )
-    yield from orphans.said()
-    unsound = _Photos("{} with damaged local features: {}; add the file again")
-    found = connection.execute("SELECT photo_id, features FROM local_features ORDER BY photo_id")
-    unsound.add(id_ for id_, blob in found if compact.find_problem(blob))
-    yield from unsound.said()
+    yield from _beside(connection, "local_features", "features", "local features",
+                       lambda blob: bool(compact.find_problem(blob)))  # fmt: skip
 
 
 def _regions(connection: sqlite3.Connection, regions: int, dimension: int) -> Iterator[str]:
@@ -122,14 +110,37 @@ def _regions(connection: sqlite3.Connection, regions: int, dimension: int) -> It
         )
     )
     yield from missing.said()
-    unsound = _Photos("{} with damaged vectors of regions: {}; add the file again")
-    found = connection.execute("SELECT photo_id, vectors FROM regions ORDER BY photo_id")
-    unsound.add(
-        id_
-        for id_, blob in found
-        if not _is_blob(blob, regions * dimension)
-        or not stored.is_sound(np.frombuffer(blob, np.int8).reshape(regions, -1)).all()
+
+    def damaged(blob: Any) -> bool:
+        if not _is_blob(blob, regions * dimension):
+            return True
+        return not stored.is_sound(np.frombuffer(blob, np.int8).reshape(regions, -1)).all()
+
+    yield from _beside(connection, "regions", "vectors", "vectors of regions", damaged)
+
+
+def _beside(
+    connection: sqlite3.Connection,
+    table: str,
+    column: str,
+    words: str,
+    damaged: Callable[[Any], bool],
+) -> Iterator[str]:
+    """Blobs of a table beside `photos` that have lost their photo, or are damaged."""
+    orphans = _Photos(
+        f"{words} without their photo, for {{}}: {{}}; rebuild with `hafloc index build`"
     )
+    orphans.add(
+        id_
+        for (id_,) in connection.execute(
+            f"SELECT photo_id FROM {table} WHERE NOT EXISTS "
+            "(SELECT 1 FROM photos WHERE id = photo_id) ORDER BY photo_id"
+        )
+    )
+    yield from orphans.said()
+    unsound = _Photos(f"{{}} with damaged {words}: {{}}; add the file again")
+    found = connection.execute(f"SELECT photo_id, {column} FROM {table} ORDER BY photo_id")
+    unsound.add(id_ for id_, blob in found if damaged(blob))
     yield from unsound.said()
 
 

@@ -10,7 +10,7 @@ from hafloc.errors import HaflocError, IndexFileError, PhotoError, PositionError
 from hafloc.index import GeoIndex, Near, Record, paths_of
 from hafloc.locate.pairing import Pairing
 from hafloc.locate.query import RERANK, RankedQuery, Wanted
-from hafloc.locate.remembered import Remembered
+from hafloc.locate.remembered import FileKey, Remembered, file_of
 from hafloc.locate.scales import Found, at_scales, search_scales
 from hafloc.photos import Photo, read
 from hafloc.verify import Evidence, Matcher, weigh
@@ -19,9 +19,6 @@ from hafloc.verify import Evidence, Matcher, weigh
 _REMEMBERED = 1_000
 # Searches for one query while photos are being removed under it.
 _TRIES = 3
-
-# A photo by name and content, and the time and size of its file.
-_File = tuple[str, str, tuple[int, int]]
 
 
 class CandidateFinder:
@@ -39,7 +36,7 @@ class CandidateFinder:
         self.paths = paths_of(index.location)
         self.pairing = None if matcher is None else Pairing(matcher, self.paths)
         self.describer = describer
-        self._from_files: Remembered[_File, LocalFeatures | None] = Remembered(_REMEMBERED)
+        self._from_files: Remembered[FileKey, LocalFeatures | None] = Remembered(_REMEMBERED)
 
     @property
     def longer_side(self) -> int:
@@ -147,13 +144,10 @@ class CandidateFinder:
         return next(iter(self.index.find_content([photo.content])), None)
 
     def _from_file(self, record: Record) -> LocalFeatures | None:
-        file = self.paths.file_of(record.path)
-        try:
-            seen = file.stat()
-        except (OSError, ValueError):
+        there = file_of(record, self.paths)
+        if there is None:
             return None
-        # The time and size, so that a file that was put back or mended is looked at again.
-        key = record.path, record.content, (seen.st_mtime_ns, seen.st_size)
+        file, key = there
         return self._from_files.get(key, lambda: self._describe(file, record.content))
 
     def _describe(self, file: Path, content: str) -> LocalFeatures | None:

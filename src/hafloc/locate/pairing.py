@@ -1,14 +1,13 @@
 """A query's candidates compared by a matcher of any name, from the candidates' files."""
 
-import os
 from collections import Counter
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 
-from hafloc.errors import HaflocError
+from hafloc.errors import HaflocError, reason_of
 from hafloc.index import PhotoPaths, Record
-from hafloc.locate.remembered import Remembered
+from hafloc.locate.remembered import FileKey, Remembered, file_of
 from hafloc.photos import Image, read
+from hafloc.prefetch import share_out
 from hafloc.verify import (
     LONGER_SIDE,
     NOTHING,
@@ -22,10 +21,6 @@ from hafloc.verify import (
 
 # Photos that are kept as the matcher saw them: at most 180 MB of whole images.
 _REMEMBERED = 200
-_MOST_THREADS = 4
-
-# A photo by name and content, and the time and size of its file.
-_File = tuple[str, str, tuple[int, int]]
 
 
 class Pairing:
@@ -38,7 +33,7 @@ class Pairing:
         self.matcher = matcher
         self.longer_side = LONGER_SIDE
         self._paths = paths
-        self._looks: Remembered[_File, Look | str | None] = Remembered(_REMEMBERED)
+        self._looks: Remembered[FileKey, Look | str | None] = Remembered(_REMEMBERED)
         self._gone: set[str] = set()
         self._failures: Counter[str] = Counter()
 
@@ -102,8 +97,7 @@ class Pairing:
         return lines
 
     def _candidates(self, records: Sequence[Record]) -> list[Look | str | None]:
-        with ThreadPoolExecutor(min(_MOST_THREADS, os.cpu_count() or 1)) as pool:
-            looks = list(pool.map(self._candidate, records))
+        looks = share_out(self._candidate, records)
         for record, look in zip(records, looks, strict=True):
             if look is None:
                 self._gone.add(record.path)
@@ -113,12 +107,10 @@ class Pairing:
 
     def _candidate(self, record: Record) -> Look | str | None:
         """What the matcher keeps of a candidate's file; None where it is gone or has changed."""
-        file = self._paths.file_of(record.path)
-        try:
-            seen = file.stat()
-        except (OSError, ValueError):
+        there = file_of(record, self._paths)
+        if there is None:
             return None
-        key = record.path, record.content, (seen.st_mtime_ns, seen.st_size)
+        file, key = there
 
         def make() -> Look | str | None:
             try:
@@ -135,4 +127,4 @@ class Pairing:
         try:
             return Look(self.matcher.look(image), (image.shape[1], image.shape[0]))
         except Exception as error:
-            return (" ".join(str(error).split()) or type(error).__name__)[:200]
+            return reason_of(error)[:200]

@@ -5,7 +5,14 @@ import threading
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
 from concurrent.futures import CancelledError, Future
+from pathlib import Path
 from typing import Generic, TypeVar
+
+from hafloc.index import PhotoPaths, Record
+
+# A photo by name and content, and the time and size of its file: one that was put back or mended
+# is looked at again.
+FileKey = tuple[str, str, tuple[int, int]]
 
 Key = TypeVar("Key", bound=Hashable)
 Value = TypeVar("Value")
@@ -56,3 +63,13 @@ class Remembered(Generic[Key, Value]):
             raise
         own.set_result(value)
         return value
+
+
+def file_of(record: Record, paths: PhotoPaths) -> tuple[Path, FileKey] | None:
+    """A photo's file and the key of what is made of it; None where the file is gone."""
+    file = paths.file_of(record.path)
+    try:
+        seen = file.stat()
+    except (OSError, ValueError):
+        return None
+    return file, (record.path, record.content, (seen.st_mtime_ns, seen.st_size))

@@ -81,7 +81,13 @@ class Calibration:
         rank = _rank(len(scores), probability)
         if rank > len(scores):
             return None
-        return consensus.scale * scores[rank - 1]
+        return self._scale(consensus) * scores[rank - 1]
+
+    def _scale(self, consensus: Consensus) -> float:
+        # How well a database's positions fit together, on which views rest, its own trials know.
+        if self.shipped and consensus.agreed_scale is not None:
+            return consensus.agreed_scale
+        return consensus.scale
 
     def _worst(self, probability: float) -> list[float]:
         """The score that holds in each neighbourhood, ascending."""
@@ -142,9 +148,6 @@ def judge(
         return Verdict(consensus.position)
     if confidence is None:
         confidence = calibration.confidence(consensus)
-    # How well a database's positions fit together, on which views rest, only its own trials know.
-    if calibration.shipped and consensus.agreed_scale is not None:
-        consensus = replace(consensus, scale=consensus.agreed_scale)
     found = confidence >= THRESHOLD
     # The radius is calibrated on found answers; of others it says nothing.
     radius = None

@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from hafloc.locate.judging import Judge
+from hafloc.locate.position import Consensus
 from hafloc.locate.query import RankedQuery, Wanted
 from hafloc.locate.trust import Verdict
 from hafloc.locate.walk import Floats, smooth
@@ -33,43 +34,58 @@ def judge_together(
 
     `random_distances` gives those of `walk.draw_distances`, and is asked only if there is a walk.
     """
-    said = [(photo, judge.verdict(photo, wanted)) for photo in _noted(photos)]
+    alone = [photo.consensus() for photo in photos]
+    said = [
+        (photo, judge.verdict(photo, wanted, consensus=own))
+        for photo, own in zip(_noted(photos), alone, strict=True)
+    ]
     for aware in (True, False):
         walk = [i for i, photo in enumerate(photos) if _is_aware(photo) is aware]
         if len(walk) > 1:
             walk.sort(key=lambda i: photos[i].seconds)
-            together = _smoothed([said[i] for i in walk], judge, wanted, random_distances())
+            own = [alone[i] for i in walk]
+            together = _smoothed([said[i] for i in walk], own, judge, wanted, random_distances())
             for i, one in zip(walk, together, strict=True):
                 said[i] = one
     return said
 
 
 def _smoothed(
-    walk: Sequence[Said], judge: Judge, wanted: Wanted, random_distances: Floats
+    walk: Sequence[Said],
+    alone: Sequence[Consensus],
+    judge: Judge,
+    wanted: Wanted,
+    random_distances: Floats,
 ) -> list[Said]:
     """Photos of one clock in the order of time, with what is said of each given the others."""
     steps = [photo.step(verdict) for photo, verdict in walk]
     smoothed = []
-    for (photo, verdict), step, chances in zip(
-        walk, steps, smooth(steps, random_distances), strict=True
+    for (photo, verdict), own, step, chances in zip(
+        walk, alone, steps, smooth(steps, random_distances), strict=True
     ):
         if chances is step.chances:
             smoothed.append((photo, verdict))
             continue
         helped = photo.with_chances(chances)
-        own, consensus = photo.consensus(), helped.consensus()
-        # Neighbours settle which place it is; how far off that is they do not know, so a radius
-        # never shrinks.
-        wide = replace(
-            consensus,
-            scale=max(own.scale, consensus.scale),
-            accuracy=max(own.accuracy, consensus.accuracy),
-        )
+        wide = as_wide(helped.consensus(), own)
         confidence = float(chances.sum())
         smoothed.append(
             (helped, judge.verdict(photo, wanted, consensus=wide, confidence=confidence))
         )
     return smoothed
+
+
+def as_wide(consensus: Consensus, own: Consensus) -> Consensus:
+    """The consensus with no smaller a radius than a photo's `own`: neighbours settle which place it
+    is; how far off that is they do not know."""
+    agreed = [one.scale if one.agreed_scale is None else one.agreed_scale
+              for one in (consensus, own)]  # fmt: skip
+    return replace(
+        consensus,
+        scale=max(own.scale, consensus.scale),
+        agreed_scale=max(agreed),
+        accuracy=max(own.accuracy, consensus.accuracy),
+    )
 
 
 def _noted(photos: Sequence[RankedQuery]) -> list[RankedQuery]:

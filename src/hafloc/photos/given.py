@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image as Pillow
 
-from hafloc.errors import PhotoError
+from hafloc.errors import PhotoError, reason_of
 from hafloc.photos.decode import MAX_PIXELS, check_size, read_bytes
 from hafloc.photos.exif import metadata, read_exif
 from hafloc.photos.photo import Image, Metadata, Photo
@@ -87,7 +87,7 @@ def _guarded(name: str, make: Callable[[], Photo]) -> Photo:
     # An image may still be a file that is only now decoded, and damaged, or closed; and anyone's
     # array may refuse in its own way, as a tensor on another device does.
     except Exception as error:
-        detail = " ".join(str(error).split())[:120] or type(error).__name__
+        detail = reason_of(error)[:120]
         raise PhotoError(f"cannot use {name}: {detail}; {_WANTED}") from error
 
 
@@ -119,7 +119,7 @@ def _rest_of(file: _Readable, name: str) -> bytes:
     except PhotoError:
         raise
     except Exception as error:
-        detail = " ".join(str(error).split())[:120] or type(error).__name__
+        detail = reason_of(error)[:120]
         raise PhotoError(f"cannot read {name}: {detail}; {_WANTED}") from error
     return b"".join(parts)
 

@@ -23,8 +23,7 @@ from hafloc.errors import OptionError
 Image = NDArray[np.uint8]
 Floats = NDArray[np.float64]
 
-# Pixels of the longer side in which matchers see photos: four times what hafloc's own key points
-# are found in, and what most matchers were made for.
+# Pixels of the longer side in which matchers see photos: what most of them were made for.
 LONGER_SIDE = 640
 BUILT_IN = ("sift", "orb")
 FAMILIES = ("kornia", "vismatch")

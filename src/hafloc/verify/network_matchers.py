@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from hafloc.errors import CheckpointError, MissingExtraError, OptionError
+from hafloc.errors import CheckpointError, MissingExtraError, OptionError, reason_of
 from hafloc.verify.matcher import Image, Pairs, open_matcher
 from hafloc.verify.opencv_matchers import Features
 
@@ -213,4 +213,4 @@ def _array(values: Any) -> NDArray[np.float32]:
 
 
 def _one_line(error: Exception) -> str:
-    return (" ".join(str(error).split()) or type(error).__name__)[:200]
+    return reason_of(error)[:200]

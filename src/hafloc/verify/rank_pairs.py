@@ -5,23 +5,22 @@ improbable its geometry is by chance, so candidates are ordered by that and by s
 nothing is said of how sure the first one is.
 """
 
-import os
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from hafloc.errors import reason_of
+from hafloc.prefetch import share_out
 from hafloc.verify.evidence import Evidence, Size, Sizes
 from hafloc.verify.geometry import NOTHING, Verified, verify_points
 from hafloc.verify.matcher import Matcher, Pairs
-from hafloc.verify.rerank import evidence_of
+from hafloc.verify.rerank import by_strength
 
 Floats = NDArray[np.float64]
 
-_MOST_THREADS = 4
 # Significance at which a geometry speaks neither for nor against a candidate: one chance in 10^4.
 _EVEN = 4.0
 # Log-odds by ln(1 + significance), and by standard deviations of similarity below the best.
@@ -63,14 +62,13 @@ def compare_looks(
         try:
             pairs = matcher.match(query.seen, candidate.seen)
         except Exception as error:
-            return (" ".join(str(error).split()) or type(error).__name__)[:200]
+            return reason_of(error)[:200]
         checked = _checked(pairs)
         if isinstance(checked, str):
             return checked
         return verify_points(checked.here, checked.there, (query.size, candidate.size))
 
-    with ThreadPoolExecutor(min(_MOST_THREADS, os.cpu_count() or 1)) as pool:
-        found = list(pool.map(one, candidates))
+    found = share_out(one, candidates)
     return Compared(
         tuple(NOTHING if isinstance(item, str) else item for item in found),
         tuple(item for item in found if isinstance(item, str)),
@@ -85,13 +83,7 @@ def weigh_compared(
 ) -> list[Evidence]:
     """Evidence on K candidates, strongest first, equals by similarity."""
     strengths = strengths_of(similarities, verified)
-    evidence = [
-        evidence_of(id_, float(similarity), item, float(strength), pair)
-        for id_, similarity, item, strength, pair in zip(
-            ids, similarities, verified, strengths, sizes, strict=True
-        )
-    ]
-    return [evidence[i] for i in np.argsort(-strengths, kind="stable")]
+    return by_strength(ids, similarities, verified, sizes, strengths)
 
 
 def strengths_of(similarities: Sequence[float], verified: Sequence[Verified | None]) -> Floats:

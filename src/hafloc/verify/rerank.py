@@ -1,13 +1,13 @@
 """From a query's most similar photos to evidence: compared, verified, ranked by the rule."""
 
-import os
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
 
 import numpy as np
+from numpy.typing import NDArray
 
 from hafloc.description import LocalFeatures
+from hafloc.prefetch import share_out
 from hafloc.verify.evidence import Evidence, Sizes
 from hafloc.verify.geometry import NOTHING, Verified, verify
 from hafloc.verify.matching import match
@@ -19,8 +19,6 @@ Beside = tuple[LocalFeatures | None, LocalFeatures | None]
 # Of the distance to the second best key point; higher than with finer features, since geometry
 # sorts the matches afterwards.
 RATIO = 0.9
-# Fits share the cores, but there is nothing to gain from more than a few.
-_MOST_THREADS = 4
 
 
 def weigh(
@@ -69,13 +67,7 @@ def rank(
 ) -> list[Evidence]:
     """`weigh` with what `compare` said of each candidate already known."""
     strengths = (rule or shipped_rule()).strengths(similarities, verified)
-    evidence = [
-        evidence_of(id_, float(similarity), item, float(strength), pair)
-        for id_, similarity, item, strength, pair in zip(
-            ids, similarities, verified, strengths, sizes, strict=True
-        )
-    ]
-    return [evidence[i] for i in np.argsort(-strengths, kind="stable")]
+    return by_strength(ids, similarities, verified, sizes, strengths)
 
 
 def compare(
@@ -94,28 +86,34 @@ def compare_each(pairs: Sequence[Beside]) -> list[Verified | None]:
             return None
         return verify(query, candidate, match(query, candidate, RATIO))
 
-    # numpy's and OpenCV's loops leave Python's lock, so threads share the cores.
-    with ThreadPoolExecutor(min(_MOST_THREADS, os.cpu_count() or 1)) as pool:
-        return list(pool.map(one, pairs))
+    return share_out(one, pairs)
 
 
-def evidence_of(
-    id_: int,
-    similarity: float,
-    item: Verified | None,
-    strength: float,
-    sizes: Sizes | None,
+def by_strength(
+    ids: Sequence[int],
+    similarities: Sequence[float],
+    verified: Sequence[Verified | None],
+    sizes: Sequence[Sizes | None],
+    strengths: NDArray[np.float64],
+) -> list[Evidence]:
+    """Evidence on K candidates of known strength `[K]`, strongest first, equals in their order."""
+    columns = zip(ids, similarities, verified, sizes, strengths, strict=True)
+    evidence = [_evidence(*column) for column in columns]
+    return [evidence[i] for i in np.argsort(-strengths, kind="stable")]
+
+
+def _evidence(
+    id_: int, similarity: float, item: Verified | None, sizes: Sizes | None, strength: float
 ) -> Evidence:
-    """What was found of one candidate, as evidence; `item` is None where nothing was compared."""
     shown = NOTHING if item is None else item
     return Evidence(
         id=id_,
-        similarity=similarity,
+        similarity=float(similarity),
         matches=shown.matches,
         inliers=shown.inliers,
         geometry=shown.geometry,
         pairs=shown.pairs,
-        strength=strength,
+        strength=float(strength),
         verified=item is not None,
         sizes=sizes,
     )

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hafloc.errors import EvaluationError, MissingExtraError
+from hafloc.errors import EvaluationError, MissingExtraError, reason_of
 
 # A variable is an array, a list of texts, or a list of structures by field name.
 Value = NDArray[Any] | list[Any] | dict[str, Any]
@@ -101,7 +101,7 @@ def _from_hdf5(node: Any, file: Any, h5py: Any) -> Any:
 
 
 def _damaged(path: Path, error: Exception) -> EvaluationError:
-    detail = " ".join(str(error).split()) or type(error).__name__
+    detail = reason_of(error)
     return EvaluationError(f"cannot read {path}: {detail}; it is damaged, copy it again")
 
 

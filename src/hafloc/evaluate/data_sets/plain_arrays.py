@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hafloc.errors import EvaluationError
+from hafloc.errors import EvaluationError, reason_of
 
 Array = NDArray[Any]
 
@@ -103,5 +103,5 @@ def _bytes(path: Path) -> bytes:
 
 
 def _damaged(path: Path, error: Exception) -> EvaluationError:
-    detail = " ".join(str(error).split()) or type(error).__name__
+    detail = reason_of(error)
     return EvaluationError(f"cannot read {path}: {detail}; it is damaged, copy it again")
