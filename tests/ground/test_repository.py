@@ -29,6 +29,13 @@ def test_every_recipe_is_in_the_index_of_recipes() -> None:
     assert {name for name in recipes if f"`{name}`" not in page} == set()
 
 
+def test_no_page_keeps_the_marks_of_a_merge() -> None:
+    pages = [x for x in ROOT.rglob("*.md") if not x.relative_to(ROOT).parts[0].startswith(".")]
+    assert len(pages) > 10
+    marks = re.compile(r"^(<{7}|>{7}) ", re.MULTILINE)
+    assert [path for path in pages if marks.search(path.read_text("utf-8"))] == []
+
+
 def test_the_citation_names_this_version() -> None:
     assert f"\nversion: {hafloc.__version__}\n" in text("CITATION.cff")
 

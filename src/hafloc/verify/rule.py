@@ -1,6 +1,6 @@
 """The learned rule: from similarity and geometry to the log-odds that a candidate is right.
 
-Two logistic models, fitted by `benchmarks/verification.py` on photos with known partners and kept
+Two logistic models, fitted by `benchmarks/answers.py --fit` on photos with known partners and kept
 in `rule.json`: one for candidates whose key points were compared, one for those that only their
 similarity speaks for.
 
@@ -115,7 +115,7 @@ def shipped_rule() -> Rule:
 
 
 def read_rule(text: str) -> Rule:
-    """A rule from JSON as `benchmarks/verification.py` writes it."""
+    """A rule from JSON as `benchmarks/answers.py --fit` writes it."""
     content = json.loads(text)
     if content["format"] != FORMAT:
         raise ValueError(f"the rule has format {content['format']}, not {FORMAT}; fit it anew")
