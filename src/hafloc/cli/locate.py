@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from hafloc.cli.explained import command, group
 from hafloc.cli.options import (
     Device,
     IndexPath,
@@ -25,7 +26,10 @@ from hafloc.errors import OptionError, PositionError
 if TYPE_CHECKING:
     from hafloc.locate import Answer, Localizer, Near
 
+app = group()
 
+
+@command(app, "locate")
 def locate(
     index: IndexPath,
     queries: Annotated[list[Path], typer.Argument(help="Photos, or folders of photos.")],
