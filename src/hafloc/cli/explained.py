@@ -31,6 +31,13 @@ class ExplainedGroup(TyperGroup):
         panels = [*_parameters(self, ctx), Panel("Commands", rows)]
         print_page(Page(*_head(self, ctx), panels, self.epilog or ""))
 
+    def get_help_option(self, ctx: Any) -> Any:
+        option = super().get_help_option(ctx)
+        if option is not None:
+            # typer loads pydantic to make a truth value of none, on the way to every command.
+            option.default = False
+        return option
+
 
 def first_line(text: str | None) -> str:
     """What a list of commands says of one: the first paragraph of its help."""
