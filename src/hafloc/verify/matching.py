@@ -11,10 +11,9 @@ Numbers = NDArray[np.int64]
 Floats = NDArray[np.float32]
 
 
-# Rows of one product: so few that BLAS gives it no threads of its own (OpenBLAS shares out products
-# of more than 262,144 terms; with 32 numbers a key point and 680 of them, 12 rows have that).
-# Where candidates are shared out to threads already, those of BLAS would wait for each other:
-# measured on two busy cores, that costs ten times the processor time.
+# OpenBLAS shares a product of more terms out to threads of its own. Where candidates are shared out
+# to threads already, these wait for each other: four times the processor time on two busy cores.
+_TERMS = 262_144
 _ROWS = 8
 
 
@@ -73,10 +72,11 @@ def unit_rows(descriptors: NDArray[np.int8]) -> Floats:
 
 
 def _products(query: Floats, candidate: Floats) -> Floats:
-    """Dot products of all rows with all, `[M, N]`, by the calling thread alone."""
+    """Dot products of all rows with all, `[M, N]`, by the calling thread alone where that pays."""
+    if _ROWS * candidate.size > _TERMS:
+        return query @ candidate.T
     count, dimension = query.shape
-    blocks = -(-count // _ROWS)
-    padded = np.zeros((blocks * _ROWS, dimension), np.float32)
-    padded[:count] = query
-    table = padded.reshape(blocks, _ROWS, dimension) @ candidate.T
-    return np.asarray(table.reshape(blocks * _ROWS, -1)[:count], dtype=np.float32)
+    padded = np.zeros((-(-count // _ROWS), _ROWS, dimension), np.float32)
+    padded.reshape(-1, dimension)[:count] = query
+    table = padded @ candidate.T
+    return np.asarray(table.reshape(-1, len(candidate))[:count], dtype=np.float32)
