@@ -1,5 +1,6 @@
 """What --help says and how it looks: all of it, at any width, and the same by either way."""
 
+import os
 import re
 import sys
 from collections.abc import Iterator
@@ -15,7 +16,7 @@ from hafloc.cli import app as application
 from hafloc.cli import main
 from hafloc.cli.commands import COMMANDS, root_page
 from hafloc.cli.explained import first_line
-from hafloc.cli.help_page import Page, Panel, Row, draw
+from hafloc.cli.help_page import Page, Panel, Row, draw, print_page
 
 words = st.text("abc-<>[]λ", min_size=1, max_size=60)
 texts = st.lists(words, min_size=1, max_size=12).map(" ".join)
@@ -115,3 +116,14 @@ def test_an_empty_panel_is_left_out() -> None:
 def test_a_terminal_that_is_narrower_than_a_page_can_be_gets_the_narrowest() -> None:
     page = Page("Usage: x", "Does.", [Panel("Options", [Row("--a", "B.")])])
     assert draw(page, 0) == draw(page, 40)
+
+
+@pytest.mark.parametrize(("columns", "width"), [(0, 80), (100, 100)])
+def test_a_page_is_as_wide_as_the_terminal_or_80_where_that_is_unknown(
+    columns: int, width: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.delenv("COLUMNS", raising=False)
+    monkeypatch.setattr(os, "get_terminal_size", lambda _: os.terminal_size((columns, 24)))
+    monkeypatch.setattr(sys, "__stdout__", sys.__stderr__)
+    print_page(root_page())
+    assert max(map(len, capsys.readouterr().out.splitlines())) == width

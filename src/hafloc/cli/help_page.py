@@ -144,8 +144,11 @@ def _width() -> int:
     if wished.isdecimal() and int(wished):
         return int(wished)
     for stream in (sys.__stdout__, sys.__stderr__, sys.__stdin__):
+        if stream is None:
+            continue
         try:
-            return os.get_terminal_size(stream.fileno()).columns if stream else _WIDTH
+            # A terminal that does not know its size says 0.
+            return os.get_terminal_size(stream.fileno()).columns or _WIDTH
         except (OSError, ValueError, AttributeError):
             continue
     return _WIDTH

@@ -12,9 +12,9 @@ Floats = NDArray[np.float32]
 
 
 # OpenBLAS shares a product of more terms out to threads of its own. Where candidates are shared out
-# to threads already, these wait for each other: four times the processor time on two busy cores.
+# to threads already, these wait for each other: three times the processor time on two busy cores.
 _TERMS = 262_144
-_ROWS = 8
+_FEWEST_ROWS = 8  # fewer at a time are slower than the waiting
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,10 +73,11 @@ def unit_rows(descriptors: NDArray[np.int8]) -> Floats:
 
 def _products(query: Floats, candidate: Floats) -> Floats:
     """Dot products of all rows with all, `[M, N]`, by the calling thread alone where that pays."""
-    if _ROWS * candidate.size > _TERMS:
+    at_once = min(_TERMS // candidate.size, len(query))
+    if at_once < min(_FEWEST_ROWS, len(query)):
         return query @ candidate.T
     count, dimension = query.shape
-    padded = np.zeros((-(-count // _ROWS), _ROWS, dimension), np.float32)
+    padded = np.zeros((-(-count // at_once), at_once, dimension), np.float32)
     padded.reshape(-1, dimension)[:count] = query
-    table = padded @ candidate.T
+    table = padded @ np.ascontiguousarray(candidate.T)
     return np.asarray(table.reshape(-1, len(candidate))[:count], dtype=np.float32)
