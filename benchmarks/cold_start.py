@@ -52,7 +52,9 @@ def run(words: list[str]) -> Pair:
     environment = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     start = time.perf_counter()
-    subprocess.run(words, stdout=subprocess.DEVNULL, env=environment, check=True)
+    done = subprocess.run(words, stdout=subprocess.DEVNULL, env=environment)
+    if done.returncode > 1:  # 1: a place that is not in the database
+        raise SystemExit(f"{words} ended with {done.returncode}")
     wall = time.perf_counter() - start
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     used = after.ru_utime - before.ru_utime + after.ru_stime - before.ru_stime
