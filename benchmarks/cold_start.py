@@ -150,6 +150,21 @@ def beyond(whole: list[Pair], inside: list[dict[str, Pair]]) -> dict[str, float]
     return found
 
 
+def told(rounds: list[dict[str, Pair]], inside: list[dict[str, Pair]]) -> dict[str, Any]:
+    """The result of some rounds."""
+    unit = [row["python -c pass"] for row in rounds]
+    return {
+        "rounds": len(rounds),
+        "cores": os.cpu_count(),
+        "load": round(os.getloadavg()[0], 1),
+        "machine": platform.machine(),
+        "python": platform.python_version(),
+        "processes": summary(rounds, unit),
+        "parts of locate": summary(inside, unit),
+        "locate beyond the network": beyond([row["hafloc locate"] for row in rounds], inside),
+    }
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("index", type=Path)
@@ -165,25 +180,17 @@ def main() -> None:
     rounds: list[dict[str, Pair]] = []
     inside: list[dict[str, Pair]] = []
     again = [sys.executable, __file__, PARTS, str(given.index), str(given.photo)]
-    for number in range(given.rounds + 1):
-        row = {name: run(words) for name, words in every.items()}
+    for name, words in every.items():  # fills the caches
+        if name not in ("import torch", "hafloc locate"):
+            run(words)
+    for _ in range(given.rounds):
+        rounds.append({name: run(words) for name, words in every.items()})
         done = subprocess.run(again, capture_output=True, text=True, check=True)
-        if number:  # the first one fills the caches
-            rounds.append(row)
-            inside.append(json.loads(done.stdout.splitlines()[-1]))
-    unit = [row["python -c pass"] for row in rounds]
-    result = {
-        "rounds": given.rounds,
-        "cores": os.cpu_count(),
-        "load": round(os.getloadavg()[0], 1),
-        "machine": platform.machine(),
-        "python": platform.python_version(),
-        "processes": summary(rounds, unit),
-        "parts of locate": summary(inside, unit),
-        "locate beyond the network": beyond([row["hafloc locate"] for row in rounds], inside),
-    }
+        inside.append(json.loads(done.stdout.splitlines()[-1]))
+        result = told(rounds, inside)
+        # A run that is stopped leaves its rounds so far.
+        write_whole(given.out, (json.dumps(result, indent=1) + "\n").encode())
     print(json.dumps(result))
-    write_whole(given.out, (json.dumps(result, indent=1) + "\n").encode())
 
 
 if __name__ == "__main__":
