@@ -244,16 +244,3 @@ def test_attention_is_drawn(run: Run, city: DemoCity, tmp_path: Path) -> None:
     picture = tmp_path / "seen.png"
     assert run("show", "attention", city.queries[0].path, "-o", picture)[0] == 0
     assert picture.read_bytes().startswith(b"\x89PNG")
-
-
-def test_help_and_import_load_no_torch() -> None:
-    import subprocess
-
-    code = (
-        "import sys, hafloc, hafloc.cli.app as a; "
-        "from typer.testing import CliRunner; "
-        "assert CliRunner().invoke(a.app, ['--help']).exit_code == 0; "
-        "print([m for m in ('torch', 'faiss', 'matplotlib', 'cv2') if m in sys.modules])"
-    )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "[]"

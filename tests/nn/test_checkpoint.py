@@ -55,6 +55,12 @@ def test_a_network_comes_back_as_it_was(case: Case, tmp_path: Path) -> None:
     assert torch.equal(found.network(photo), net(photo))
 
 
+def test_loading_draws_no_random_weights(small: Path) -> None:
+    before = torch.get_rng_state()
+    load_checkpoint(small)
+    assert torch.equal(torch.get_rng_state(), before)
+
+
 def test_the_same_network_makes_the_same_file(small: Path, tmp_path: Path) -> None:
     again = tmp_path / "again.safetensors"
     found = load_checkpoint(small)

@@ -82,3 +82,19 @@ def test_of_equal_key_points_the_first_is_matched() -> None:
     single = LocalFeatures(np.zeros((1, 2), np.float32), row, (9, 9))
     found = match(twins, single, 1.0)
     assert (found.query.tolist(), found.candidate.tolist(), found.mutual) == ([0], [0], 1)
+
+
+@given(st.integers(0, 10_000), st.sampled_from([1, 7, 8, 9, 40]), st.sampled_from([1, 33, 700]))
+def test_matches_are_those_of_one_whole_product(seed: int, m: int, n: int) -> None:
+    # Given key points in blocks of rows, whole and in part, and too many for blocks
+    query, candidate = some(seed, m, 64), some(seed + 1, n, 64)
+    rows, others = (
+        f.descriptors / np.linalg.norm(f.descriptors, axis=1)[:, None] for f in (query, candidate)
+    )
+    table = rows.astype(float) @ others.T
+    mutual = [(i, j) for i, j in enumerate(table.argmax(1)) if table[:, j].argmax() == i]
+    # When all that are mutual pass
+    found = match(query, candidate, 1.0)
+    # Then they are those of the table, with its cosines
+    assert list(zip(found.query, found.candidate, strict=True)) == mutual
+    assert np.allclose(found.similarities, [table[pair] for pair in mutual], atol=1e-6)

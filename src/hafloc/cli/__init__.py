@@ -15,6 +15,11 @@ def main() -> NoReturn:
 
 def _work(words: list[str]) -> int:
     # Within the guard, so that Ctrl-C while modules load is answered like any other.
+    if words in (["--version"], ["--help"], ["-h"]):
+        from hafloc.cli.commands import tell_of_itself
+
+        tell_of_itself(words[0])
+        return 0
     from hafloc.cli.app import run
 
     return run(words)

@@ -1,14 +1,25 @@
-"""Puts the commands together and runs them for the guard."""
+"""Puts the commands together and runs them for the guard; a command is loaded when it is asked."""
 
+from collections.abc import Iterator, Mapping
+from importlib import import_module
 from typing import Any
 
 import typer
-from typer.core import TyperGroup
+from typer.main import get_group
 
-from hafloc import __version__
-from hafloc.cli import calibrate, demo, evaluate, fit, index, locate, show, train
 from hafloc.cli.asking import start_asking
-from hafloc.cli.statuses import REFUSED, epilog
+from hafloc.cli.commands import (
+    COMMANDS,
+    DEBUG_HELP,
+    EPILOG,
+    PURPOSE,
+    VERSION,
+    VERSION_HELP,
+    root_page,
+)
+from hafloc.cli.explained import ExplainedGroup
+from hafloc.cli.help_page import print_page
+from hafloc.cli.statuses import REFUSED
 from hafloc.errors import OptionError
 
 
@@ -20,7 +31,33 @@ class _StoppedError(Exception):
         self.cause = cause
 
 
-class _Commands(TyperGroup):
+class _Loaded(Mapping[str, Any]):
+    """The commands by name; to look at one loads its file alone."""
+
+    def __getitem__(self, name: str) -> Any:
+        built = get_group(import_module(f"hafloc.cli.{COMMANDS[name].file}").app)
+        built.name = name
+        # A group is what its file makes, whole.
+        return built.commands.get(name, built)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(COMMANDS)
+
+    def __len__(self) -> int:
+        return len(COMMANDS)
+
+
+class _Commands(ExplainedGroup):
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(**settings)
+        self.commands: Any = _Loaded()
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        return list(COMMANDS)
+
+    def format_help(self, ctx: Any, formatter: Any) -> None:
+        print_page(root_page())
+
     def invoke(self, ctx: Any) -> Any:
         try:
             return super().invoke(ctx)
@@ -36,33 +73,22 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-app.add_typer(index.app, name="index")
-app.add_typer(show.app, name="show")
-app.command("locate", epilog=epilog("locate"))(locate.locate)
-app.command("calibrate", epilog=epilog("calibrate"))(calibrate.calibrate)
-app.command("fit", epilog=epilog("fit"))(fit.fit)
-app.command("demo", epilog=epilog("demo"))(demo.demo)
-train.register(app)
-evaluate.register(app)
 
 
 def _version(wanted: bool) -> None:
     if wanted:
-        typer.echo(f"hafloc {__version__}")
+        typer.echo(VERSION)
         raise typer.Exit
 
 
-@app.callback(epilog="Exit statuses of every command: docs/commands.md.")
+@app.callback(help=PURPOSE, epilog=EPILOG)
 def root(
     version: bool = typer.Option(
-        False, "--version", callback=_version, is_eager=True, help="Print the version and stop."
+        False, "--version", callback=_version, is_eager=True, help=VERSION_HELP
     ),
     # The guard takes it out of the words, wherever it stands; here is its help.
-    debug: bool = typer.Option(
-        False, "--debug", help="Show the trace of an error, and the libraries' own warnings."
-    ),
+    debug: bool = typer.Option(False, "--debug", help=DEBUG_HELP),
 ) -> None:
-    """Where was this photo taken? Finds a photo's place among your own photos."""
     start_asking()
 
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from hafloc.cli.explained import command, group
 from hafloc.cli.options import Csv, Device, IndexPath, Json, Probability, RecordedModel, Trust
 from hafloc.cli.output import print_json, say, tell
 from hafloc.cli.progress import bar
@@ -16,9 +17,12 @@ from hafloc.errors import OptionError
 if TYPE_CHECKING:
     from hafloc.calibrate import CalibrationReport, Promise
 
+app = group()
+
 _SAMPLE = 300
 
 
+@command(app, "calibrate")
 def calibrate(
     index: IndexPath,
     queries: Annotated[

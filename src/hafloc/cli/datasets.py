@@ -6,14 +6,16 @@ from typing import Annotated
 
 import typer
 
+from hafloc.cli.explained import command, group
 from hafloc.cli.options import Json
 from hafloc.cli.output import print_json, say, tell
 from hafloc.cli.progress import bar
-from hafloc.cli.statuses import IN_PART, epilog
+from hafloc.cli.statuses import IN_PART
 from hafloc.cli.stopping import when_stopped
 from hafloc.errors import EvaluationError, OptionError
 
-app = typer.Typer(help="Benchmarks: what they are, whether yours is whole.", no_args_is_help=True)
+app = group("Benchmarks: what they are, whether yours is whole.")
+
 
 Options = Annotated[
     list[str] | None,
@@ -34,7 +36,7 @@ def parse_options(given: list[str] | None) -> dict[str, str]:
     return chosen
 
 
-@app.command("list", epilog=epilog("datasets list"))
+@command(app, "datasets list")
 def list_(as_json: Json = False) -> None:
     """Every benchmark: what it is, its size, licence, source and options."""
     from hafloc.evaluate import CATALOGUE
@@ -61,7 +63,7 @@ def list_(as_json: Json = False) -> None:
             say(f"  --set {option}={'|'.join(choices) or '…'}")
 
 
-@app.command(epilog=epilog("datasets check"))
+@command(app, "datasets check")
 def check(name: Name, root: Root, options: Options = None, as_json: Json = False) -> None:
     """Check layout, counts and every image."""
     from hafloc.evaluate import check as look
@@ -90,7 +92,7 @@ def check(name: Name, root: Root, options: Options = None, as_json: Json = False
         raise typer.Exit(IN_PART)
 
 
-@app.command(epilog=epilog("datasets prepare"))
+@command(app, "datasets prepare")
 def prepare(
     name: Name,
     root: Root,

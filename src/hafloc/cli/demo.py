@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from hafloc.cli.explained import command, group
 from hafloc.cli.options import Json
 from hafloc.cli.output import print_json, print_table, say
 from hafloc.cli.progress import bar
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
     from hafloc.demo import DemoCity
     from hafloc.locate import Answer
     from hafloc.progress import Progress
+
+app = group()
 
 TOLERANCE = 25.0  # metres
 TOP = 5
@@ -28,6 +31,7 @@ WRITTEN = {
 }
 
 
+@command(app, "demo")
 def demo(
     folder: Annotated[Path, typer.Argument(help="A new folder for the city and the results.")],
     database: Annotated[int, typer.Option(min=1, help="Photos with known positions.")] = 150,

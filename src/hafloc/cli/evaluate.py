@@ -7,19 +7,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from typer.core import TyperCommand
 
-from hafloc.cli import datasets
 from hafloc.cli.datasets import Options, parse_options
+from hafloc.cli.explained import Explained, command, group
 from hafloc.cli.options import MODEL_HELP, Device, Json, Trust, check_target
 from hafloc.cli.output import print_json, say, tell
 from hafloc.cli.progress import bar
-from hafloc.cli.statuses import epilog
 from hafloc.cli.stopping import when_stopped
 from hafloc.errors import EvaluationError, OptionError
 
 if TYPE_CHECKING:
     from hafloc.evaluate import Result
+
+app = group()
 
 _STANDARD_OUTPUT = "-"
 _VECTORS_KEPT = "vectors described so far are kept; run the same command again to go on"
@@ -37,14 +37,7 @@ WhitenOn = Annotated[
 Dimension = Annotated[int | None, typer.Option(min=1, help="How many whitened dimensions to keep.")]
 
 
-def register(app: typer.Typer) -> None:
-    """Add the commands to the application."""
-    app.command("evaluate", cls=SeveralNames, epilog=epilog("evaluate"))(evaluate)
-    app.add_typer(datasets.app, name="datasets")
-    app.command("reproduce", epilog=epilog("reproduce"))(reproduce)
-
-
-class SeveralNames(TyperCommand):
+class SeveralNames(Explained):
     """Lets `--compare a b c` stand for `--compare a --compare b --compare c`, and a bare `--json`
     for `--json -`."""
 
@@ -81,6 +74,7 @@ def _check_json(file: str | None) -> str | None:
     return file
 
 
+@command(app, "evaluate", SeveralNames)
 def evaluate(
     benchmark: Annotated[str, typer.Option(help="Its name; see hafloc datasets list.")],
     root: Annotated[Path, typer.Option(help="Folder of the data set; the index for `index`.")],
@@ -242,6 +236,7 @@ def _folders(text: str) -> list[Path]:
     return [Path(part.strip()) for part in text.split(",") if part.strip()]
 
 
+@command(app, "reproduce")
 def reproduce(
     part: Annotated[str, typer.Argument(help="table1, table2, fig1 or fig3.")],
     data: Annotated[Path, typer.Option(help="Folder with one folder a benchmark, named like it.")],

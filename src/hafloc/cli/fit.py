@@ -5,12 +5,16 @@ from typing import Annotated
 
 import typer
 
+from hafloc.cli.explained import command, group
 from hafloc.cli.options import Json, Out
 from hafloc.cli.output import print_json, say
 from hafloc.cli.progress import bar
 from hafloc.cli.stopping import when_stopped
 
+app = group()
 
+
+@command(app, "fit")
 def fit(
     photos: Annotated[list[Path], typer.Argument(help="Folders of photos unlike those to search.")],
     out: Out,

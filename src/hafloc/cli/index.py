@@ -7,18 +7,20 @@ import typer
 
 from hafloc.cli.build_report import report_build
 from hafloc.cli.existing import check_regions, check_vector_type, choose_local, stored_photos
+from hafloc.cli.explained import command, group
 from hafloc.cli.options import Csv, Device, Folder, IndexPath, Json, Model, Trust
 from hafloc.cli.output import print_json, say, tell
 from hafloc.cli.own_calibration import Calibrate, calibrate_itself
 from hafloc.cli.progress import bar
 from hafloc.cli.shortened import shortened
-from hafloc.cli.statuses import IN_PART, epilog
+from hafloc.cli.statuses import IN_PART
 from hafloc.cli.stopping import when_stopped
 
 if TYPE_CHECKING:
     from hafloc.index import IndexInfo
 
-app = typer.Typer(help="Make, extend and inspect an index of photos.", no_args_is_help=True)
+app = group("Make, extend and inspect an index of photos.")
+
 
 VectorType = Annotated[
     str | None,
@@ -59,7 +61,7 @@ Prune = Annotated[
 ]
 
 
-@app.command(epilog=epilog("index build"))
+@command(app, "index build")
 def build(
     index: IndexPath,
     photos: Folder,
@@ -104,7 +106,7 @@ def build(
     report_build(index, report, calibrated, as_json)
 
 
-@app.command(epilog=epilog("index add"))
+@command(app, "index add")
 def add(
     index: IndexPath,
     photos: Folder,
@@ -142,7 +144,7 @@ def add(
     report_build(index, report, calibrated, as_json)
 
 
-@app.command(epilog=epilog("index remove"))
+@command(app, "index remove")
 def remove(
     index: IndexPath,
     photos: Annotated[list[Path], typer.Argument(help="Photos, or folders with all below.")],
@@ -162,7 +164,7 @@ def remove(
         raise typer.Exit(IN_PART)
 
 
-@app.command(epilog=epilog("index info"))
+@command(app, "index info")
 def info(index: IndexPath, as_json: Json = False) -> None:
     """Say what an index holds: photos, extent, model, size."""
     from hafloc.index import calibrated_in_words, open_index
@@ -204,7 +206,7 @@ def _info(index: Path, facts: "IndexInfo", text: str | None) -> dict[str, object
     return content
 
 
-@app.command(epilog=epilog("index verify"))
+@command(app, "index verify")
 def verify(index: IndexPath, as_json: Json = False) -> None:
     """Check an index for damage, and its photos' files for changes."""
     from hafloc.index import find_stale, open_index, paths_of
@@ -227,7 +229,7 @@ def verify(index: IndexPath, as_json: Json = False) -> None:
         raise typer.Exit(IN_PART)
 
 
-@app.command(epilog=epilog("index export"))
+@command(app, "index export")
 def export(
     index: IndexPath,
     out: Annotated[Path, typer.Argument(help="Ending .geojson, .csv, or .npz (vectors).")],

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from hafloc.cli.explained import command, group
 from hafloc.cli.options import (
     Device,
     IndexPath,
@@ -25,7 +26,10 @@ from hafloc.errors import OptionError, PositionError
 if TYPE_CHECKING:
     from hafloc.locate import Answer, Localizer, Near
 
+app = group()
 
+
+@command(app, "locate")
 def locate(
     index: IndexPath,
     queries: Annotated[list[Path], typer.Argument(help="Photos, or folders of photos.")],
@@ -79,7 +83,6 @@ def locate(
     ] = False,
 ) -> None:
     """Say where photos were taken, from the photos of an index."""
-    from hafloc.describe import choose_device
     from hafloc.locate import Answer, Localizer
 
     _check(as_json=as_json, as_geojson=as_geojson, pairs=pairs, rerank=rerank, matcher=matcher)
@@ -87,9 +90,8 @@ def locate(
     files = list(_files(queries))
     answers: list[Answer] = []
     failures: list[str] = []
-    where = choose_device(device)
     stopped = when_stopped(lambda: f"{len(answers):,} of {len(files):,} photos were located")
-    opened = Localizer.open(index, model, device=where, matcher=matcher)
+    opened = Localizer.open(index, model, device=device, matcher=matcher)
     with stopped, opened as localizer, bar() as progress:
         progress.start("locating", len(files))
         locate_them = localizer.locate_walk if sequence else localizer.locate_many

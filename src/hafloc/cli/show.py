@@ -5,24 +5,18 @@ from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
+from hafloc.cli.explained import command, group
 from hafloc.cli.options import Device, Json, Model, Out, Probability, RecordedModel, Trust
 from hafloc.cli.output import print_json, say
-from hafloc.cli.statuses import IN_PART, epilog
+from hafloc.cli.statuses import IN_PART
 
 if TYPE_CHECKING:
     from hafloc.describe import Describer
 
-app = typer.Typer(
-    help="Draw what the network sees, and what an answer rests on.", no_args_is_help=True
-)
+app = group("Draw what the network sees, and what an answer rests on.")
 
 
-@app.callback()
-def root() -> None:
-    """Draw what the network sees, and what an answer rests on."""
-
-
-@app.command(epilog=epilog("show attention"))
+@command(app, "show attention")
 def attention(
     photo: Annotated[Path, typer.Argument(help="The photo to look at.")],
     out: Out,
@@ -46,7 +40,7 @@ def attention(
         say(f"{out}: {photo}")
 
 
-@app.command(epilog=epilog("show matches"))
+@command(app, "show matches")
 def matches(
     query: Annotated[Path, typer.Argument(help="The photo to locate.")],
     index: Annotated[Path, typer.Option("--index", help="The index, a .gpkg file.")],

@@ -7,12 +7,14 @@ from typing import Annotated
 
 import typer
 
+from hafloc.cli.explained import command, group
 from hafloc.cli.options import Json, Model, Out
 from hafloc.cli.output import print_json, say
 from hafloc.cli.progress import bar
-from hafloc.cli.statuses import epilog
 from hafloc.cli.stopping import when_stopped
 from hafloc.errors import OptionError
+
+app = group()
 
 RecipePath = Annotated[Path, typer.Argument(help="The recipe, a TOML file; see configs/.")]
 Changes = Annotated[
@@ -22,6 +24,7 @@ Changes = Annotated[
 RunFolder = Annotated[Path, typer.Option("--out", "-o", help="Folder for the run, made if absent.")]
 
 
+@command(app, "train")
 def train(
     recipe: RecipePath,
     out: RunFolder,
@@ -68,6 +71,7 @@ def _kept(out: Path) -> str:
     return f"{out} holds no state of the run yet; run it again"
 
 
+@command(app, "sweep")
 def sweep(
     photos: Annotated[Path, typer.Argument(help="Folder with photos and positions.csv.")],
     out: RunFolder,
@@ -130,6 +134,7 @@ def sweep(
         say(f"next: hafloc reproduce table2 --per-weight {shlex.quote(str(out))} --data … -o …")
 
 
+@command(app, "average")
 def average(
     first: Annotated[str, typer.Argument(help="Checkpoint: a shipped name or a file.")],
     second: Annotated[str, typer.Argument(help="Another one of the same network.")],
@@ -145,10 +150,3 @@ def average(
         print_json({"checkpoint": out, "hash": checkpoint_hash})
     else:
         say(f"{out}: hash {checkpoint_hash}")
-
-
-def register(app: typer.Typer) -> None:
-    """Add the commands of this file."""
-    app.command("train", epilog=epilog("train"))(train)
-    app.command("sweep", epilog=epilog("sweep"))(sweep)
-    app.command("average", epilog=epilog("average"))(average)

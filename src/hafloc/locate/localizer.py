@@ -82,7 +82,9 @@ class Localizer:
         CheckpointError where the checkpoint cannot be had, OptionError where there is no such
         device or matcher, MissingExtraError where it needs a package.
         """
-        # Loads torch, which whoever brings an own describer may do without.
+        # First of all, since what comes next loads torch.
+        with open_index(location) as index:
+            recorded = index.model.name
         from hafloc.describe import Describer, choose_device
 
         opened = matcher
@@ -92,8 +94,6 @@ class Localizer:
             with allowing(trust):
                 describer = Describer.open(model, device=device)
         else:
-            with open_index(location) as index:
-                recorded = index.model.name
             folder = Path(location).absolute().parent
             try:
                 with allowing(trust):

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import expit
 
 from hafloc.geo import LocalFrame, Position
+from hafloc.locate.odds import expit
 from hafloc.verify import Evidence
 
 Floats = NDArray[np.float64]

@@ -7,13 +7,13 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import expit
 
 from hafloc.errors import PositionError
 from hafloc.geo import Position
 from hafloc.index import Near, Record
 from hafloc.locate.answer import Answer
 from hafloc.locate.meeting import sharpened
+from hafloc.locate.odds import expit
 from hafloc.locate.position import Consensus, agree
 from hafloc.locate.trust import Verdict, check_probability
 from hafloc.locate.walk import Step

@@ -8,11 +8,11 @@ from importlib.resources import files
 from typing import Any
 
 import numpy as np
-from scipy.special import expit
 
 from hafloc.errors import PositionError
 from hafloc.geo import Position
 from hafloc.index import CALIBRATION_FORMAT, Origin, origin_to_json
+from hafloc.locate.odds import expit
 from hafloc.locate.position import SIGNS, Consensus
 
 # Below this confidence an answer says "not in this database".

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from importlib.resources import files
 from pathlib import Path
@@ -11,7 +11,8 @@ from typing import Any
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
-from torch import Tensor
+from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 
 from hafloc.errors import CheckpointError
 from hafloc.files import write_whole
@@ -138,15 +139,44 @@ def _parse_head(path: Path, text: str | None) -> dict[str, Any]:
     return head
 
 
+class _Undrawn(TorchFunctionMode):
+    """Leaves weights as they are found in memory, since those of a file replace them at once.
+
+    To draw 16 million of them takes longer than to read the file.
+    """
+
+    def __torch_function__(
+        self,
+        func: Any,
+        types: Any,
+        args: Sequence[Any] = (),
+        kwargs: Mapping[str, Any] | None = None,
+    ) -> Any:
+        named = kwargs or {}
+        if func in _DRAWN:
+            return args[0] if args else named["tensor"]
+        return func(*args, **named)
+
+
+_DRAWN = (
+    Tensor.uniform_,
+    Tensor.normal_,
+    nn.init.kaiming_uniform_,
+    nn.init.uniform_,
+    nn.init.normal_,
+)
+
+
 def _build(path: Path, head: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> Network:
     try:
-        network = build_network(head["network"], head["options"])
+        with _Undrawn():
+            network = build_network(head["network"], head["options"])
     except ValueError as error:
         raise CheckpointError(
             f"cannot use checkpoint {path}: {error}; upgrade hafloc if a newer one made it"
         ) from error
     try:
-        network.load_state_dict({key: value.float() for key, value in tensors.items()})
+        network.load_state_dict(tensors)  # made float32 on the way
     except RuntimeError as error:
         reason = " ".join(str(error).split())
         raise CheckpointError(
@@ -162,5 +192,5 @@ def _hash(tensors: Mapping[str, Tensor], network: str, options: Mapping[str, Any
     for key in sorted(tensors):
         value = tensors[key]
         digest.update(f"{key} {value.dtype} {tuple(value.shape)}".encode())
-        digest.update(value.reshape(-1).contiguous().view(torch.uint8).numpy().tobytes())
+        digest.update(value.reshape(-1).contiguous().view(torch.uint8).numpy().data)
     return digest.hexdigest()

@@ -10,7 +10,7 @@ from hafloc.description import LocalFeatures
 from hafloc.prefetch import share_out
 from hafloc.verify.evidence import Evidence, Sizes
 from hafloc.verify.geometry import NOTHING, Verified, verify
-from hafloc.verify.matching import match
+from hafloc.verify.matching import match_rows, unit_rows
 from hafloc.verify.rule import Rule, shipped_rule
 
 # Features of a query and of a candidate that are to be compared.
@@ -79,12 +79,16 @@ def compare(
 
 def compare_each(pairs: Sequence[Beside]) -> list[Verified | None]:
     """`compare` with features of the query for each candidate."""
+    # A query comes with each of its candidates, the same object.
+    queries = {id(query): query for query, _ in pairs if query is not None}
+    units = {key: unit_rows(query.descriptors) for key, query in queries.items()}
 
     def one(pair: Beside) -> Verified | None:
         query, candidate = pair
         if query is None or candidate is None:
             return None
-        return verify(query, candidate, match(query, candidate, RATIO))
+        matches = match_rows(units[id(query)], unit_rows(candidate.descriptors), RATIO)
+        return verify(query, candidate, matches)
 
     return share_out(one, pairs)
 
