@@ -73,7 +73,9 @@ def sample(maps: Tensor, xy: Tensor, stride: int) -> Tensor:
     corner = torch.minimum(place.floor(), last - 1).clamp(min=0)
     x, y = corner.long().unbind(-1)
     right, below = (x + 1).clamp(max=width - 1), (y + 1).clamp(max=height - 1)
-    index = torch.stack([y * width + x, y * width + right, below * width + x, below * width + right])
+    index = torch.stack(
+        [y * width + x, y * width + right, below * width + x, below * width + right]
+    )
     near = rows.index_select(1, index.flatten()).view(len(rows), 4, len(xy))
     a, b = (place - corner).unbind(-1)
     weights = torch.stack([(1 - a) * (1 - b), a * (1 - b), (1 - a) * b, a * b])

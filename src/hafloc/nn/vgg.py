@@ -33,8 +33,8 @@ MEAN = (123.68, 116.779, 103.939)
 # Maps of fewer places are convolved faster directly: the transform of the weights costs the same
 # for any size (measured with 1 and 2 threads; equal between 24×24 and 32×32 places).
 WINOGRAD_PLACES = 576
-# Rows of a band of conv1, whose maps and transforms then stay in the processor's cache (20 MB at 480
-# pixels). A multiple of 6, the rows of a Winograd tile, and of 2, those of a pooling.
+# Rows of a band of conv1: its maps and their transforms (20 MB at 480 pixels) then stay in the
+# processor's cache. A multiple of 6, the rows of a Winograd tile, and of 2, those of a pooling.
 BAND_ROWS = 48
 # Private to torch, which may take it away; then torch's own convolution serves.
 _winograd: Callable[..., Tensor] | None = getattr(torch, "_nnpack_spatial_convolution", None)
