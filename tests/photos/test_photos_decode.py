@@ -237,6 +237,23 @@ def test_a_large_jpeg_is_reduced_as_if_it_were_decoded_whole(mode, options, side
     assert reduced.content == whole.content
 
 
+@pytest.mark.parametrize("size", [(1001, 747), (1023, 769), (761, 1017)])
+def test_a_jpeg_that_no_block_divides_is_reduced_to_its_edge_and_not_beyond(size):
+    # Given a white photo in blocks that are filled up with black
+    blocks = Pillow.new("RGB", (-(-size[0] // 16) * 16, -(-size[1] // 16) * 16))
+    blocks.paste((255, 255, 255), (0, 0, *size))
+    data = bytearray(encoded(blocks, "JPEG", quality=95))
+    start = data.index(b"\xff\xc0") + 5
+    data[start : start + 4] = struct.pack(">HH", *size[::-1])
+    # Then little of that is seen, at the edge alone, and the size is that of the photo's own aspect
+    photo = read(bytes(data), longer_side=60)
+    assert max(photo.image.shape) == 60
+    assert min(photo.image.shape[:2]) == round(60 * min(size) / max(size))
+    assert photo.image[:-1, :-1].min() >= 250
+    assert min(photo.image[-1].mean(), photo.image[:, -1].mean()) > 200
+    assert (photo.width, photo.height) == size
+
+
 @given(width=st.integers(1, 300), height=st.integers(1, 300), side=st.integers(1, 200))
 @settings(max_examples=40, deadline=None)
 def test_a_reduced_photo_fits_and_keeps_its_aspect(width, height, side):

@@ -11,7 +11,7 @@ from hafloc.errors import PhotoError
 from hafloc.photos import formats, jpeg_xl, raw
 from hafloc.photos.exif import Exif, metadata, read_exif
 from hafloc.photos.photo import Metadata, Photo
-from hafloc.photos.pixels import TRANSPOSING, fitting, turn_of, upright
+from hafloc.photos.pixels import TRANSPOSING, Reduced, fitting, turn_of, upright
 from hafloc.photos.quiet import without_warnings
 from hafloc.photos.stored import content_of, file_bytes, shown
 
@@ -86,10 +86,9 @@ def read_bytes(
                 with image:
                     turn = turn_of(image, exif, image.size)
                     size = image.size[::-1] if turn in TRANSPOSING else image.size
-                    if kind == "JPEG":
-                        image.draft(None, _to_decode(image.size, longer_side))
+                    reduced = _reduce(image, longer_side) if kind == "JPEG" else None
                     image.load()
-                    pixels = upright(image, turn, longer_side)
+                    pixels = upright(image, turn, longer_side, reduced)
     except PhotoError as error:
         raise PhotoError(f"cannot read {name}: {error}") from error
     # A damaged file makes the decoders behind Pillow raise anything at all.
@@ -98,10 +97,12 @@ def read_bytes(
     return Photo(pixels, content_of(data), metadata(exif), path, *size)
 
 
-def _to_decode(size: tuple[int, int], longer_side: int | None) -> tuple[int, int]:
-    """The size of which a JPEG must at least be decoded for a good reduction to `longer_side`."""
-    wide, high = fitting(size, longer_side)
-    return min(size[0], _SPARE * wide), min(size[1], _SPARE * high)
+def _reduce(image: ImageFile.ImageFile, longer_side: int | None) -> Reduced | None:
+    """Have a JPEG decoded as small as a good reduction to `longer_side` allows."""
+    original = image.size
+    wide, high = (_SPARE * side for side in fitting(original, longer_side))
+    drafted = image.draft(None, (wide, high))
+    return None if drafted is None else Reduced(original, drafted[1])
 
 
 def read_metadata(path: Path | str, data: bytes | None = None) -> Metadata:
