@@ -5,7 +5,8 @@
 
 The whole process counts, from the interpreter's start to the closed index, and so does its own
 calibration. The network's throughput is that of `Describer.features` (vector, regions and key
-points) on decoded photos, timed before and after in processes of their own. A line of JSON ends it.
+points) on decoded photos, timed before and after in processes of their own. Where others use the
+machine, compare the processors' seconds. A line of JSON ends it.
 """
 
 import argparse
@@ -37,9 +38,9 @@ describer = Describer.open()
 images = [read(Path(path), longer_side=describer.longer_side).image for path in sys.argv[1:]]
 describer.features(images[0])
 for image in images:
-    start = time.perf_counter()
+    start, used = time.perf_counter(), time.process_time()
     describer.features(image)
-    print(time.perf_counter() - start)
+    print(time.perf_counter() - start, time.process_time() - used)
 """
 
 
@@ -65,17 +66,18 @@ def write_photos(folder: Path, count: int) -> list[Path]:
     return paths
 
 
-def alone(paths: list[Path]) -> list[float]:
-    """Seconds of the network for each photo, in a fresh process."""
+def alone(paths: list[Path]) -> list[tuple[float, float]]:
+    """The network's seconds, and its processors', for each photo, in a fresh process."""
     found = subprocess.check_output([sys.executable, "-c", _ALONE, *map(str, paths[:TIMED])])
-    return [float(line) for line in found.split()]
+    lines = [line.split() for line in found.decode().splitlines()]
+    return [(float(seconds), float(used)) for seconds, used in lines]
 
 
 def build(folder: Path, target: Path) -> tuple[float, float]:
     """Seconds of the whole process that indexes the photos, and its processors' seconds."""
     before, start = os.times(), time.perf_counter()
     code = "from hafloc.cli import main; main()"
-    command = [sys.executable, "-c", code, "index", "build", str(folder), "--out", str(target)]
+    command = [sys.executable, "-c", code, "index", "build", str(target), str(folder)]
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
     seconds, after = time.perf_counter() - start, os.times()
     return seconds, after.children_user + after.children_system - (
@@ -95,7 +97,7 @@ def main() -> None:
         whole, processors = build(folder, Path(scratch) / "large.gpkg")
         own += alone(paths)
         megabytes = statistics.mean(path.stat().st_size for path in paths) / 1e6
-    a_photo = statistics.median(own)
+    a_photo, used = (statistics.median(column) for column in zip(*own, strict=True))
     result = {
         "photos": count,
         "megabytes a photo": round(megabytes, 1),
@@ -103,6 +105,7 @@ def main() -> None:
         "index build s a photo": round(whole / count, 3),
         "processors' s a photo": round(processors / count, 3),
         "of the network's own": round(a_photo * count / whole, 3),
+        "of the network's own, by processors": round(used * count / processors, 3),
     }
     print(json.dumps({"machine": machine(), "large photos": result}))
 
