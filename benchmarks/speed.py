@@ -88,14 +88,16 @@ def seconds(work: Callable[[], object]) -> float:
 
 
 @torch.inference_mode()
-def description_against_trunk(network: HAF) -> dict[str, float]:
-    image = noise(SIZE)
+def description_against_trunk(network: HAF, size: tuple[int, int] = SIZE) -> dict[str, float]:
+    """Of one photo: `features` are what an index keeps, with regions and key points."""
+    image = noise(size)
     batch = torch.from_numpy(image).permute(2, 0, 1)[None]
     run_trunk = bare_trunk(network.trunk)
     works: dict[str, Callable[[], object]] = {
         "trunk": lambda: run_trunk(batch),
         "description": lambda: network.describe([image]),
         "vector": lambda: network(batch),
+        "features": lambda: network.features(batch, local=True, regions=True),
     }
     times: dict[str, list[float]] = {name: [] for name in works}
     for work in works.values():
@@ -105,7 +107,7 @@ def description_against_trunk(network: HAF) -> dict[str, float]:
             times[name].append(seconds(work))
     ratios = {
         name: [t / base for t, base in zip(times[name], times["trunk"], strict=True)]
-        for name in ("description", "vector")
+        for name in ("description", "vector", "features")
     }
     return {f"{name} s": round(statistics.median(t), 3) for name, t in times.items()} | {
         f"{name} / trunk": round(statistics.median(r), 3) for name, r in ratios.items()
@@ -211,6 +213,7 @@ def main() -> None:
         assert isinstance(network, HAF)
         steps = {
             "one 640×480 photo": lambda: description_against_trunk(network),
+            "one 480×360 photo": lambda: description_against_trunk(network, (360, 480)),
             "memory": peak_memory,
             "indexing": lambda: indexing_throughput(describer),
             f"search of {DATABASE:,}": lambda: search_time(describer),

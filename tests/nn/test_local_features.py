@@ -63,6 +63,30 @@ def test_one_colour_has_no_corners_and_no_crash() -> None:
     assert find_corners(np.full((64, 96, 3), 128, np.uint8), 100).shape == (0, 2)
 
 
+@given(st.integers(0, 1_000), st.integers(1, 300), st.sampled_from([1, 3, 9]))
+def test_a_higher_contrast_that_finds_enough_finds_the_same_corners(
+    seed: int, count: int, softness: int
+) -> None:
+    # Given pictures of many strengths, with ties, and what the lowest contrast alone finds
+    picture = np.random.default_rng(seed).integers(0, 9, (60, 80), np.uint8) * 30
+    picture = np.asarray(cv2.GaussianBlur(picture, (softness, softness), 0))
+    every = cv2.FastFeatureDetector.create(5).detect(picture, None)
+    strongest = sorted(every, key=lambda point: -point.response)[:count]
+    expected = np.array([point.pt for point in strongest], np.float32).reshape(-1, 2)
+    assert np.array_equal(find_corners(np.dstack([picture] * 3), count), expected)
+
+
+@pytest.mark.parametrize("size", [(1, 1), (1, 5), (2, 1)])
+def test_maps_of_one_row_or_column_are_sampled_within_them(size: tuple[int, int]) -> None:
+    maps = torch.arange(6.0)[: size[0] * size[1]].view(1, 1, *size)
+    xy = torch.tensor([[0.0, 0.0], [100.0, 100.0], [-3.0, 2.0]])
+    scale = 2 / (torch.tensor([size[1], size[0]]) * 4)
+    expected = F.grid_sample(
+        maps, ((xy + 0.5) * scale - 1)[None, None], padding_mode="border", align_corners=False
+    )
+    assert torch.allclose(sample(maps, xy, 4), expected[0, :, 0].T)
+
+
 @given(st.integers(0, 1_000), st.sampled_from([4, 8]))
 def test_sampling_is_bilinear_between_the_middles_of_the_taps(seed: int, stride: int) -> None:
     generator = torch.Generator().manual_seed(seed)

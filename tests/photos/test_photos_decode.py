@@ -198,6 +198,62 @@ def test_reducing_does_not_alias():
         assert np.abs(image[5:-5, 5:-5].astype(int) - 127).max() < 12
 
 
+def textured(width: int, height: int) -> Pillow.Image:
+    """Fine and coarse structure, as a photo has."""
+    rng = np.random.default_rng(0)
+    layers = [
+        Pillow.fromarray(rng.integers(0, 256, (height // k, width // k, 3), np.uint8)).resize(
+            (width, height), Pillow.Resampling.BICUBIC
+        )
+        for k in (4, 10, 40)
+    ]
+    return Pillow.fromarray(np.mean([np.asarray(layer) for layer in layers], 0).astype(np.uint8))
+
+
+@pytest.mark.parametrize(
+    ("mode", "options"),
+    [
+        ("RGB", {}),
+        ("RGB", {"progressive": True, "subsampling": 0}),
+        ("L", {}),
+        ("CMYK", {}),
+        ("RGB", {"exif": oriented_exif(8)}),
+    ],
+)
+@pytest.mark.parametrize("side", [80, 127])
+def test_a_large_jpeg_is_reduced_as_if_it_were_decoded_whole(mode, options, side):
+    # Given a JPEG of eight times the wanted size and more
+    data = encoded(textured(1024, 768).convert(mode), "JPEG", quality=95, **options)
+    whole, reduced = read(data), read(data, longer_side=side)
+    # Then it looks as the whole does, reduced: decoding to hardly more
+    # than the wanted size is off by 1.3 to 5
+    wanted = Pillow.fromarray(whole.image).resize(
+        reduced.image.shape[1::-1], Pillow.Resampling.LANCZOS
+    )
+    assert max(reduced.image.shape) == side
+    assert np.abs(reduced.image.astype(int) - np.asarray(wanted)).mean() < 1
+    # And its original is still told of
+    assert (reduced.width, reduced.height) == (whole.width, whole.height)
+    assert reduced.content == whole.content
+
+
+@pytest.mark.parametrize("size", [(1001, 747), (1023, 769), (761, 1017)])
+def test_a_jpeg_that_no_block_divides_is_reduced_to_its_edge_and_not_beyond(size):
+    # Given a white photo in blocks that are filled up with black
+    blocks = Pillow.new("RGB", (-(-size[0] // 16) * 16, -(-size[1] // 16) * 16))
+    blocks.paste((255, 255, 255), (0, 0, *size))
+    data = bytearray(encoded(blocks, "JPEG", quality=95))
+    start = data.index(b"\xff\xc0") + 5
+    data[start : start + 4] = struct.pack(">HH", *size[::-1])
+    # Then little of that is seen, at the edge alone, and the size is that of the photo's own aspect
+    photo = read(bytes(data), longer_side=60)
+    assert max(photo.image.shape) == 60
+    assert min(photo.image.shape[:2]) == round(60 * min(size) / max(size))
+    assert photo.image[:-1, :-1].min() >= 250
+    assert min(photo.image[-1].mean(), photo.image[:, -1].mean()) > 200
+    assert (photo.width, photo.height) == size
+
+
 @given(width=st.integers(1, 300), height=st.integers(1, 300), side=st.integers(1, 200))
 @settings(max_examples=40, deadline=None)
 def test_a_reduced_photo_fits_and_keeps_its_aspect(width, height, side):

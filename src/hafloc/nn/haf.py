@@ -190,7 +190,7 @@ class Level(nn.Module):
 
     def responses(self, tap: Tensor) -> Tensor:
         """R of the tap `[N, C, h, w]`: the head's convolution and ReLU6, `[N, n, h, w]`."""
-        return F.relu6(self._respond(tap))
+        return F.relu6(self._respond(tap), inplace=True)
 
     def mask_reads(self, responses: Tensor) -> Tensor:
         """What the mask reads: mean responses of each cell of `mask_stride`, `[N, n, U, V]`."""

@@ -14,9 +14,12 @@ from torch import Tensor
 
 from hafloc.nn import regions
 from hafloc.nn import upsampled_cells as cells
+from hafloc.nn.cubes import cube_sums
 
 Detection = Literal["soft", "max", "none"]
 
+# The power whose sums need no upsampled value.
+CUBE = 3
 # A band of about this many values stays in the processor's cache.
 BAND_VALUES = 1 << 20
 
@@ -185,11 +188,15 @@ def pool_power(maps: HalfResolution, power: Tensor) -> Tensor:
 @torch.no_grad()
 def pool_power_regions(maps: HalfResolution, power: Tensor) -> Tensor:
     """`pool_power` over the whole grid and over each region, `[N, 1 + R, n]`; no gradient."""
-    taps, weights = cells.pad_taps(maps.responses), maps.cell_weights()
+    weights = maps.cell_weights()
     down, high = regions.blocks(weights.shape[1], maps.scale, maps.size[0])
     across, wide = regions.blocks(weights.shape[2], maps.scale, maps.size[1])
-    of_cells = (down[:, None] * regions.GRID + across).to(taps.device)
-    sums = cells.block_sums(taps, weights, power.item(), of_cells, regions.GRID**2)
+    if power.item() == CUBE:
+        sums = cube_sums(maps.responses, weights, down, across, regions.GRID)
+    else:
+        of_cells = (down[:, None] * regions.GRID + across).to(weights.device)
+        taps = cells.pad_taps(maps.responses)
+        sums = cells.block_sums(taps, weights, power.item(), of_cells, regions.GRID**2)
     places = (high[:, None] * wide).flatten()[:, None].to(sums)
     # A region without a place, in a photo a few places wide, is as one where nothing fires.
     return _to_means(regions.of_blocks(sums), regions.of_blocks(places[None]).clamp(min=1), power)
@@ -211,13 +218,17 @@ def pool_power_and_detect(maps: HalfResolution, power: Tensor) -> tuple[Tensor, 
 
 
 def _pool_power(maps: HalfResolution, power: Tensor, *, largest: bool) -> tuple[Tensor, Tensor]:
-    taps, weights = cells.pad_taps(maps.responses), maps.cell_weights()
+    weights, places = maps.cell_weights(), maps.mask[0].numel()
+    if not (largest or torch.is_grad_enabled()) and power.item() == CUBE:
+        down, across = (torch.zeros(count, dtype=torch.long) for count in weights.shape[1:3])
+        sums = cube_sums(maps.responses, weights, down, across, 1)[:, 0]
+        return _to_means(sums, places, power), weights.new_empty(0)
+    taps = cells.pad_taps(maps.responses)
     if torch.is_grad_enabled():
         sums, found = cells.PowerSums.apply(taps, weights, power)  # type: ignore[no-untyped-call]
     else:
         sums, found = cells.power_sums(taps, weights, power.item(), largest=largest)
-    height, width = maps.size
-    return _to_means(sums, height * width, power), found
+    return _to_means(sums, places, power), found
 
 
 def _to_means(sums: Tensor, places: Tensor | int, power: Tensor) -> Tensor:

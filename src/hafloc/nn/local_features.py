@@ -19,6 +19,7 @@ from hafloc.nn.whitening import Whitening
 _LARGEST = 127
 # Grey levels by which a corner's circle must differ: low, since only the strongest are kept.
 _CONTRAST = 5
+_SOONER = (40, 20, 10)
 
 
 class LocalHead(nn.Module):
@@ -48,7 +49,12 @@ def find_corners(image: NDArray[np.uint8], count: int) -> NDArray[np.float32]:
     Rosten & Drummond, ECCV 2006; equals from the top left.
     """
     grey = cv2.cvtColor(np.ascontiguousarray(image), cv2.COLOR_RGB2GRAY)
-    found = cv2.FastFeatureDetector.create(_CONTRAST).detect(grey, None)
+    # A corner's strength is the largest contrast at which it is found, and its rivals are found
+    # with it: where a higher contrast finds enough, those are the strongest of all, sooner.
+    for contrast in (*_SOONER, _CONTRAST):
+        found = cv2.FastFeatureDetector.create(contrast).detect(grey, None)
+        if len(found) >= count:
+            break
     xy = np.array([point.pt for point in found], dtype=np.float32).reshape(-1, 2)
     strengths = np.array([point.response for point in found])
     return np.asarray(xy[np.argsort(-strengths, kind="stable")[:count]])
@@ -59,12 +65,21 @@ def sample(maps: Tensor, xy: Tensor, stride: int) -> Tensor:
 
     A value belongs to the middle of the `stride`×`stride` pixels that it covers.
     """
+    # grid_sample asks for a value of each channel in turn, all over the memory.
+    rows = maps[0].flatten(1)
     height, width = maps.shape[-2:]
-    # grid_sample wants the outer edges at ±1.
-    scale = torch.tensor([2 / (width * stride), 2 / (height * stride)]).to(xy)
-    grid = (xy + 0.5) * scale - 1
-    found = F.grid_sample(maps, grid[None, None], padding_mode="border", align_corners=False)
-    return found[0, :, 0].T
+    last = xy.new_tensor([width - 1, height - 1])
+    place = torch.minimum((xy + 0.5) / stride - 0.5, last).clamp(min=0)
+    corner = torch.minimum(place.floor(), last - 1).clamp(min=0)
+    x, y = corner.long().unbind(-1)
+    right, below = (x + 1).clamp(max=width - 1), (y + 1).clamp(max=height - 1)
+    index = torch.stack(
+        [y * width + x, y * width + right, below * width + x, below * width + right]
+    )
+    near = rows.index_select(1, index.flatten()).view(len(rows), 4, len(xy))
+    a, b = (place - corner).unbind(-1)
+    weights = torch.stack([(1 - a) * (1 - b), a * (1 - b), (1 - a) * b, a * b])
+    return (near * weights).sum(1).T
 
 
 def to_int8(rows: Tensor) -> NDArray[np.int8]:

@@ -23,6 +23,7 @@ LAYERS = {
     "conv5_2": (512, 512),
     "conv5_3": (512, 512),
 }
+CONV1 = ["conv1_1", "conv1_2"]
 TAPS = {"low": "conv3_2", "mid": "conv4_3", "high": "conv5_3"}
 LEVEL_OF_TAP = {tap: level for level, tap in TAPS.items()}
 TAP_STRIDES = {"low": 4, "mid": 8, "high": 16}
@@ -32,6 +33,9 @@ MEAN = (123.68, 116.779, 103.939)
 # Maps of fewer places are convolved faster directly: the transform of the weights costs the same
 # for any size (measured with 1 and 2 threads; equal between 24×24 and 32×32 places).
 WINOGRAD_PLACES = 576
+# Rows of a band of conv1: its maps and their transforms (20 MB at 480 pixels) then stay in the
+# processor's cache. A multiple of 6, the rows of a Winograd tile, and of 2, those of a pooling.
+BAND_ROWS = 48
 # Private to torch, which may take it away; then torch's own convolution serves.
 _winograd: Callable[..., Tensor] | None = getattr(torch, "_nnpack_spatial_convolution", None)
 
@@ -83,10 +87,18 @@ class VGG16(nn.Module):
         """Responses after their ReLU of the layers `wanted`; `first` and `x` as in `from_layer`."""
         found: dict[str, Tensor] = {}
         names = list(LAYERS)
-        for name in names[names.index(first) :]:
+        names = names[names.index(first) :]
+        is_pooled = False
+        if names[:2] == CONV1 and not set(CONV1) & set(wanted) and self._winograd_serves_conv1(x):
+            x, names, is_pooled = self._conv1_in_bands(x), names[2:], True
+        for name in names:
             if len(found) == len(wanted):
                 break
-            x = F.relu(self._layer(name, x), inplace=True)
+            if _is_behind_pooling(name) and not is_pooled:
+                # Here, not in a function of its own: the larger map is free to go at once.
+                x = pool(x)
+            is_pooled = False
+            x = F.relu(convolve(x, self.get_submodule(name)), inplace=True)
             if name in wanted:
                 found[name] = x
         return found
@@ -100,13 +112,63 @@ class VGG16(nn.Module):
 
     def _layer(self, name: str, x: Tensor) -> Tensor:
         """A convolution without its ReLU, after the pooling in front of it where there is one."""
-        if name.endswith("_1") and name != "conv1_1":
-            x = F.max_pool2d(x, 2, ceil_mode=True)
+        if _is_behind_pooling(name):
+            x = pool(x)
         return convolve(x, self.get_submodule(name))
 
+    def _winograd_serves_conv1(self, x: Tensor) -> bool:
+        layer = self.get_submodule("conv1_2")
+        assert isinstance(layer, nn.Conv2d)
+        return _winograd is not None and _winograd_serves(x, layer.weight)
 
-def convolve(x: Tensor, layer: nn.Module) -> Tensor:
-    """A 3×3 convolution of stride 1 with padding 1.
+    def _conv1_in_bands(self, x: Tensor) -> Tensor:
+        """conv1_1, conv1_2 and the pooling behind them, `N×3×H×W` to `N×64×⌈H/2⌉×⌈W/2⌉`.
+
+        Whole, either's maps are the largest of all, and their transforms twice as large.
+        """
+        near, far = (self.get_submodule(name) for name in CONV1)
+        assert isinstance(near, nn.Conv2d)
+        height = x.shape[2]
+        images = F.pad(x, (0, 0, 1, 1))
+        bands = []
+        for top in range(0, height, BAND_ROWS):
+            bottom = min(top + BAND_ROWS, height)
+            # conv1_2 reads a row more on each side, and zeros beyond the image's edge.
+            above, below = int(top > 0), int(bottom < height)
+            rows = images[:, :, top - above : bottom + below + 2]
+            # Three channels are too few for Winograd's transform to pay.
+            maps = F.relu_(F.conv2d(rows, near.weight, near.bias, padding=(0, 1)))
+            maps = F.pad(maps, (0, 0, 1 - above, 1 - below))
+            bands.append(pool(F.relu_(convolve(maps, far, rows_around=0))))
+        return torch.cat(bands, 2)
+
+
+def _is_behind_pooling(name: str) -> bool:
+    return name.endswith("_1") and name != CONV1[0]
+
+
+def pool(x: Tensor) -> Tensor:
+    """The largest of each 2×2 places, `N×C×⌈H/2⌉×⌈W/2⌉`; an odd last row and column stay."""
+    has_gradient = torch.is_grad_enabled() and x.requires_grad
+    if has_gradient or x.device.type != "cpu" or not x.is_contiguous():
+        return F.max_pool2d(x, 2, ceil_mode=True)
+    # torch's own keeps where each maximum was, at seven times the time.
+    return _larger_of_pairs(_larger_of_pairs(x, 2), 3)
+
+
+def _larger_of_pairs(x: Tensor, axis: int) -> Tensor:
+    """The larger of each two neighbours along an axis, and the last one where it has none."""
+    before = (slice(None),) * axis
+    first, second = x[(*before, slice(0, None, 2))], x[(*before, slice(1, None, 2))]
+    pairs = second.shape[axis]
+    larger = torch.maximum(first.narrow(axis, 0, pairs), second)
+    if first.shape[axis] == pairs:
+        return larger
+    return torch.cat([larger, first.narrow(axis, pairs, 1)], axis)
+
+
+def convolve(x: Tensor, layer: nn.Module, *, rows_around: int = 1) -> Tensor:
+    """A 3×3 convolution of stride 1 with padding 1; above and below, with `rows_around`.
 
     Float32 on a CPU without gradients goes one image at a time (it gains nothing from a batch)
     through NNPACK's Winograd transform where maps are large: F(6×6, 3×3) needs a fifth of the
@@ -117,10 +179,11 @@ def convolve(x: Tensor, layer: nn.Module) -> Tensor:
         # Where a processor multiplies bf16 matrices, it wants channels last: three times as fast.
         x = x.contiguous(memory_format=torch.channels_last)
     if _winograd is None or not _winograd_serves(x, layer.weight):
-        return F.conv2d(x, layer.weight, layer.bias, padding=1)
+        return F.conv2d(x, layer.weight, layer.bias, padding=(rows_around, 1))
     weight, bias = layer.weight.contiguous(), layer.bias
     x = x.contiguous()
-    maps = [_winograd(x[i : i + 1], weight, bias, [1, 1], [1, 1]) for i in range(len(x))]
+    padding = [rows_around, 1]
+    maps = [_winograd(x[i : i + 1], weight, bias, padding, [1, 1]) for i in range(len(x))]
     return torch.cat(maps) if len(maps) > 1 else maps[0]
 
 

@@ -11,11 +11,15 @@ from hafloc.errors import PhotoError
 from hafloc.photos import formats, jpeg_xl, raw
 from hafloc.photos.exif import Exif, metadata, read_exif
 from hafloc.photos.photo import Metadata, Photo
-from hafloc.photos.pixels import TRANSPOSING, fitting, turn_of, upright
+from hafloc.photos.pixels import TRANSPOSING, Reduced, fitting, turn_of, upright
 from hafloc.photos.quiet import without_warnings
 from hafloc.photos.stored import content_of, file_bytes, shown
 
 MAX_PIXELS = 200_000_000
+# How often the wanted size a JPEG is decoded, at least. Vectors of 12-megapixel photos are then
+# within 9e-4 of the whole decode's (1 - cosine), at a quarter of its time; with 1 they are within
+# 9e-3, further off than bicubic reduction is from Lanczos (4e-3).
+_SPARE = 2
 
 # How decoders say that a file is whole, but of a variant that they do not read.
 _UNSUPPORTED = (
@@ -44,8 +48,9 @@ def read(
     and with the extras `jxl` and `raw` JPEG XL and camera RAW; told by content, never by name. Of
     animations the first frame; transparency laid on BACKGROUND; 16-bit values scaled to 8. The
     image is `H×W×3` uint8 and upright (see `exif.orientation`). With `longer_side`, it is scaled
-    down until its longer side is at most that many pixels, never up; JPEGs and RAW are then
-    decoded at a reduced size. Broken EXIF is ignored. Safe in threads.
+    down until its longer side is at most that many pixels, never up; RAW is then
+    decoded at a reduced size, and so are JPEGs, at twice the wanted one or more. Broken EXIF is
+    ignored. Safe in threads.
 
     Raises PhotoError for what is missing, no regular file, empty, damaged, not a photo, of an
     unsupported kind, or of more than `max_pixels` pixels; that is checked before any pixel is
@@ -81,16 +86,23 @@ def read_bytes(
                 with image:
                     turn = turn_of(image, exif, image.size)
                     size = image.size[::-1] if turn in TRANSPOSING else image.size
-                    if kind == "JPEG":
-                        image.draft(None, fitting(image.size, longer_side))
+                    reduced = _reduce(image, longer_side) if kind == "JPEG" else None
                     image.load()
-                    pixels = upright(image, turn, longer_side)
+                    pixels = upright(image, turn, longer_side, reduced)
     except PhotoError as error:
         raise PhotoError(f"cannot read {name}: {error}") from error
     # A damaged file makes the decoders behind Pillow raise anything at all.
     except Exception as error:
         raise PhotoError(f"cannot read {name}: {_fault(data, kind, error)}") from error
     return Photo(pixels, content_of(data), metadata(exif), path, *size)
+
+
+def _reduce(image: ImageFile.ImageFile, longer_side: int | None) -> Reduced | None:
+    """Have a JPEG decoded as small as a good reduction to `longer_side` allows."""
+    original = image.size
+    wide, high = (_SPARE * side for side in fitting(original, longer_side))
+    drafted = image.draft(None, (wide, high))
+    return None if drafted is None else Reduced(original, drafted[1])
 
 
 def read_metadata(path: Path | str, data: bytes | None = None) -> Metadata:

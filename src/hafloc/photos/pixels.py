@@ -1,5 +1,6 @@
 """From any picture that Pillow opens to upright RGB pixels of the wanted size."""
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -26,6 +27,18 @@ _TURN = {
 }
 
 
+@dataclass(frozen=True, slots=True)
+class Reduced:
+    """An image decoded at a reduced size: its own size, and the part of the pixels that shows it.
+
+    Of a size that the reduction does not divide, the last pixels show what lies beyond the edge
+    too: whatever the encoder filled its blocks with (python-pillow/Pillow#3419).
+    """
+
+    original: tuple[int, int]
+    box: tuple[float, float, float, float]
+
+
 def turn_of(image: Pillow.Image, exif: Exif, size: tuple[int, int]) -> int:
     """Which EXIF orientation (1 to 8) is still to be applied to the pixels of an image."""
     if image.format in _TURNED_BY_DECODER:
@@ -43,12 +56,18 @@ def turn_of(image: Pillow.Image, exif: Exif, size: tuple[int, int]) -> int:
     return orientation(exif, size)
 
 
-def upright(image: Pillow.Image, turn: int, longer_side: int | None) -> Image:
-    """RGB `H×W×3` of a loaded image, turned, with a longer side of at most `longer_side`."""
+def upright(
+    image: Pillow.Image, turn: int, longer_side: int | None, reduced: Reduced | None = None
+) -> Image:
+    """RGB `H×W×3` of a loaded image, turned, with a longer side of at most `longer_side`.
+
+    `reduced` tells of an image that was decoded smaller than it is.
+    """
     rgb = _to_rgb(image)
-    target = fitting(rgb.size, longer_side)
+    target = fitting(rgb.size if reduced is None else reduced.original, longer_side)
     if target != rgb.size:
-        rgb = rgb.resize(target, Pillow.Resampling.LANCZOS)
+        box = None if reduced is None else reduced.box
+        rgb = rgb.resize(target, Pillow.Resampling.LANCZOS, box)
     if turn in _TURN:
         rgb = rgb.transpose(_TURN[turn])
     return np.array(rgb)
