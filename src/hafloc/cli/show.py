@@ -66,7 +66,7 @@ def matches(
     Where the two photos do not match, the picture says so.
     """
     from hafloc.describe import choose_device
-    from hafloc.locate import Localizer, compare_with, in_words
+    from hafloc.locate import Localizer, borders_in_words, compare_with, in_words
     from hafloc.show import check_png, match_picture, save_picture
 
     check_png(out)
@@ -90,6 +90,8 @@ def matches(
         )
     else:
         say(f"{query}: {in_words(comparison.answer)}")
+        if (borders := borders_in_words(comparison.answer)) is not None:
+            say(f"  {borders}")
         say(
             f"{out}: {evidence.inliers:,} inliers of {evidence.matches:,} matches with "
             f"{shown.path}, candidate {shown.rank:,}"

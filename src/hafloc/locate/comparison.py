@@ -9,11 +9,12 @@ from hafloc.errors import CheckpointError, IndexFileError, PhotoError
 from hafloc.geo import distance
 from hafloc.index import GeoIndex, Record
 from hafloc.locate.answer import Answer, Candidate
+from hafloc.locate.framed import Framed
 from hafloc.locate.localizer import Localizer
 from hafloc.locate.query import RERANK
 from hafloc.locate.scales import Found, at_scales, search_scales
 from hafloc.locate.trust import PROBABILITY
-from hafloc.photos import content, read
+from hafloc.photos import as_query, content
 from hafloc.verify import Evidence
 
 # Photos searched for the rank of one beyond the verified ones, and how that grows until it is met.
@@ -86,10 +87,12 @@ def _beyond(
 ) -> tuple[Candidate, Evidence]:
     """A photo that is not among the first RERANK, as they are judged; its rank is that of
     its similarity."""
-    image = read(query, longer_side=localizer.describer.longer_side).image
-    seen = at_scales(localizer.describer, image, local=True, regions=localizer.index.regions > 0)
+    photo = as_query(query, longer_side=localizer.describer.longer_side)
+    seen = at_scales(localizer.describer, photo.image, local=True, regions=localizer.index.regions > 0)
     rank, found = _rank(localizer.index, seen, record.id or 0)
     (evidence,) = localizer.candidates.weigh({found.id: record}, [found], seen)
+    if (framed := Framed.of(photo)) is not None:
+        evidence = framed.in_picture(evidence)
     shown = Answer.from_hits(answer.query, [record], [found.similarity], evidence=[evidence])
     metres = distance(record.position, answer.position)
     return replace(shown.candidates[0], rank=rank, metres=metres), evidence

@@ -13,6 +13,7 @@ from hafloc.errors import PositionError
 from hafloc.geo import Position
 from hafloc.index import Near, Record
 from hafloc.locate.answer import Answer
+from hafloc.locate.framed import Framed
 from hafloc.locate.meeting import sharpened
 from hafloc.locate.position import Consensus, agree
 from hafloc.locate.trust import Verdict, check_probability
@@ -53,7 +54,8 @@ class Wanted:
 class RankedQuery:
     """A query with its candidates, strongest first; the first `judged` decide on its place.
 
-    `note` is what a person should know about how it was answered.
+    `note` is what a person should know about how it was answered. `framed` is where in its picture
+    the photo lies, None where it is all of it; the evidence is that of the photo.
     """
 
     name: str
@@ -64,6 +66,7 @@ class RankedQuery:
     file: Path | None
     time: datetime | None
     note: str | None = None
+    framed: Framed | None = None
 
     @property
     def seconds(self) -> float:
@@ -81,15 +84,19 @@ class RankedQuery:
         return sharpened(agree(self.positions(), evidence, accuracies), records, evidence)
 
     def answer(self, verdict: Verdict, top: int) -> Answer:
+        evidence = self.evidence[:top]
+        if self.framed is not None:
+            evidence = [self.framed.in_picture(item) for item in evidence]
         return Answer.from_hits(
             self.name,
             self.records[:top],
-            [item.similarity for item in self.evidence[:top]],
-            evidence=self.evidence[:top],
+            [item.similarity for item in evidence],
+            evidence=evidence,
             verdict=verdict,
             duplicate_of=self.duplicate_of,
             file=self.file,
             note=self.note,
+            window=self.framed and self.framed.window,
         )
 
     def step(self, verdict: Verdict) -> Step:

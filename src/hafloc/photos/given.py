@@ -1,7 +1,9 @@
 """Whatever a caller of the library gives as a photo: path, bytes, file, image or array."""
 
+import math
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
@@ -10,6 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image as Pillow
 
 from hafloc.errors import PhotoError, reason_of
+from hafloc.photos.borders import without_borders
 from hafloc.photos.decode import MAX_PIXELS, check_size, read_bytes
 from hafloc.photos.exif import metadata, read_exif
 from hafloc.photos.photo import Image, Metadata, Photo
@@ -76,6 +79,28 @@ def as_photo(
     else:
         raise PhotoError(f"cannot use {name}: it is {_kind(given)}; {_WANTED}")
     return read_bytes(data, name, max_pixels=max_pixels, longer_side=longer_side)
+
+
+def as_query(given: Given, *, name: str = "the photo", longer_side: int) -> Photo:
+    """As `as_photo`, without the borders of one colour that a screenshot or a frame has.
+
+    Where there are some, `image` is the photo within them, its own longer side at most
+    `longer_side`, and `window` tells where it lies. Raises as `as_photo` does.
+    """
+    is_stream = not isinstance(given, Pillow.Image) and isinstance(given, _Readable)
+    kept = _rest_of(given, name) if is_stream and not hasattr(given, "__array__") else given
+    photo = as_photo(kept, name=name, longer_side=longer_side)
+    window = without_borders(photo.image)
+    if window is None:
+        return photo
+    size, whole = photo.image.shape[1::-1], (photo.width, photo.height)
+    if size != whole:
+        # The photo is a part of what was reduced, and would have too few pixels.
+        side = math.ceil(longer_side * max(size) / max(window.size))
+        photo = as_photo(kept, name=name, longer_side=side)
+    image = window.scaled(size, photo.image.shape[1::-1]).of(photo.image)
+    reduced = upright(Pillow.fromarray(image), 1, longer_side)
+    return replace(photo, image=reduced, window=window.scaled(size, whole))
 
 
 def _guarded(name: str, make: Callable[[], Photo]) -> Photo:
