@@ -17,7 +17,7 @@ Rows = NDArray[np.int16]  # [H, W, 3]
 # Of 255, in any channel: what JPEG does to one colour, and what it does beside an edge.
 _NOISE, _RINGING = 4, 20
 # Of a border's pixels that must be of its one colour, apart from rows with a caption.
-_PURE = 0.9
+_PURE = 0.75
 # Of a row: what differs in one that is plain, in one beside an edge, and in one of the photo.
 _PLAIN, _NEARLY_PLAIN, _FULL = 0.01, 0.1, 0.7
 # Of what the photo differs from the border on the whole: by so much at once, as no fog does.
@@ -105,11 +105,11 @@ def _begins(full: Flags, contrast: Floats, row: int) -> bool:
 
 
 def _is_pure(away: Rows, plain: Flags) -> bool:
-    """Whether plain rows are of one colour, but for those beside an edge."""
+    """Whether plain rows are of one colour, but for those beside an edge of either side."""
     inner = plain.copy()
     for shift in range(1, _EDGE + 1):
         inner[:-shift] &= plain[shift:]
-    inner[-_EDGE:] = False
+    inner[:_EDGE] = inner[-_EDGE:] = False
     if not inner.any():
         inner = plain
     return bool((away[inner] <= _NOISE).mean() >= _PURE)
