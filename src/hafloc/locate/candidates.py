@@ -86,7 +86,16 @@ class CandidateFinder:
         twin = self.twin_of(photo, ordered)
         time = photo.metadata.time
         return RankedQuery(
-            name, ordered, evidence, judged, twin, photo.path, time, note, Framed.of(photo)
+            name,
+            ordered,
+            evidence,
+            judged,
+            twin,
+            photo.path,
+            time,
+            note,
+            Framed.of(photo),
+            photo.focal,
         )
 
     def _search(

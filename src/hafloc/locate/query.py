@@ -55,7 +55,8 @@ class RankedQuery:
     """A query with its candidates, strongest first; the first `judged` decide on its place.
 
     `note` is what a person should know about how it was answered. `framed` is where in its picture
-    the photo lies, None where it is all of it; the evidence is that of the photo.
+    the photo lies, None where it is all of it; the evidence is that of the photo. `focal` is its focal length
+    in longer sides, None where unknown.
     """
 
     name: str
@@ -67,6 +68,7 @@ class RankedQuery:
     time: datetime | None
     note: str | None = None
     framed: Framed | None = None
+    focal: float | None = None
 
     @property
     def seconds(self) -> float:
@@ -81,7 +83,8 @@ class RankedQuery:
         """Where the candidates agree, or, where that is surer, where their views meet."""
         records, evidence = self.records[: self.judged], self.evidence[: self.judged]
         accuracies = [record.accuracy for record in records]
-        return sharpened(agree(self.positions(), evidence, accuracies), records, evidence)
+        agreed = agree(self.positions(), evidence, accuracies)
+        return sharpened(agreed, records, evidence, self.focal)
 
     def answer(self, verdict: Verdict, top: int) -> Answer:
         evidence = self.evidence[:top]

@@ -15,6 +15,7 @@ from hafloc.errors import PhotoError, reason_of
 from hafloc.photos.borders import without_borders
 from hafloc.photos.decode import MAX_PIXELS, check_size, read_bytes
 from hafloc.photos.exif import metadata, read_exif
+from hafloc.photos.focal import focal_length
 from hafloc.photos.photo import Image, Metadata, Photo
 from hafloc.photos.pixels import BACKGROUND, TRANSPOSING, on_background, turn_of, upright
 from hafloc.photos.quiet import without_warnings
@@ -100,7 +101,8 @@ def as_query(given: Given, *, name: str = "the photo", longer_side: int) -> Phot
         photo = as_photo(kept, name=name, longer_side=side)
     image = window.scaled(size, photo.image.shape[1::-1]).of(photo.image)
     reduced = upright(Pillow.fromarray(image), 1, longer_side)
-    return replace(photo, image=reduced, window=window.scaled(size, whole))
+    # Within borders lies another image than the camera's.
+    return replace(photo, image=reduced, window=window.scaled(size, whole), focal=None)
 
 
 def _guarded(name: str, make: Callable[[], Photo]) -> Photo:
@@ -156,7 +158,8 @@ def _of_image(image: Pillow.Image, max_pixels: int, longer_side: int | None) -> 
     exif = read_exif(image)
     turn = turn_of(image, exif, image.size)
     size = image.size[::-1] if turn in TRANSPOSING else image.size
-    return Photo(upright(image, turn, longer_side), "", metadata(exif), None, *size)
+    pixels = upright(image, turn, longer_side)
+    return Photo(pixels, "", metadata(exif), None, *size, focal=focal_length(exif, size))
 
 
 def _of_array(given: Any, max_pixels: int, longer_side: int | None) -> Photo:

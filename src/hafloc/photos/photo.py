@@ -72,7 +72,8 @@ class Photo:
 
     `content` identifies the file's bytes (hex BLAKE2b, 16 bytes); `path` is None for photos
     that came as bytes or arrays. `width` and `height` are those of the upright original, and
-    `window` is the part of it that `image` shows; None where that is all.
+    `window` is the part of it that `image` shows; None where that is all. `focal` is the focal
+    length in longer sides of the image, where its file tells it and it is to be trusted.
     """
 
     image: Image
@@ -82,6 +83,7 @@ class Photo:
     width: int = 0
     height: int = 0
     window: Window | None = None
+    focal: float | None = None
 
     def __post_init__(self) -> None:
         if not self.width or not self.height:
