@@ -339,9 +339,7 @@ def _flat(values: Figures, before: str = "") -> Sequence[tuple[str, Any]]:
     ]
 
 
-def read_queries(
-    data: Path, indexes: Path, parts: Parts
-) -> tuple[dict[str, list[Query]], str]:
+def read_queries(data: Path, indexes: Path, parts: Parts) -> tuple[dict[str, list[Query]], str]:
     """Queries by kind, and the checkpoint that all indexes belong to."""
     kinds: dict[str, list[Query]] = {}
     checkpoints = set()

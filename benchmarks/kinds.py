@@ -3,8 +3,9 @@
 A kind is a set of photos and a way to ask it: phone to phone, street view, day to day, night to
 day. Each query has the candidates that the index's own search gives it, compared by key points,
 once with its place and once without, and a few random photos for databases of 1 to 30 photos.
-Everything comes from indexes: vectors, key points, positions; no photo is read. Cut-out parts of photos are kinds of their own: what the
-network says of them comes from `crops.py`, at two sizes, as the product asks.
+Everything comes from indexes: vectors, key points, positions; no photo is read. Cut-out parts of
+photos are kinds of their own: what the network says of them comes from `crops.py`, at two sizes, as
+the product asks.
 """
 
 import csv

@@ -107,7 +107,9 @@ def test_plain_parts_of_a_photo_are_not_cut(kind: str) -> None:
     assert without_borders(as_jpeg(sky(kind))) is None
 
 
-@pytest.mark.parametrize("image", [np.zeros((60, 80, 3), np.uint8), np.full((3, 3, 3), 9, np.uint8)])
+@pytest.mark.parametrize(
+    "image", [np.zeros((60, 80, 3), np.uint8), np.full((3, 3, 3), 9, np.uint8)]
+)
 def test_a_picture_of_one_colour_is_left_as_it_is(image: np.ndarray) -> None:
     assert without_borders(image) is None
 

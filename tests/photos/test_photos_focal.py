@@ -1,4 +1,4 @@
-"""The focal length that EXIF tells is read where it can be trusted, in longer sides of the image."""
+"""The focal length that EXIF tells is read where it can be trusted."""
 
 import io
 

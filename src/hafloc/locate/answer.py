@@ -148,12 +148,12 @@ class Answer:
         without one); `cautious`, whether the radius is meant to hold in the worst neighbourhoods;
         `duplicate_of` {`id`, `path`} or null; `note` (text or null); `window`, the part of the
         picture within its borders as {`left`, `top`, `right`, `bottom`} in pixels of the upright
-        original, the last two just outside (null without borders); `candidates`, best first, each with `rank`, `id`, `path`, `position`, `heading` (degrees or null),
-        `magnetic` (whether that is from magnetic north), `accuracy` (metres, of its own position)
-        and `gps_status` ("A", "V"; both null where its source says nothing), `similarity`,
-        `feature_distance`, `metres` (from the answer's position), `inliers`, `matches` and
-        `geometry` (null where key points were not compared), and `strength` (null without
-        evidence).
+        original, the last two just outside (null without borders); `candidates`, best first, each
+        with `rank`, `id`, `path`, `position`, `heading` (degrees or null), `magnetic` (whether that
+        is from magnetic north), `accuracy` (metres, of its own position) and `gps_status` ("A",
+        "V"; both null where its source says nothing), `similarity`, `feature_distance`, `metres`
+        (from the answer's position), `inliers`, `matches` and `geometry` (null where key points
+        were not compared), and `strength` (null without evidence).
         """
         duplicate = self.duplicate_of
         return {

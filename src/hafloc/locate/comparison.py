@@ -88,7 +88,9 @@ def _beyond(
     """A photo that is not among the first RERANK, as they are judged; its rank is that of
     its similarity."""
     photo = as_query(query, longer_side=localizer.describer.longer_side)
-    seen = at_scales(localizer.describer, photo.image, local=True, regions=localizer.index.regions > 0)
+    seen = at_scales(
+        localizer.describer, photo.image, local=True, regions=localizer.index.regions > 0
+    )
     rank, found = _rank(localizer.index, seen, record.id or 0)
     (evidence,) = localizer.candidates.weigh({found.id: record}, [found], seen)
     if (framed := Framed.of(photo)) is not None:

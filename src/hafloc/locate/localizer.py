@@ -124,9 +124,9 @@ class Localizer:
         neighbourhoods too (see `Calibration.radius`).
 
         A query is a path, the bytes of a photo's file, an open file, a PIL image, or an upright
-        array; `hafloc.photos.as_query` tells which, and leaves out borders. Raises PhotoError where it cannot be used,
-        IndexFileError where the index is empty, PositionError where no photo is `near` or
-        `probability` is none.
+        array; `hafloc.photos.as_query` tells which, and leaves out borders of one colour. Raises
+        PhotoError where it cannot be used, IndexFileError where the index is empty, PositionError
+        where no photo is `near` or `probability` is none.
         """
         wanted = Wanted(top, near, rerank, probability, cautious)
         self._check(wanted)

@@ -25,9 +25,9 @@ _SHARPNESS = 2
 _SURE = 12.0
 # What the rule gives a random photo of another place: its median is -12, one in twenty has -7.
 _STRANGER = -9.0
-# Log-odds that the strongest has at most where its key points were compared and no geometry explains
-# them; it then counts as no more similar than photos of other places are. A mirrored photo looks
-# alike too, and so does another branch of a chain.
+# Log-odds that the strongest has at most where its key points were compared and no geometry
+# explains them; it then counts as no more similar than photos of other places are. A mirrored photo
+# looks alike too, and so does another branch of a chain.
 _UNCONFIRMED = 0.0
 
 

@@ -55,8 +55,8 @@ class RankedQuery:
     """A query with its candidates, strongest first; the first `judged` decide on its place.
 
     `note` is what a person should know about how it was answered. `framed` is where in its picture
-    the photo lies, None where it is all of it; the evidence is that of the photo. `focal` is its focal length
-    in longer sides, None where unknown.
+    the photo lies, None where it is all of it; the evidence is that of the photo. `focal` is its
+    focal length in longer sides, None where unknown.
     """
 
     name: str
@@ -99,7 +99,7 @@ class RankedQuery:
             duplicate_of=self.duplicate_of,
             file=self.file,
             note=self.note,
-            window=self.framed and self.framed.window,
+            window=None if self.framed is None else self.framed.window,
         )
 
     def step(self, verdict: Verdict) -> Step:

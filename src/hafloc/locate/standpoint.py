@@ -128,8 +128,9 @@ def where_views_meet(
 
     It is known to be about `reach` metres (standard deviation) from `centre`, and to have the
     `focal` length in longer sides, where that is given; one that the views contradict, as those of
-    a photo that was cut do, is left aside. None where there are no views from two spots that agree, or where they agree on a place much farther off or a
-    focal length that no camera has, or leave the place nearly as unsure as it was.
+    a photo that was cut may, is left aside. None where there are no views from two spots that
+    agree, or where they agree on a place much farther off or a focal length that no camera has, or
+    leave the place nearly as unsure as it was.
     """
     told = None if focal is None else _meet(views, _Known(centre, reach, focal))
     return told or _meet(views, _Known(centre, reach))

@@ -88,8 +88,12 @@ def as_query(given: Given, *, name: str = "the photo", longer_side: int) -> Phot
     Where there are some, `image` is the photo within them, its own longer side at most
     `longer_side`, and `window` tells where it lies. Raises as `as_photo` does.
     """
-    is_stream = not isinstance(given, Pillow.Image) and isinstance(given, _Readable)
-    kept = _rest_of(given, name) if is_stream and not hasattr(given, "__array__") else given
+    kept = given
+    # What can be read only once; an image or an array may have a method of that name as well.
+    if isinstance(given, _Readable) and not (
+        isinstance(given, Pillow.Image) or hasattr(given, "__array__")
+    ):
+        kept = _rest_of(given, name)
     photo = as_photo(kept, name=name, longer_side=longer_side)
     window = without_borders(photo.image)
     if window is None:
