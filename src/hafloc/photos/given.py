@@ -98,15 +98,17 @@ def as_query(given: Given, *, name: str = "the photo", longer_side: int) -> Phot
     window = without_borders(photo.image)
     if window is None:
         return photo
-    size, whole = photo.image.shape[1::-1], (photo.width, photo.height)
-    if size != whole:
+    if photo.image.shape[1::-1] != (photo.width, photo.height):
         # The photo is a part of what was reduced, and would have too few pixels.
-        side = math.ceil(longer_side * max(size) / max(window.size))
+        before, longer = photo.image.shape[1::-1], max(window.size)
+        side = math.ceil(longer_side * max(before) / longer)
         photo = as_photo(kept, name=name, longer_side=side)
-    image = window.scaled(size, photo.image.shape[1::-1]).of(photo.image)
-    reduced = upright(Pillow.fromarray(image), 1, longer_side)
+        rough = window.scaled(before, photo.image.shape[1::-1])
+        window = without_borders(photo.image) or rough
+    reduced = upright(Pillow.fromarray(window.of(photo.image)), 1, longer_side)
+    window = window.scaled(photo.image.shape[1::-1], (photo.width, photo.height))
     # Within borders lies another image than the camera's.
-    return replace(photo, image=reduced, window=window.scaled(size, whole), focal=None)
+    return replace(photo, image=reduced, window=window, focal=None)
 
 
 def _guarded(name: str, make: Callable[[], Photo]) -> Photo:
