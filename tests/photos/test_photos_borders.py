@@ -137,3 +137,16 @@ def test_a_query_without_borders_is_read_as_any_photo() -> None:
     photo = as_query(scene(), longer_side=100)
     assert photo.window is None
     assert photo.image.shape == (75, 100, 3)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_dark_things_beside_a_bar_are_never_cut_into(seed: int) -> None:
+    # Given a night photo, dark on one side and at its foot, between black bars (HandBrake #2219)
+    photo = (scene(seed=seed) * np.linspace(0, 1, 240)[None, :, None]).astype(np.uint8)
+    photo[140:] //= 12
+    window = without_borders(framed(photo, (0, 40, 0, 40), 0))
+    # Then the bars may stay, but nothing that can be seen is lost
+    lost = framed(photo, (0, 40, 0, 40), 0)
+    if window is not None:
+        lost[window.top : window.bottom, window.left : window.right] = 0
+        assert (lost.max(axis=2) > 40).mean() < 0.001
