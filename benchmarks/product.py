@@ -73,7 +73,8 @@ def measure(photos: Path, file: Path) -> dict[str, Any]:
                 found = timed(
                     f"searching, {way}", lambda seen=seen: search_scales(index, seen, RERANK)
                 )
-                by_id = {item.id: one for item, one in zip(found, index.get([i.id for i in found]))}
+                ids = [item.id for item in found]
+                by_id = dict(zip(ids, index.get(ids), strict=True))
                 timed(
                     f"verifying, {way}",
                     lambda by_id=by_id, found=found, seen=seen: finder.weigh(by_id, found, seen),
@@ -106,18 +107,20 @@ def table() -> Iterator[str]:
             yield _row(name, way, results["held_out_by_neighbourhoods"][kind]["verified"])
     yield ""
     yield (
-        f"Processor seconds a query: before {spent['before']:.2f}, now {spent['now']:.2f} (two busy "
-        f"cores: only their ratio means something). Bytes a photo of the index: before "
-        f"{size['before']:,}, now {size['now']:,}."
+        f"Processor seconds a query: before {spent['before']:.2f}, now {spent['now']:.2f} "
+        "(two busy cores: only their ratio means something). Bytes a photo of the index: "
+        f"before {size['before']:,}, now {size['now']:,}."
     )
     yield ""
     yield "## Crops\n"
     yield (
-        "Whole photos' rule and calibration. Every place is in the database here, and confidence is\n"
-        "made for databases that lack every second one, so its error looks larger than in the table\n"
-        "above: with removed places beside them see `answers.md`.\n"
+        "Whole photos' rule and calibration. Every place is in the database here, and confidence\n"
+        "is made for databases that lack every second one, so its error looks larger than in the\n"
+        "table above: with removed places beside them see `answers.md`.\n"
     )
-    yield "| set | crop | | recall@1 alone | verified | found | found and wrong | calibration error |"
+    yield (
+        "| set | crop | | recall@1 alone | verified | found | found and wrong | calibration error |"
+    )
     yield "|" + "---|" * 8
     for name, rows in _read("crops").items():
         for crop in ("whole", *CROPS):
