@@ -26,6 +26,7 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 
+from crops import load_all
 from fitting import (
     Asked,
     Tried,
@@ -50,7 +51,7 @@ from hafloc.cli.progress import bar
 from hafloc.files import write_whole
 from hafloc.locate import THRESHOLD, Calibration, write_calibrations
 from hafloc.verify import Rule, Usual
-from kinds import Query, queries_of, read_kinds
+from kinds import Parts, Query, queries_of, read_kinds
 
 FOLDS = 5
 # Which queries lose their place is drawn anew this often.
@@ -338,12 +339,12 @@ def _flat(values: Figures, before: str = "") -> Sequence[tuple[str, Any]]:
     ]
 
 
-def read_queries(data: Path, indexes: Path) -> tuple[dict[str, list[Query]], str]:
+def read_queries(data: Path, indexes: Path, parts: Parts) -> tuple[dict[str, list[Query]], str]:
     """Queries by kind, and the checkpoint that all indexes belong to."""
     kinds: dict[str, list[Query]] = {}
     checkpoints = set()
     with bar() as progress:
-        for kind, index in read_kinds(data, indexes):
+        for kind, index in read_kinds(data, indexes, parts):
             kinds[kind.name] = list(queries_of(kind, index, progress))
             checkpoints.add(index.model.hash)
     if len(checkpoints) != 1:
@@ -357,8 +358,10 @@ def main() -> None:
     parser.add_argument("--indexes", type=Path, required=True, help="folder of the sets' indexes")
     parser.add_argument("--fit", action="store_true", help="write the shipped rule and calibration")
     parser.add_argument("--out", type=Path, help="judge by held-out queries, results here")
+    parser.add_argument("--crops", type=Path, help="what crops.py kept of parts of photos")
     arguments = parser.parse_args()
-    queries, checkpoint = read_queries(arguments.data, arguments.indexes)
+    parts = {} if arguments.crops is None else load_all(arguments.crops)
+    queries, checkpoint = read_queries(arguments.data, arguments.indexes, parts)
     usual = usual_of(queries)
     kinds = {kind: [ask(query, usual) for query in some] for kind, some in queries.items()}
     if arguments.fit:

@@ -3,12 +3,14 @@
 A kind is a set of photos and a way to ask it: phone to phone, street view, day to day, night to
 day. Each query has the candidates that the index's own search gives it, compared by key points,
 once with its place and once without, and a few random photos for databases of 1 to 30 photos.
-Everything comes from indexes: vectors, key points, positions; no photo is read.
+Everything comes from indexes: vectors, key points, positions; no photo is read. Cut-out parts of
+photos are kinds of their own: what the network says of them comes from `crops.py`, at two sizes, as
+the product asks.
 """
 
 import csv
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -17,12 +19,14 @@ from numpy.typing import NDArray
 from hafloc.calibrate.fit import ELSEWHERE
 from hafloc.calibrate.keep import stored_features
 from hafloc.calibrate.visits import one_a_standpoint, taken_together
-from hafloc.description import LocalFeatures
+from hafloc.description import ImageFeatures, LocalFeatures
 from hafloc.geo import Position, distances
-from hafloc.index import GeoIndex, Record, open_index, search_for, stored_features_of
+from hafloc.index import GeoIndex, Record, open_index, stored_features_of
 from hafloc.locate import RERANK
+from hafloc.locate.scales import Found, search_scales
 from hafloc.progress import Progress
-from hafloc.verify import Verified, compare
+from hafloc.verify import Verified
+from hafloc.verify.rerank import compare_each
 
 Flags = NDArray[np.bool_]
 Floats = NDArray[np.float64]
@@ -40,6 +44,12 @@ MORE_SIMILAR = 5
 # Hours of the day, local time: from here on, and before there, it is dark in December.
 DUSK, DAWN = 16, 5
 _SEED = 0
+# Parts of photos that ask, as `crops.py` names them, of the kinds whose photos it cut.
+CROPS = ("half off", "third off")
+CROPPED = {"phone": "sf_west", "street view": "cambridge_val"}
+
+# What the network says of parts of photos, at one size or more, by set/photo/part.
+Parts = Mapping[str, Sequence[ImageFeatures]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,10 +106,15 @@ class Kind:
     truth: Truth
     elsewhere: float = ELSEWHERE
     by_first: bool = False
+    # What a query shows, at one size or more; else it is what the index holds of it.
+    parts: Mapping[int, Sequence[ImageFeatures]] = field(default_factory=dict)
 
 
-def read_kinds(data: Path, indexes: Path) -> Iterator[tuple[Kind, GeoIndex]]:
-    """Every kind whose set has an index, `sf_west.gpkg` and so on, in the folder `indexes`."""
+def read_kinds(data: Path, indexes: Path, parts: Parts) -> Iterator[tuple[Kind, GeoIndex]]:
+    """Every kind whose set has an index, `sf_west.gpkg` and so on, in the folder `indexes`.
+
+    With `parts`, each kind is followed by those of its photos' CROPS.
+    """
     for name, kinds_of in (
         ("sf_west", _phones),
         ("cambridge_val", _street_view),
@@ -111,6 +126,18 @@ def read_kinds(data: Path, indexes: Path) -> Iterator[tuple[Kind, GeoIndex]]:
                 records = tuple(index.iterate())
                 for kind in kinds_of(records, data):
                     yield kind, index
+                    for crop in CROPS:
+                        cut = _cut(kind, crop, parts)
+                        if cut.queries:
+                            yield cut, index
+
+
+def _cut(kind: Kind, crop: str, parts: Parts) -> Kind:
+    """The kind asked by parts of its photos."""
+    folder = CROPPED.get(kind.name, "")
+    keys = [f"{folder}/{Path(record.path).name}/{crop}" for record in kind.records]
+    cut = {i: parts[key] for i, key in enumerate(keys) if key in parts}
+    return replace(kind, name=f"{kind.name}, {crop}", queries=tuple(cut), parts=cut)
 
 
 def _phones(records: tuple[Record, ...], data: Path) -> Iterator[Kind]:
@@ -184,13 +211,12 @@ def queries_of(kind: Kind, index: GeoIndex, progress: Progress) -> Iterator[Quer
         metres = distances(own.position, lats, lons)
         around = [kind.records[i] for i in np.flatnonzero(metres <= ELSEWHERE)]
         together = {number[id_] for id_ in taken_together(own, around)} | {query}
-        hits = search_for(index, [stored_features_of(index, own.id or 0)], len(kind.records))
-        order = [number[id_] for id_ in hits.ids[0].tolist()]
-        similarity = dict(zip(order, hits.similarities[0].tolist(), strict=True))
-        order = [i for i in order if kind.database[i] and i not in together]
+        seen = kind.parts.get(query) or [stored_features_of(index, own.id or 0, local[query])]
+        found = {number[f.id]: f for f in search_scales(index, seen, len(kind.records))}
+        order = [i for i in found if kind.database[i] and i not in together]
         if order:
             truth = kind.truth(query, metres, order)
-            choose = _Chooser(kind, metres, similarity, truth, local[query], local)
+            choose = _Chooser(kind, metres, found, truth, [one.local for one in seen], local)
             yield choose.query(own.position, order, random)
         progress.advance(done)
 
@@ -202,12 +228,12 @@ class _Chooser:
         self,
         kind: Kind,
         metres: Floats,
-        similarity: dict[int, float],
+        found: dict[int, Found],
         truth: tuple[Flags, Flags, Flags],
-        own: LocalFeatures | None,
+        own: Sequence[LocalFeatures | None],
         local: list[LocalFeatures | None],
     ) -> None:
-        self._kind, self._metres, self._similarity = kind, metres, similarity
+        self._kind, self._metres, self._found = kind, metres, found
         self._truth, self._own, self._local = truth, own, local
 
     def query(self, position: Position, order: list[int], random: np.random.Generator) -> Query:
@@ -220,8 +246,7 @@ class _Chooser:
         partner = int(random.choice(partners)) if partners else None
         lists = order[:RERANK], elsewhere, others, [] if partner is None else [partner]
         needed = sorted({i for some in lists for i in some})
-        compared = compare(self._own, [self._local[i] for i in needed])
-        choices = {i: self._choice(i, item) for i, item in zip(needed, compared, strict=True)}
+        choices = {i: self._choice(i, item) for i, item in self._compared(needed).items()}
         here, gone, beside, alone = (tuple(choices[i] for i in some) for some in lists)
         return Query(
             self._kind.name,
@@ -235,13 +260,24 @@ class _Chooser:
             self._kind.by_first,
         )
 
+    def _compared(self, needed: Sequence[int]) -> dict[int, Verified | None]:
+        """The clearest geometry of each, as `verify.weigh` has it."""
+        pairs = [(i, scale) for i in needed for scale in range(self._found[i].scale, -1, -1)]
+        each = compare_each([(self._own[scale], self._local[i]) for i, scale in pairs])
+        clearest: dict[int, Verified | None] = {}
+        for (i, _), item in zip(pairs, each, strict=True):
+            before = clearest.get(i)
+            if before is None or (item is not None and item.significance > before.significance):
+                clearest[i] = item
+        return clearest
+
     def _choice(self, i: int, verified: Verified | None) -> Choice:
         shows = bool(self._truth[1][i])
         if self._kind.by_first:
             shows = shows and verified is not None and verified.significance > 0
         return Choice(
             self._kind.records[i].position,
-            self._similarity[i],
+            self._found[i].similarity,
             verified,
             bool(self._truth[0][i]),
             shows,

@@ -39,7 +39,14 @@ from hafloc.demo.city import build_city
 from hafloc.demo.conditions import Conditions
 from hafloc.files import write_whole
 from hafloc.geo import Position, distance
-from hafloc.index import GeoIndex, Near, Record, open_index
+from hafloc.index import (
+    GeoIndex,
+    Near,
+    Record,
+    open_index,
+    search_for,
+    stored_features_of,
+)
 from hafloc.locate import REACH, RERANK, agree
 from hafloc.locate.meeting import sharpened
 from hafloc.verify import Evidence, weigh
@@ -116,17 +123,15 @@ def _candidates(
     database: GeoIndex, queries: GeoIndex, record: Record, without: set[int]
 ) -> tuple[list[Record], list[Evidence]]:
     """The candidates of a photo that `queries` holds, strongest first."""
-    (vector,), (local,) = (
-        queries.vectors([record.id or 0]),
-        queries.local_features([record.id or 0]),
-    )
-    hits = database.search(vector[np.newaxis], RERANK + len(without))
+    (local,) = queries.local_features([record.id or 0])
+    seen = stored_features_of(queries, record.id or 0)
+    hits = search_for(database, [seen], RERANK + len(without))
     ranked = zip(hits.ids[0].tolist(), hits.similarities[0].tolist(), strict=True)
     kept = [pair for pair in ranked if pair[0] not in without][:RERANK]
     ids = [id_ for id_, _ in kept]
     by_id = dict(zip(ids, database.get(ids), strict=True))
     features = database.local_features(ids)
-    evidence = weigh(ids, [value for _, value in kept], local, features)
+    evidence = weigh(ids, [value for _, value in kept], [[local]] * len(ids), features)
     return [by_id[item.id] for item in evidence], evidence
 
 

@@ -42,3 +42,10 @@ def test_strong_geometry_is_enough_in_a_database_of_one_photo(
 def test_a_stranger_alone_is_not_here(similarity: float, matches: int) -> None:
     seen = Verified(matches, 2 * matches, "", np.zeros((0, 4), np.float32), 0.0, 0.0)
     assert confidence_alone(similarity, seen) < 0.2
+
+
+@pytest.mark.parametrize("similarity", [0.5, 0.9, 1.0])
+def test_likeness_without_geometry_is_not_found(similarity: float) -> None:
+    # As a mirrored photo of the database has it: much alike, with matches, in no geometry.
+    seen = Verified(60, 150, "", np.zeros((0, 4), np.float32), 0.0, 0.0)
+    assert confidence_alone(similarity, seen) < 0.5

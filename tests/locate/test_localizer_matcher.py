@@ -12,7 +12,7 @@ from PIL import Image as Pillow
 from hafloc.description import ImageFeatures
 from hafloc.geo import Position
 from hafloc.index import ModelInfo, Record, create_index, open_index
-from hafloc.locate import Localizer
+from hafloc.locate import Localizer, compare_with
 from hafloc.photos import content
 from hafloc.verify import Pairs, open_matcher
 
@@ -66,6 +66,29 @@ def query(tmp_path: Path) -> Path:
 
 def opened(city: Path, matcher: Any) -> Localizer:
     return Localizer(open_index(city), Grey(), matcher=matcher)
+
+
+@pytest.mark.parametrize("wanted", [None, "1.png"], ids=["the best", "one that does not match"])
+def test_one_photo_is_held_against_a_query_by_the_matcher(
+    city: Path, query: Path, wanted: str | None
+) -> None:
+    with opened(city, open_matcher("sift")) as localizer:
+        found = compare_with(localizer, query, wanted)
+        assert found.candidate.path == (wanted or "4.png")
+        assert (found.evidence.inliers > 30) == (wanted is None)
+        # As large as the matcher sees them, which is larger than the network does.
+        assert found.evidence.sizes == (SIZE, SIZE)
+
+
+def test_a_photo_beyond_the_verified_ones_is_held_against_a_query_too(
+    city: Path, query: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("hafloc.locate.comparison.RERANK", 1)
+    with opened(city, open_matcher("sift")) as localizer:
+        shown = localizer.locate(query, top=6).candidates
+        last = compare_with(localizer, query, shown[-1].path)
+        assert last.candidate.path == shown[-1].path
+        assert last.evidence.verified
 
 
 def test_the_photo_that_matches_comes_first_and_nothing_is_promised(

@@ -69,6 +69,30 @@ def test_another_view_of_a_wall_is_confirmed_by_its_key_points(walls: Localizer)
     assert np.median(pairs[:, 2:] - pairs[:, :2], axis=0) == pytest.approx([12, 9], abs=1)
 
 
+@pytest.mark.parametrize("wanted", [1, 2], ids=["as large as it is read", "twice as large"])
+def test_matches_of_a_screenshot_lie_where_its_file_has_them(
+    walls: Localizer, tmp_path: Path, wanted: int
+) -> None:
+    # Given a view of a wall on a black page, 30 pixels from its left and 70 from its top
+    photo = view(3, 12, 9).resize((160 * wanted, 120 * wanted), Image.Resampling.BICUBIC)
+    page = Image.new("RGB", (230 * wanted, 250 * wanted))
+    page.paste(photo, (30 * wanted, 70 * wanted))
+    page.save(tmp_path / "page.png")
+    # When it is located
+    answer = walls.locate(tmp_path / "page.png")
+    # Then the page's borders are left out, and its matches lie on the page
+    assert answer.window is not None
+    assert answer.window.size == pytest.approx((160 * wanted, 120 * wanted), abs=4)
+    assert answer.to_dict()["window"]["top"] == pytest.approx(70 * wanted, abs=3)
+    assert answer.candidates[0].path == "photos/3.png"
+    here, there = np.hsplit(answer.evidence[0].pairs, 2)
+    on_photo = (here + 0.5) / wanted - (30.5, 70.5)
+    assert np.median(there - on_photo, axis=0) == pytest.approx([12, 9], abs=1)
+    pairs = answer.pairs_to_dict()
+    assert pairs is not None
+    assert pairs["query_size"] == [230 * wanted, 250 * wanted]
+
+
 def test_stored_key_points_need_no_files(walls: Localizer, tmp_path: Path) -> None:
     for file in (tmp_path / "photos").glob("*.png"):
         file.unlink()

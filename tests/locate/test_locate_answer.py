@@ -107,6 +107,7 @@ def test_json_has_exactly_the_documented_keys_and_survives_a_round_trip() -> Non
         "calibration": None,
         "duplicate_of": None,
         "note": None,
+        "window": None,
         "cautious": False,
         "candidates": [
             {

@@ -1,6 +1,7 @@
 """Where candidates agree."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,13 +11,14 @@ from hypothesis import strategies as st
 from hafloc.geo import LocalFrame, Position, distance
 from hafloc.locate import Calibration, judge
 from hafloc.locate.position import FIX, REACH, SIGNS, Consensus, agree
-from hafloc.verify import Evidence
+from hafloc.verify import Evidence, shipped_rule
 
 CENTRE = Position(52.2, 0.1)
 
 
 def evidence(id_: int, strength: float, similarity: float = 0.5) -> Evidence:
-    return Evidence(id_, similarity, 0, 0, "", np.zeros((0, 4), np.float32), strength)
+    none = np.zeros((0, 4), np.float32)
+    return Evidence(id_, similarity, 0, 0, "homography", none, strength)
 
 
 def at(*places: tuple[float, float], centre: Position = CENTRE) -> list[Position]:
@@ -44,6 +46,18 @@ def test_one_candidate_is_its_own_consensus() -> None:
     # ln(1 + 1 / (1 + e^-2))
     # With no other place among the candidates, it is ahead of what a stranger has: -9.
     assert found.signs == pytest.approx((2.0, math.log1p(0.880797), 11.0, 0.7, 0.0), rel=1e-6)
+
+
+def test_similarity_that_geometry_does_not_confirm_is_no_sign() -> None:
+    # Given a candidate that looks much alike and whose key points agree on nothing
+    unconfirmed = replace(evidence(1, 9.0, 0.97), geometry="")
+    # Then it is as good as even odds, and no more alike than a stranger
+    strength, _, gap, similarity, _ = agree([CENTRE], [unconfirmed]).signs
+    assert (strength, gap) == (0.0, 9.0)
+    assert similarity == shipped_rule().usual.similarity
+    # But where nothing was compared similarity is all there is
+    alone = replace(unconfirmed, verified=False)
+    assert agree([CENTRE], [alone]).signs[3] == 0.97
 
 
 def test_two_equal_candidates_meet_under_the_kernel_of_the_first() -> None:

@@ -184,3 +184,23 @@ def test_an_absurd_focal_length_places_no_camera_surely_where_it_is_not(focal: f
     ]
     found = where_views_meet(seen, CENTRE, REACH)
     assert found is None or squared_distance(found, (1.0, 0.5)) < 23
+
+
+@pytest.mark.parametrize("off", [1.0, 1.5, 1 / 1.5], ids=["right", "too long", "too short"])
+def test_a_told_focal_length_places_the_camera_no_surer_than_it_is(off: float) -> None:
+    for seed in range(2):
+        rng = np.random.default_rng(seed)
+        truth = (float(rng.uniform(-4, 4)), float(rng.uniform(-1.5, 1.5)))
+        seen = views(rng, truth, [(-8.0, 0.8), (7.0, -1.0), (-15.0, -1.5)])
+        found = where_views_meet(seen, CENTRE, REACH, 0.75 * off)
+        assert found is not None
+        assert squared_distance(found, truth) < 12
+
+
+def test_a_told_focal_length_that_no_view_bears_out_is_left_aside() -> None:
+    seen = views(np.random.default_rng(1), (0.0, 0.0), [(-8.0, 0.8), (7.0, -1.0)])
+    guessed = where_views_meet(seen, CENTRE, REACH)
+    assert guessed is not None
+    told = where_views_meet(seen, CENTRE, REACH, 9.0)
+    assert told is not None
+    assert told.place == guessed.place

@@ -14,7 +14,7 @@ from hafloc.errors import HaflocError, PositionError
 from hafloc.geo import Position, distance
 from hafloc.index import GeoIndex, Near, Record, Skipped, search_for, stored_features_of
 from hafloc.locate import REACH, RERANK, Consensus, Localizer, agree, sharpened
-from hafloc.photos import Positions, photo_paths, read
+from hafloc.photos import Positions, as_query, photo_paths
 from hafloc.progress import Progress
 from hafloc.verify import Evidence, Sizes, Verified, compare, rank, sizes_of
 
@@ -156,7 +156,7 @@ def photos_of(
 
 
 def _query(localizer: Localizer, file: Path, positions: Positions, folder: Path) -> Known | Record:
-    photo = read(file, longer_side=localizer.describer.longer_side)
+    photo = as_query(file, longer_side=localizer.describer.longer_side)
     twin = localizer.candidates.twin_of(photo)
     if twin is not None:
         return twin

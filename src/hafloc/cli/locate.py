@@ -186,12 +186,14 @@ def _files(queries: list[Path]) -> Iterator[Path]:
 
 def _print(answer: "Answer", *, said: str | None = None) -> None:
     """What is said of one query; a note that is `said` of all is left out."""
-    from hafloc.locate import in_words
+    from hafloc.locate import borders_in_words, in_words
 
     # One line, however narrow the terminal: programs read it too.
     say(f"  {in_words(answer)}", title=answer.query)
     if answer.duplicate_of is not None:
         say(f"  this very photo is in the index: {answer.duplicate_of.path}")
+    if (borders := borders_in_words(answer)) is not None:
+        say(f"  {borders}")
     if answer.note not in (None, said):
         say(f"  {answer.note}")
     print_table(

@@ -6,8 +6,17 @@ from typing import TYPE_CHECKING, Annotated, cast
 import typer
 
 from hafloc.cli.explained import command, group
-from hafloc.cli.options import Device, Json, Model, Out, Probability, RecordedModel, Trust
-from hafloc.cli.output import print_json, say
+from hafloc.cli.options import (
+    Device,
+    Json,
+    MatcherName,
+    Model,
+    Out,
+    Probability,
+    RecordedModel,
+    Trust,
+)
+from hafloc.cli.output import print_json, say, tell
 from hafloc.cli.statuses import IN_PART
 
 if TYPE_CHECKING:
@@ -50,6 +59,7 @@ def matches(
     ] = None,
     out: Out = Path("matches.png"),
     model: RecordedModel = None,
+    matcher: MatcherName = None,
     probability: Probability = 0.9,
     device: Device = "auto",
     trust: Trust = False,
@@ -60,15 +70,17 @@ def matches(
     Where the two photos do not match, the picture says so.
     """
     from hafloc.describe import choose_device
-    from hafloc.locate import Localizer, compare_with, in_words
+    from hafloc.locate import Localizer, borders_in_words, compare_with, in_words
     from hafloc.show import check_png, match_picture, save_picture
 
     check_png(out)
-    with Localizer.open(index, model, device=choose_device(device)) as localizer:
+    where = choose_device(device)
+    with Localizer.open(index, model, device=where, matcher=matcher) as localizer:
         comparison = compare_with(localizer, query, candidate, probability=probability)
         # What Localizer.open makes.
         describer = cast("Describer", localizer.describer)
         picture = match_picture(comparison, describer, localizer.index)
+        troubles = localizer.troubles
     save_picture(out, picture)
     shown, evidence = comparison.candidate, comparison.evidence
     if as_json:
@@ -84,9 +96,13 @@ def matches(
         )
     else:
         say(f"{query}: {in_words(comparison.answer)}")
+        if (borders := borders_in_words(comparison.answer)) is not None:
+            say(f"  {borders}")
         say(
             f"{out}: {evidence.inliers:,} inliers of {evidence.matches:,} matches with "
             f"{shown.path}, candidate {shown.rank:,}"
         )
+    for trouble in troubles:
+        tell(trouble)
     if not evidence.inliers:
         raise typer.Exit(IN_PART)

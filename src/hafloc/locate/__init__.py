@@ -1,7 +1,7 @@
 """From a query to its answer: the nearest photos of the database and the position they give."""
 
 from hafloc.index import Near
-from hafloc.locate.answer import Answer, Candidate, in_words
+from hafloc.locate.answer import Answer, Candidate, borders_in_words, in_words
 from hafloc.locate.comparison import Comparison, compare_with
 from hafloc.locate.localizer import Localizer, Query
 from hafloc.locate.meeting import sharpened
@@ -35,6 +35,7 @@ __all__ = [
     "Query",
     "Verdict",
     "agree",
+    "borders_in_words",
     "check_probability",
     "compare_with",
     "in_words",

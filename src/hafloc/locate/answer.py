@@ -2,13 +2,14 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from hafloc.geo import Position, distance
 from hafloc.index import Record
 from hafloc.locate.trust import SHIPPED, Verdict
+from hafloc.photos import Window
 from hafloc.verify import Evidence
 
 # Degrees with seven decimals are exact to a centimetre.
@@ -64,7 +65,9 @@ class Answer:
     rest on: "own", learned on this database, or "shipped" with the checkpoint. `views` counts the
     photos whose views meet in the position; 0 where it is the candidates' own. `note` is what a
     person should know about how the answer came about, such as that a walk could not help it;
-    mostly None. A `cautious` radius holds in the worst neighbourhoods too.
+    mostly None. A `cautious` radius holds in the worst neighbourhoods too. `window` is the part of
+    the query's picture that was looked at, in pixels of the upright original, where it has borders
+    that were left out; else None.
     """
 
     query: str
@@ -80,6 +83,7 @@ class Answer:
     note: str | None = None
     cautious: bool = False
     views: int = 0
+    window: Window | None = None
     # Of the candidates, in their order. Its arrays have no single truth value to compare.
     evidence: tuple[Evidence, ...] = field(default=(), compare=False, repr=False)
 
@@ -95,6 +99,7 @@ class Answer:
         duplicate_of: Record | None = None,
         file: Path | None = None,
         note: str | None = None,
+        window: Window | None = None,
     ) -> "Answer":
         """The answer that the best photos give: at least one stored record, best first.
 
@@ -129,6 +134,7 @@ class Answer:
             note=note,
             cautious=verdict.cautious,
             views=0 if own is not None else verdict.views,
+            window=window,
             evidence=tuple(evidence),
         )
 
@@ -140,13 +146,14 @@ class Answer:
         the candidates' own positions that agree); `radius` (metres), `probability` and
         `confidence` (null where unknown); `calibration`, "own" of this database or "shipped" (null
         without one); `cautious`, whether the radius is meant to hold in the worst neighbourhoods;
-        `duplicate_of` {`id`, `path`} or null; `note` (text or null); `candidates`,
-        best first, each with `rank`, `id`, `path`, `position`, `heading` (degrees or null),
-        `magnetic` (whether that is from magnetic north), `accuracy` (metres, of its own position)
-        and `gps_status` ("A", "V"; both null where its source says nothing), `similarity`,
-        `feature_distance`, `metres` (from the answer's position), `inliers`, `matches` and
-        `geometry` (null where key points were not compared), and `strength` (null without
-        evidence).
+        `duplicate_of` {`id`, `path`} or null; `note` (text or null); `window`, the part of the
+        picture within its borders as {`left`, `top`, `right`, `bottom`} in pixels of the upright
+        original, the last two just outside (null without borders); `candidates`, best first, each
+        with `rank`, `id`, `path`, `position`, `heading` (degrees or null), `magnetic` (whether that
+        is from magnetic north), `accuracy` (metres, of its own position) and `gps_status` ("A",
+        "V"; both null where its source says nothing), `similarity`, `feature_distance`, `metres`
+        (from the answer's position), `inliers`, `matches` and `geometry` (null where key points
+        were not compared), and `strength` (null without evidence).
         """
         duplicate = self.duplicate_of
         return {
@@ -157,6 +164,7 @@ class Answer:
             **self._trust(),
             "duplicate_of": duplicate and {"id": duplicate.id, "path": duplicate.path},
             "note": self.note,
+            "window": self.window and asdict(self.window),
             "candidates": [
                 {"rank": c.rank, "id": c.id, "path": c.path, "position": _lat_lon(c.position)}
                 | _numbers(c)
@@ -237,6 +245,18 @@ def in_words(answer: Answer) -> str:
     if answer.radius is not None and answer.calibration == SHIPPED:
         known.append("not fitted to this database")
     return f"{answer.position}  {', '.join(known)}".rstrip()
+
+
+def borders_in_words(answer: Answer) -> str | None:
+    """That borders of the picture were left out; None where there were none."""
+    window = answer.window
+    if window is None:
+        return None
+    width, height = window.size
+    return (
+        f"borders left out: {width:,} × {height:,} pixels from {window.left:,}, {window.top:,} "
+        "are taken for the photo"
+    )
 
 
 def _candidate(

@@ -8,6 +8,7 @@ from hafloc import geo
 from hafloc.description import FeatureMaker, ImageFeatures, LocalFeatures
 from hafloc.errors import HaflocError, IndexFileError, PhotoError, PositionError
 from hafloc.index import GeoIndex, Near, Record, paths_of
+from hafloc.locate.framed import Framed
 from hafloc.locate.pairing import Pairing
 from hafloc.locate.query import RERANK, RankedQuery, Wanted
 from hafloc.locate.remembered import FileKey, Remembered, file_of
@@ -84,7 +85,18 @@ class CandidateFinder:
         ordered = [records[item.id] for item in evidence]
         twin = self.twin_of(photo, ordered)
         time = photo.metadata.time
-        return RankedQuery(name, ordered, evidence, judged, twin, photo.path, time, note)
+        return RankedQuery(
+            name,
+            ordered,
+            evidence,
+            judged,
+            twin,
+            photo.path,
+            time,
+            note,
+            Framed.of(photo),
+            photo.focal,
+        )
 
     def _search(
         self, query: Sequence[ImageFeatures], k: int, near: Near | None

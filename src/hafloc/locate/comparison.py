@@ -9,11 +9,12 @@ from hafloc.errors import CheckpointError, IndexFileError, PhotoError
 from hafloc.geo import distance
 from hafloc.index import GeoIndex, Record
 from hafloc.locate.answer import Answer, Candidate
+from hafloc.locate.framed import Framed
 from hafloc.locate.localizer import Localizer
 from hafloc.locate.query import RERANK
 from hafloc.locate.scales import Found, at_scales, search_scales
 from hafloc.locate.trust import PROBABILITY
-from hafloc.photos import content, read
+from hafloc.photos import as_query, content
 from hafloc.verify import Evidence
 
 # Photos searched for the rank of one beyond the verified ones, and how that grows until it is met.
@@ -41,7 +42,7 @@ def compare_with(
     *,
     probability: float = PROBABILITY,
 ) -> Comparison:
-    """Locate `query` and compare its key points with those of one photo.
+    """Locate `query` and compare its key points, or what the matcher finds, with one photo.
 
     `wanted` is a rank, or a photo's file, or its path in the index; by default the best candidate
     is taken. Raises PhotoError where the query cannot be read, or the photo's file is gone or
@@ -57,6 +58,11 @@ def compare_with(
         candidate, evidence = answer.candidates[place], answer.evidence[place]
     file = localizer.paths.file_of(record.path)
     _check_file(localizer, record, file)
+    if not evidence.verified and localizer.candidates.pairing is not None:
+        raise PhotoError(
+            f"cannot match {record.path}: the matcher could not see both photos; look at the "
+            "files, or name no matcher"
+        )
     if not evidence.verified:
         raise CheckpointError(
             f"cannot match key points: the network {localizer.index.model.name} has none; "
@@ -86,10 +92,19 @@ def _beyond(
 ) -> tuple[Candidate, Evidence]:
     """A photo that is not among the first RERANK, as they are judged; its rank is that of
     its similarity."""
-    image = read(query, longer_side=localizer.describer.longer_side).image
-    seen = at_scales(localizer.describer, image, local=True, regions=localizer.index.regions > 0)
+    finder = localizer.candidates
+    photo = as_query(query, longer_side=finder.longer_side)
+    regions = localizer.index.regions > 0
+    seen = at_scales(
+        localizer.describer, photo.image, local=finder.pairing is None, regions=regions
+    )
     rank, found = _rank(localizer.index, seen, record.id or 0)
-    (evidence,) = localizer.candidates.weigh({found.id: record}, [found], seen)
+    if finder.pairing is None:
+        (evidence,) = finder.weigh({found.id: record}, [found], seen)
+    else:
+        (evidence,) = finder.pairing.weigh({found.id: record}, [found.similarity], photo.image, 1)
+    if (framed := Framed.of(photo)) is not None:
+        evidence = framed.in_picture(evidence)
     shown = Answer.from_hits(answer.query, [record], [found.similarity], evidence=[evidence])
     metres = distance(record.position, answer.position)
     return replace(shown.candidates[0], rank=rank, metres=metres), evidence

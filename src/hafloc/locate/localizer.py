@@ -22,7 +22,7 @@ from hafloc.locate.query import RERANK, RankedQuery, Wanted
 from hafloc.locate.trust import PROBABILITY
 from hafloc.locate.walk import Floats, draw_distances
 from hafloc.locate.walk_photos import judge_together
-from hafloc.photos import Given, as_photo
+from hafloc.photos import Given, as_query
 from hafloc.verify import Matcher, open_matcher
 
 Query = Given
@@ -124,9 +124,9 @@ class Localizer:
         neighbourhoods too (see `Calibration.radius`).
 
         A query is a path, the bytes of a photo's file, an open file, a PIL image, or an upright
-        array; `hafloc.photos.as_photo` tells which. Raises PhotoError where it cannot be used,
-        IndexFileError where the index is empty, PositionError where no photo is `near` or
-        `probability` is none.
+        array; `hafloc.photos.as_query` tells which, and leaves out borders of one colour. Raises
+        PhotoError where it cannot be used, IndexFileError where the index is empty, PositionError
+        where no photo is `near` or `probability` is none.
         """
         wanted = Wanted(top, near, rerank, probability, cautious)
         self._check(wanted)
@@ -242,7 +242,7 @@ class Localizer:
                 progress(number)
 
     def _find(self, name: str, query: Query, wanted: Wanted) -> RankedQuery:
-        photo = as_photo(query, name=name, longer_side=self.candidates.longer_side)
+        photo = as_query(query, name=name, longer_side=self.candidates.longer_side)
         found = self.candidates.find(name, photo, wanted)
         return replace(found, note=found.note or self._judge.note)
 

@@ -29,16 +29,20 @@ _TURNED, _TURNED_MAGNETIC = 0.05, 0.25
 
 
 def sharpened(
-    consensus: Consensus, records: Sequence[Record], evidence: Sequence[Evidence]
+    consensus: Consensus,
+    records: Sequence[Record],
+    evidence: Sequence[Evidence],
+    focal: float | None = None,
 ) -> Consensus:
     """The consensus with the position where the candidates' views meet, where that is surer.
 
-    `records` and `evidence` are the candidates that agreed. Its signs stay: they tell which place
+    `records` and `evidence` are the candidates that agreed, `focal` is the query's focal length in
+    longer sides of the image, where it is known. Its signs stay: they tell which place
     it is, this where in it. Its scale is never larger, and its `views` count the photos that the
     position rests on.
     """
     frame = LocalFrame(consensus.position)
-    standpoint = where_views_meet(list(_views(frame, records, evidence)), (0.0, 0.0), _USUAL)
+    standpoint = where_views_meet(list(_views(frame, records, evidence)), (0.0, 0.0), _USUAL, focal)
     if standpoint is None:
         return consensus
     scale = math.hypot(_SHARED, _DEVIATIONS * standpoint.deviation)

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from hafloc.geo import LocalFrame, Position
 from hafloc.locate.odds import expit
-from hafloc.verify import Evidence
+from hafloc.verify import Evidence, shipped_rule
 
 Floats = NDArray[np.float64]
 
@@ -25,6 +25,10 @@ _SHARPNESS = 2
 _SURE = 12.0
 # What the rule gives a random photo of another place: its median is -12, one in twenty has -7.
 _STRANGER = -9.0
+# Log-odds that the strongest has at most where its key points were compared and no geometry
+# explains them; it then counts as no more similar than photos of other places are. A mirrored photo
+# looks alike too, and so does another branch of a chain.
+_UNCONFIRMED = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,10 +37,11 @@ class Consensus:
 
     `scale` (metres, at least FIX) is the typical error that their disagreement suggests, up to
     a factor that only calibration knows. `signs`, named by SIGNS, tell a place in the database
-    from one that is not. `accuracy` (metres) bounds how far off the position may be because the
-    candidates' own positions are, as far as their sources say; 0 where none does. `views` counts
-    the photos whose views placed the camera; 0 where the candidates' own positions did, and
-    `agreed_scale` is the scale of these, where views replaced it.
+    from one that is not; similarity that geometry should confirm and does not is no sign of it.
+    `accuracy` (metres) bounds how far off the position may be because the candidates' own positions
+    are, as far as their sources say; 0 where none does. `views` counts the photos whose views
+    placed the camera; 0 where the candidates' own positions did, and `agreed_scale` is the scale
+    of these, where views replaced it.
     """
 
     position: Position
@@ -96,9 +101,12 @@ def agree(
     spread = float(weights @ metres / weights.sum())
     here = metres <= REACH
     support = math.log1p(float(chances[here].sum()))
-    strongest = float(strengths[best])
+    first = evidence[best]
+    strongest, similarity = float(strengths[best]), float(first.similarity)
+    if first.verified and not first.geometry:
+        strongest = min(strongest, _UNCONFIRMED)
+        similarity = min(similarity, shipped_rule().usual.similarity)
     # Where all candidates show one place, a stranger is what it has to be ahead of.
     gap = strongest - float(strengths[~here].max(initial=_STRANGER))
-    first = evidence[best]
-    signs = strongest, support, gap, float(first.similarity), math.log1p(first.inliers)
+    signs = strongest, support, gap, similarity, math.log1p(first.inliers)
     return Consensus(position, math.hypot(FIX, spread), signs, float(shares @ stated))

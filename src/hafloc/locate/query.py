@@ -12,6 +12,7 @@ from hafloc.errors import PositionError
 from hafloc.geo import Position
 from hafloc.index import Near, Record
 from hafloc.locate.answer import Answer
+from hafloc.locate.framed import Framed
 from hafloc.locate.meeting import sharpened
 from hafloc.locate.odds import expit
 from hafloc.locate.position import Consensus, agree
@@ -53,7 +54,9 @@ class Wanted:
 class RankedQuery:
     """A query with its candidates, strongest first; the first `judged` decide on its place.
 
-    `note` is what a person should know about how it was answered.
+    `note` is what a person should know about how it was answered. `framed` is where in its picture
+    the photo lies, None where it is all of it; the evidence is that of the photo. `focal` is its
+    focal length in longer sides, None where unknown.
     """
 
     name: str
@@ -64,6 +67,8 @@ class RankedQuery:
     file: Path | None
     time: datetime | None
     note: str | None = None
+    framed: Framed | None = None
+    focal: float | None = None
 
     @property
     def seconds(self) -> float:
@@ -78,18 +83,23 @@ class RankedQuery:
         """Where the candidates agree, or, where that is surer, where their views meet."""
         records, evidence = self.records[: self.judged], self.evidence[: self.judged]
         accuracies = [record.accuracy for record in records]
-        return sharpened(agree(self.positions(), evidence, accuracies), records, evidence)
+        agreed = agree(self.positions(), evidence, accuracies)
+        return sharpened(agreed, records, evidence, self.focal)
 
     def answer(self, verdict: Verdict, top: int) -> Answer:
+        evidence = self.evidence[:top]
+        if self.framed is not None:
+            evidence = [self.framed.in_picture(item) for item in evidence]
         return Answer.from_hits(
             self.name,
             self.records[:top],
-            [item.similarity for item in self.evidence[:top]],
-            evidence=self.evidence[:top],
+            [item.similarity for item in evidence],
+            evidence=evidence,
             verdict=verdict,
             duplicate_of=self.duplicate_of,
             file=self.file,
             note=self.note,
+            window=None if self.framed is None else self.framed.window,
         )
 
     def step(self, verdict: Verdict) -> Step:

@@ -38,9 +38,13 @@ _QUERY = (0.0, 0.0, 0.3, math.pi, 0.12, 0.04, 0.3, 0.01, 0.1)
 # In longer sides: telephones have 0.72, panoramas are cut to 60° or 90°, 0.87 or 0.5.
 _USUAL_FOCAL = 0.8
 _FOCALS = (0.6, 0.75, 0.95)
+# How far off, as a logarithm, an EXIF's is: whole millimetres, and makers that mean the width where
+# the standard means the diagonal.
+_TOLD = 0.06
 # Factors of it beyond which not the focal length is unusual but the solution is wrong.
 _LARGEST_FACTOR = 1.9
 _LARGEST_QUERY_FACTOR = 3.5
+_LARGEST_TOLD_FACTOR = 1.2
 _FARTHEST = 2.5  # times what is known beforehand, beyond which it is another place
 _TELLING = 0.5  # of what is known beforehand: views that leave it less sure say too little
 _APART = 2.0  # metres, below which two photos share a spot
@@ -87,10 +91,12 @@ class Standpoint:
 
 @dataclass(frozen=True, slots=True)
 class _Known:
-    """Where the query is beforehand: about `reach` metres (standard deviation) from `centre`."""
+    """Where the query is beforehand: about `reach` metres (standard deviation) from `centre`; and
+    its `focal` length, where its file tells it."""
 
     centre: tuple[float, float]
     reach: float
+    focal: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,15 +119,24 @@ class _Problem:
 
 
 def where_views_meet(
-    views: Sequence[View], centre: tuple[float, float], reach: float
+    views: Sequence[View],
+    centre: tuple[float, float],
+    reach: float,
+    focal: float | None = None,
 ) -> Standpoint | None:
     """Where the camera stood whose photo shows what the `views`, strongest first, show.
 
-    It is known to be about `reach` metres (standard deviation) from `centre`. None where there
-    are no views from two spots that agree, or where they agree on a place much farther off or a
-    focal length that no camera has, or leave the place nearly as unsure as it was.
+    It is known to be about `reach` metres (standard deviation) from `centre`, and to have the
+    `focal` length in longer sides, where that is given; one that the views contradict, as those of
+    a photo that was cut may, is left aside. None where there are no views from two spots that
+    agree, or where they agree on a place much farther off or a focal length that no camera has, or
+    leave the place nearly as unsure as it was.
     """
-    known = _Known(centre, reach)
+    told = None if focal is None else _meet(views, _Known(centre, reach, focal))
+    return told or _meet(views, _Known(centre, reach))
+
+
+def _meet(views: Sequence[View], known: _Known) -> Standpoint | None:
     usable = [_thinned(view) for view in views if len(view.query) >= _FEWEST][:_VIEWS]
     for pair in itertools.islice(_pairs(usable), _PAIRS):
         problem = _Problem.of([usable[i] for i in pair], known)
@@ -173,7 +188,7 @@ def _among_crossings(problem: _Problem) -> list[State]:
     """Starts that need no guess of the query's place, as far as the views' headings are known."""
     if any(view.heading is None for view in problem.views):
         return []
-    tried = (_with_focal(problem.prior.mean, focal) for focal in _FOCALS)
+    tried = (_with_focal(problem, focal) for focal in _FOCALS)
     placed = (among_crossings(cameras, problem.rays) for cameras in tried)
     return [with_first_depths(c, problem.rays) for c in placed if c is not None]
 
@@ -210,7 +225,7 @@ def _settle(problem: _Problem, states: Sequence[State]) -> Standpoint | None:
         states = _distinct(rough)
     solved = sorted((problem.adjust(s, _FINE) for s in states), key=lambda item: item[1])
     state, cost = solved[0]
-    if not problem.agrees(state) or not _is_plausible(state):
+    if not problem.agrees(state) or not _is_plausible(state, problem.known.focal):
         return None
     uncertain = covariance(state, problem.rays, problem.prior)[: NORTH + 1, : NORTH + 1]
     for other, value in solved[1:]:
@@ -226,9 +241,12 @@ def _settle(problem: _Problem, states: Sequence[State]) -> Standpoint | None:
     return found if found.deviation <= _TELLING * problem.known.reach else None
 
 
-def _is_plausible(state: State) -> bool:
+def _is_plausible(state: State, told: float | None) -> bool:
     off = np.abs(state.cameras[:, FOCAL] - math.log(_USUAL_FOCAL))
     query, photos = math.log(_LARGEST_QUERY_FACTOR), math.log(_LARGEST_FACTOR)
+    if told is not None:
+        off[0] = abs(state.cameras[0, FOCAL] - math.log(told))
+        query = math.log(_LARGEST_TOLD_FACTOR)
     return bool(off[0] < query and off[1:].max() < photos)
 
 
@@ -246,6 +264,9 @@ def _prior(views: Sequence[View], known: _Known) -> Prior:
     spread[1:, number, 1:, number] = np.square(_TOGETHER)[:, None, None]
     spread[0, number, 0, number] = np.square(_QUERY)
     spread[0, [EAST, NORTH], 0, [EAST, NORTH]] = known.reach**2
+    if known.focal is not None:
+        mean[0, FOCAL] = math.log(known.focal)
+        spread[0, FOCAL, 0, FOCAL] = _TOLD**2
     for n, view in enumerate(views, start=1):
         mean[n, : NORTH + 1] = view.place
         mean[n, HEADING] = view.heading or 0.0
@@ -273,7 +294,7 @@ def _turn(view: View, focal: float) -> float:
 
 def _placed(problem: _Problem, place: Floats, heading: float) -> Floats:
     """Cameras as they are beforehand, but the query at a place and with a heading."""
-    cameras = _with_focal(problem.prior.mean, _USUAL_FOCAL)
+    cameras = _with_focal(problem, _USUAL_FOCAL)
     cameras[0, : NORTH + 1] = place
     cameras[0, HEADING] = heading
     for n, view in enumerate(problem.views, start=1):
@@ -282,9 +303,12 @@ def _placed(problem: _Problem, place: Floats, heading: float) -> Floats:
     return cameras
 
 
-def _with_focal(cameras: Floats, focal: float) -> Floats:
-    changed = cameras.copy()
+def _with_focal(problem: _Problem, focal: float) -> Floats:
+    """Cameras as they are beforehand, but with a focal length, the query's where it is told."""
+    changed = problem.prior.mean.copy()
     changed[:, FOCAL] = math.log(focal)
+    if problem.known.focal is not None:
+        changed[0, FOCAL] = math.log(problem.known.focal)
     return changed
 
 

@@ -2,9 +2,9 @@
 
 from hafloc.photos.decode import MAX_PIXELS, read, read_metadata
 from hafloc.photos.folder import Scan, ScannedPhoto, is_file, is_folder, photo_paths, scan
-from hafloc.photos.given import Given, as_photo
+from hafloc.photos.given import Given, as_photo, as_query
 from hafloc.photos.name import position_from_name
-from hafloc.photos.photo import Image, Metadata, Photo
+from hafloc.photos.photo import Image, Metadata, Photo, Window
 from hafloc.photos.pixels import BACKGROUND
 from hafloc.photos.positions import Positions
 from hafloc.photos.stored import content, shown
@@ -21,7 +21,9 @@ __all__ = [
     "Positions",
     "Scan",
     "ScannedPhoto",
+    "Window",
     "as_photo",
+    "as_query",
     "content",
     "is_file",
     "is_folder",

@@ -10,6 +10,7 @@ from PIL import ImageFile
 from hafloc.errors import PhotoError
 from hafloc.photos import formats, jpeg_xl, raw
 from hafloc.photos.exif import Exif, metadata, read_exif
+from hafloc.photos.focal import focal_length
 from hafloc.photos.photo import Metadata, Photo
 from hafloc.photos.pixels import TRANSPOSING, Reduced, fitting, turn_of, upright
 from hafloc.photos.quiet import without_warnings
@@ -94,7 +95,8 @@ def read_bytes(
     # A damaged file makes the decoders behind Pillow raise anything at all.
     except Exception as error:
         raise PhotoError(f"cannot read {name}: {_fault(data, kind, error)}") from error
-    return Photo(pixels, content_of(data), metadata(exif), path, *size)
+    focal = focal_length(exif, size)
+    return Photo(pixels, content_of(data), metadata(exif), path, *size, focal=focal)
 
 
 def _reduce(image: ImageFile.ImageFile, longer_side: int | None) -> Reduced | None:

@@ -1,7 +1,9 @@
 """Whatever a caller of the library gives as a photo: path, bytes, file, image or array."""
 
+import math
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
@@ -10,8 +12,10 @@ from numpy.typing import NDArray
 from PIL import Image as Pillow
 
 from hafloc.errors import PhotoError, reason_of
+from hafloc.photos.borders import without_borders
 from hafloc.photos.decode import MAX_PIXELS, check_size, read_bytes
 from hafloc.photos.exif import metadata, read_exif
+from hafloc.photos.focal import focal_length
 from hafloc.photos.photo import Image, Metadata, Photo
 from hafloc.photos.pixels import BACKGROUND, TRANSPOSING, on_background, turn_of, upright
 from hafloc.photos.quiet import without_warnings
@@ -78,6 +82,35 @@ def as_photo(
     return read_bytes(data, name, max_pixels=max_pixels, longer_side=longer_side)
 
 
+def as_query(given: Given, *, name: str = "the photo", longer_side: int) -> Photo:
+    """As `as_photo`, without the borders of one colour that a screenshot or a frame has.
+
+    Where there are some, `image` is the photo within them, its own longer side at most
+    `longer_side`, and `window` tells where it lies. Raises as `as_photo` does.
+    """
+    kept = given
+    # What can be read only once; an image or an array may have a method of that name as well.
+    if isinstance(given, _Readable) and not (
+        isinstance(given, Pillow.Image) or hasattr(given, "__array__")
+    ):
+        kept = _rest_of(given, name)
+    photo = as_photo(kept, name=name, longer_side=longer_side)
+    window = without_borders(photo.image)
+    if window is None:
+        return photo
+    if photo.image.shape[1::-1] != (photo.width, photo.height):
+        # The photo is a part of what was reduced, and would have too few pixels.
+        before, longer = photo.image.shape[1::-1], max(window.size)
+        side = math.ceil(longer_side * max(before) / longer)
+        photo = as_photo(kept, name=name, longer_side=side)
+        rough = window.scaled(before, photo.image.shape[1::-1])
+        window = without_borders(photo.image) or rough
+    reduced = upright(Pillow.fromarray(window.of(photo.image)), 1, longer_side)
+    window = window.scaled(photo.image.shape[1::-1], (photo.width, photo.height))
+    # Within borders lies another image than the camera's.
+    return replace(photo, image=reduced, window=window, focal=None)
+
+
 def _guarded(name: str, make: Callable[[], Photo]) -> Photo:
     try:
         with without_warnings():
@@ -131,7 +164,8 @@ def _of_image(image: Pillow.Image, max_pixels: int, longer_side: int | None) -> 
     exif = read_exif(image)
     turn = turn_of(image, exif, image.size)
     size = image.size[::-1] if turn in TRANSPOSING else image.size
-    return Photo(upright(image, turn, longer_side), "", metadata(exif), None, *size)
+    pixels = upright(image, turn, longer_side)
+    return Photo(pixels, "", metadata(exif), None, *size, focal=focal_length(exif, size))
 
 
 def _of_array(given: Any, max_pixels: int, longer_side: int | None) -> Photo:

@@ -38,11 +38,42 @@ class Metadata:
 
 
 @dataclass(frozen=True, slots=True)
+class Window:
+    """A part of an image in pixels: columns `left` up to `right`, rows `top` up to `bottom`,
+    without the last."""
+
+    left: int
+    top: int
+    right: int
+    bottom: int
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Width and height."""
+        return self.right - self.left, self.bottom - self.top
+
+    def of(self, image: Image) -> Image:
+        return np.ascontiguousarray(image[self.top : self.bottom, self.left : self.right])
+
+    def scaled(self, before: tuple[int, int], after: tuple[int, int]) -> "Window":
+        """The same part where the whole has the (width, height) `after` in place of `before`."""
+        across, down = after[0] / before[0], after[1] / before[1]
+        return Window(
+            round(self.left * across),
+            round(self.top * down),
+            round(self.right * across),
+            round(self.bottom * down),
+        )
+
+
+@dataclass(frozen=True, slots=True)
 class Photo:
     """A decoded photo: `image` is upright RGB `H×W×3` uint8, perhaps smaller than the original.
 
     `content` identifies the file's bytes (hex BLAKE2b, 16 bytes); `path` is None for photos
-    that came as bytes or arrays. `width` and `height` are those of the upright original.
+    that came as bytes or arrays. `width` and `height` are those of the upright original, and
+    `window` is the part of it that `image` shows; None where that is all. `focal` is the focal
+    length in longer sides of the image, where its file tells it and it is to be trusted.
     """
 
     image: Image
@@ -51,6 +82,8 @@ class Photo:
     path: Path | None = None
     width: int = 0
     height: int = 0
+    window: Window | None = None
+    focal: float | None = None
 
     def __post_init__(self) -> None:
         if not self.width or not self.height:
