@@ -1,4 +1,4 @@
-"""HAF whose convolutions a runtime does: from its graph's outputs on, the network is the same."""
+"""HAF whose convolutions a runtime does, or torch in fewer bits; all that follows is the same."""
 
 from collections.abc import Callable, Sequence
 
@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from hafloc.nn.graph import read_outputs
-from hafloc.nn.haf import HAF, LEVELS, Reads
+from hafloc.nn.haf import HAF, LEVELS, LOCAL_LEVELS, Reads
 from hafloc.nn.half_resolution import HalfResolution
 from hafloc.nn.vgg import Taps
 
@@ -17,39 +17,63 @@ Runner = Callable[[NDArray[np.float32]], Sequence[NDArray[np.float32]]]
 
 
 class _ReadTaps(Taps):
-    """Taps together with what the levels read of them; the high one is left empty."""
+    """Taps together with what the levels read of them."""
 
     reads: dict[str, Reads]
 
 
-class GraphHAF(HAF):
-    """A HAF without a trunk of its own, on the processor; it shares all other weights with `haf`.
+class _OtherwiseRead(HAF):
+    """A HAF on the weights of another, whose `taps` gives reads too, and pools from these."""
 
-    Images are described one at a time.
-    """
-
-    def __init__(self, haf: HAF, run: Runner) -> None:
+    def __init__(self, haf: HAF) -> None:
         with torch.device("meta"):
             super().__init__(haf.options)
-        del self.trunk
-        self.levels, self.compact, self.local = haf.levels, haf.compact, haf.local
-        self._run = run
+        self.trunk, self.levels = haf.trunk, haf.levels
+        self.compact, self.local = haf.compact, haf.local
         self.eval().requires_grad_(False)
+
+    def maps(self, taps: Taps, size: tuple[int, int]) -> dict[str, HalfResolution]:
+        assert isinstance(taps, _ReadTaps), "taps of this network's own"
+        grid = (-(-size[0] // 2), -(-size[1] // 2))
+        return {name: self.level(name).spread(taps.reads[name], grid) for name in LEVELS}
+
+
+class GraphHAF(_OtherwiseRead):
+    """A HAF whose graph (`write_graph`) is run, on the processor, one image at a time."""
+
+    def __init__(self, haf: HAF, run: Runner) -> None:
+        super().__init__(haf)
+        del self.trunk
+        self._run = run
 
     def taps(self, images: Tensor) -> Taps:
         seen = [
             read_outputs(self, self._run(np.ascontiguousarray(image[None].float().numpy())))
             for image in images
         ]
-        low, mid = (torch.cat([taps[name] for taps, _ in seen]) for name in ("low", "mid"))
+        low, mid = (torch.cat([taps[name] for taps, _ in seen]) for name in LOCAL_LEVELS)
+        # Nothing reads the high tap, which the graph keeps to itself.
         found = _ReadTaps(low, mid, mid.new_zeros(len(mid), 0, 0, 0))
         found.reads = {name: _join([reads[name] for _, reads in seen]) for name in LEVELS}
         return found
 
-    def maps(self, taps: Taps, size: tuple[int, int]) -> dict[str, HalfResolution]:
-        assert isinstance(taps, _ReadTaps), "taps of this network's own"
-        grid = (-(-size[0] // 2), -(-size[1] // 2))
-        return {name: self.level(name).spread(taps.reads[name], grid) for name in LEVELS}
+
+class HalfHAF(_OtherwiseRead):
+    """A HAF whose convolutions torch does in bf16 or float16, on whatever device it is."""
+
+    def __init__(self, haf: HAF, dtype: torch.dtype) -> None:
+        super().__init__(haf)
+        self._dtype = dtype
+
+    def taps(self, images: Tensor) -> Taps:
+        with torch.autocast(images.device.type, self._dtype):
+            taps = super().taps(images)
+            reads = {
+                name: self.level(name).read(tap) for name, tap in zip(LEVELS, taps, strict=True)
+            }
+        found = _ReadTaps(*(tap.float() for tap in taps))
+        found.reads = reads
+        return found
 
 
 def _join(reads: Sequence[Reads]) -> Reads:
