@@ -96,9 +96,7 @@ def recall(asked: Asked, parts: dict[int, Floats]) -> dict[str, Any]:
     return {**figures, "lost": round(max(losses), 4)}
 
 
-def measured(
-    runtime: str, precision: str, data: Path, indexes: Path, every: int
-) -> dict[str, Any]:
+def measured(runtime: str, precision: str, data: Path, indexes: Path, every: int) -> dict[str, Any]:
     """One row of the table."""
     describer = Describer.open("haf", device="cpu", runtime=runtime, precision=precision)
     if describer.runtime.precision != precision:

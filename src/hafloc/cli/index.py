@@ -7,7 +7,18 @@ import typer
 
 from hafloc.cli.build_report import report_build
 from hafloc.cli.existing import check_regions, check_vector_type, choose_local, stored_photos
-from hafloc.cli.options import Csv, Device, Folder, IndexPath, Json, Model, Trust
+from hafloc.cli.options import (
+    Csv,
+    Device,
+    Folder,
+    IndexPath,
+    Json,
+    Model,
+    Precision,
+    Runtime,
+    Trust,
+    runtime_for,
+)
 from hafloc.cli.output import print_json, say, tell
 from hafloc.cli.own_calibration import Calibrate, calibrate_itself
 from hafloc.cli.progress import bar
@@ -72,6 +83,8 @@ def build(
     prune: Prune = False,
     calibrate: Calibrate = True,
     device: Device = "auto",
+    runtime: Runtime = "auto",
+    precision: Precision = "auto",
     trust: Trust = False,
     as_json: Json = False,
 ) -> None:
@@ -83,7 +96,8 @@ def build(
     paths = scan(photos).not_empty().paths
     check_vector_type(index, vector_type)
     check_regions(index, regions)
-    describer = Describer.open(model, device=choose_device(device))
+    chosen = {"runtime": runtime_for(runtime, len(paths)), "precision": precision}
+    describer = Describer.open(model, device=choose_device(device), **chosen)
     if dimension is not None:
         describer = shortened(index, describer, paths, dimension)
     stores_local = choose_local(index, local, describer)
@@ -114,6 +128,8 @@ def add(
     prune: Prune = False,
     calibrate: Calibrate = True,
     device: Device = "auto",
+    runtime: Runtime = "auto",
+    precision: Precision = "auto",
     trust: Trust = False,
     as_json: Json = False,
 ) -> None:
@@ -122,8 +138,9 @@ def add(
     from hafloc.index import add_folder, model_info, open_index
     from hafloc.photos import scan
 
-    scan(photos).not_empty()
-    describer = Describer.open(model, device=choose_device(device))
+    paths = scan(photos).not_empty().paths
+    chosen = {"runtime": runtime_for(runtime, len(paths)), "precision": precision}
+    describer = Describer.open(model, device=choose_device(device), **chosen)
     stores_local = choose_local(index, local, describer)
     with when_stopped(lambda: stored_photos(index)):
         opened = open_index(index, write=True, model=model_info(describer, index))
@@ -178,7 +195,7 @@ def info(index: IndexPath, as_json: Json = False) -> None:
         west, south, east, north = facts.bounds
         say(f"extent      {south:.6f}, {west:.6f} to {north:.6f}, {east:.6f}")
     say(f"model       {facts.model.name} ({facts.model.hash})")
-    say(f"vectors     {facts.model.dimension:,} × {facts.vector_type}")
+    say(f"vectors     {facts.model.dimension:,} × {facts.vector_type}, by {facts.model.runtime}")
     if facts.regions:
         say(f"regions     {facts.regions:,} a photo")
     say(f"verifiable  {facts.verifiable:,}")

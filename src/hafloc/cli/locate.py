@@ -11,10 +11,13 @@ from hafloc.cli.options import (
     Device,
     IndexPath,
     MatcherName,
+    Precision,
     Probability,
     RecordedModel,
+    Runtime,
     Trust,
     check_target,
+    runtime_for,
 )
 from hafloc.cli.output import print_json, print_table, say, tell
 from hafloc.cli.progress import bar
@@ -61,6 +64,8 @@ def locate(
     model: RecordedModel = None,
     matcher: MatcherName = None,
     device: Device = "auto",
+    runtime: Runtime = "auto",
+    precision: Precision = "auto",
     trust: Trust = False,
     probability: Probability = 0.9,
     cautious: Annotated[
@@ -89,7 +94,14 @@ def locate(
     failures: list[str] = []
     where = choose_device(device)
     stopped = when_stopped(lambda: f"{len(answers):,} of {len(files):,} photos were located")
-    opened = Localizer.open(index, model, device=where, matcher=matcher)
+    opened = Localizer.open(
+        index,
+        model,
+        device=where,
+        matcher=matcher,
+        runtime=runtime_for(runtime, len(files)),
+        precision=precision,
+    )
     with stopped, opened as localizer, bar() as progress:
         progress.start("locating", len(files))
         locate_them = localizer.locate_walk if sequence else localizer.locate_many

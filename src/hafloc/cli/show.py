@@ -5,7 +5,18 @@ from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
-from hafloc.cli.options import Device, Json, Model, Out, Probability, RecordedModel, Trust
+from hafloc.cli.options import (
+    Device,
+    Json,
+    Model,
+    Out,
+    Precision,
+    Probability,
+    RecordedModel,
+    Runtime,
+    Trust,
+    runtime_for,
+)
 from hafloc.cli.output import print_json, say
 from hafloc.cli.statuses import IN_PART, epilog
 
@@ -28,6 +39,8 @@ def attention(
     out: Out,
     model: Model = "haf",
     device: Device = "auto",
+    runtime: Runtime = "auto",
+    precision: Precision = "auto",
     trust: Trust = False,
     as_json: Json = False,
 ) -> None:
@@ -37,7 +50,8 @@ def attention(
     from hafloc.show import attention as draw
     from hafloc.show import save_picture
 
-    describer = Describer.open(model, device=choose_device(device))
+    chosen = {"runtime": runtime_for(runtime, 1), "precision": precision}
+    describer = Describer.open(model, device=choose_device(device), **chosen)
     image = describer.fit(read(photo, longer_side=describer.longer_side).image)
     save_picture(out, draw(image, describer.describe(image)))
     if as_json:
@@ -58,6 +72,8 @@ def matches(
     model: RecordedModel = None,
     probability: Probability = 0.9,
     device: Device = "auto",
+    runtime: Runtime = "auto",
+    precision: Precision = "auto",
     trust: Trust = False,
     as_json: Json = False,
 ) -> None:
@@ -70,7 +86,8 @@ def matches(
     from hafloc.show import check_png, match_picture, save_picture
 
     check_png(out)
-    with Localizer.open(index, model, device=choose_device(device)) as localizer:
+    chosen = {"runtime": runtime_for(runtime, 1), "precision": precision}
+    with Localizer.open(index, model, device=choose_device(device), **chosen) as localizer:
         comparison = compare_with(localizer, query, candidate, probability=probability)
         # What Localizer.open makes.
         describer = cast("Describer", localizer.describer)

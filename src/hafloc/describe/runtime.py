@@ -56,10 +56,11 @@ class Proofs:
         """Whether no set of photos lost more than MOST_LOST of its recall."""
         if precision == "float32":
             return True
-        rows = [row for row in self.table if (row["runtime"], row["precision"]) == (name, precision)]
         return any(
-            row.get("recall") and all(set_["lost"] <= MOST_LOST for set_ in row["recall"].values())
-            for row in rows
+            (row["runtime"], row["precision"]) == (name, precision)
+            and bool(row.get("recall"))
+            and all(one["lost"] <= MOST_LOST for one in row["recall"].values())
+            for row in self.table
         )
 
 
@@ -85,8 +86,7 @@ def check_names(runtime: str, precision: str) -> None:
         )
     if precision != "auto" and runtime != "auto" and precision not in _CAN[runtime]:
         raise OptionError(
-            f"--runtime {runtime} has no --precision {precision}; it has "
-            f"{', '.join(_CAN[runtime])}"
+            f"--runtime {runtime} has no --precision {precision}; it has {', '.join(_CAN[runtime])}"
         )
 
 

@@ -79,8 +79,7 @@ def read_outputs(
 ) -> tuple[dict[str, Tensor], dict[str, Reads]]:
     """The taps of LOCAL_LEVELS, and what each level reads, from the graph's outputs in order."""
     found = {
-        name: torch.from_numpy(array)
-        for name, array in zip(output_names(haf), arrays, strict=True)
+        name: torch.from_numpy(array) for name, array in zip(output_names(haf), arrays, strict=True)
     }
     reads = {
         name: Reads(

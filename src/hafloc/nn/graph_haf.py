@@ -80,4 +80,10 @@ def _join(reads: Sequence[Reads]) -> Reads:
     """The reads of images of one size as those of a batch."""
     if len(reads) == 1:
         return reads[0]
-    return Reads(*(None if None in parts else torch.cat(parts) for parts in zip(*reads)))  # type: ignore[arg-type]
+    responses, blends, masks = zip(*reads, strict=True)
+    return Reads(torch.cat(responses), _cat(blends), _cat(masks))
+
+
+def _cat(parts: Sequence[Tensor | None]) -> Tensor | None:
+    there = [part for part in parts if part is not None]
+    return torch.cat(there) if there else None
