@@ -43,19 +43,26 @@ def run_by(
             asked = f"--runtime {runtime}" if runtime != "auto" else f"--precision {precision}"
             raise OptionError(f"{asked} is for HAF alone, not for {checkpoint.name}; leave it out")
         return checkpoint, Runtime()
-    asked = "auto" not in (runtime, precision)
+    trouble: HaflocError | None = None
     for choice in choices(runtime, precision, hash_, device):
         try:
-            return _as(checkpoint, haf, hash_, _possible(choice, device), device)
+            possible = _possible(choice, device, named=runtime != "auto")
+            return _as(checkpoint, haf, hash_, possible, device)
         except HaflocError as error:
-            if asked or runtime != "auto" or choice.name == "torch":
+            if runtime != "auto":
                 raise
             log.warning("%s is passed over: %s", choice, error)
+            trouble = error
+    if trouble is not None and precision != "auto":
+        raise trouble
     return checkpoint, Runtime()
 
 
-def _possible(choice: Runtime, device: str) -> Runtime:
-    """The choice, or float32 in its place where this processor would only imitate it."""
+def _possible(choice: Runtime, device: str, *, named: bool) -> Runtime:
+    """The choice, or float32 in its place where this processor would only imitate it.
+
+    That is of the same runtime if it was `named`, else torch's. Raises MissingExtraError.
+    """
     if choice.name != "torch" and not is_installed(choice.name):
         raise MissingExtraError(
             f"--runtime {choice.name} needs packages that are not installed; "
@@ -63,10 +70,11 @@ def _possible(choice: Runtime, device: str) -> Runtime:
         )
     if has_units(choice, device):
         return choice
+    instead = replace(choice, precision="float32", proven=True) if named else Runtime()
     _say_once(
-        f"this processor has no units for {choice.precision}; {choice.name} goes on in float32"
+        f"this processor has no units for {choice.precision}; {instead.name} goes on in float32"
     )
-    return replace(choice, precision="float32", proven=True)
+    return instead
 
 
 @cache
@@ -145,5 +153,6 @@ def _haf_of(checkpoint: Checkpoint) -> tuple[HAF | None, str]:
     """The HAF in a checkpoint with the hash that it is known by, or None where there is none."""
     network, hash_ = checkpoint.network, checkpoint.hash
     if isinstance(network, ProjectedNetwork):
-        network, hash_ = network.inner, network.of
+        hash_ = network.of
+        network = network.inner
     return (network if isinstance(network, HAF) else None), hash_

@@ -119,10 +119,12 @@ def choices(runtime: str, precision: str, checkpoint: str, device: str) -> Itera
 
 
 def _candidates(runtime: str, precision: str, device: str) -> Iterator[tuple[str, str]]:
+    if precision == "float32":
+        # Through NNPACK torch is the fastest.
+        yield "torch", precision
+        return
     if precision != "auto":
-        # OpenVINO in float32 is slower than torch through NNPACK, in all else faster.
-        first = ("torch",) if precision == "float32" else ()
-        for name in dict.fromkeys((*first, "openvino", "onnx", "torch")):
+        for name in ("openvino", "onnx", "torch"):
             if precision in _CAN[name] and (device == "cpu" or name == "torch"):
                 yield name, precision
         return

@@ -4,13 +4,14 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 from importlib import import_module
+from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from hafloc.errors import CheckpointError, MissingExtraError, reason_of
+from hafloc.errors import CheckpointError, HaflocError, MissingExtraError, reason_of
 
 Floats = NDArray[np.float32]
 Run = Callable[[Floats], Sequence[Floats]]
@@ -19,6 +20,10 @@ Run = Callable[[Floats], Sequence[Floats]]
 _HINTS = {"float32": "f32", "int8": "f32", "bf16": "bf16", "float16": "f16"}
 _TELEMETRY = "openvino_telemetry"
 _PACKAGES = {"openvino": "openvino", "onnx": "onnxruntime"}
+
+
+# What the process from which this one was forked had open.
+_of_parents: list[Run | None] = []
 
 
 class Session:
@@ -40,10 +45,15 @@ class Session:
         """Raises CheckpointError where the runtime fails, MissingExtraError where it is missing."""
         try:
             if self._run is None or self._process != os.getpid():
+                # Ended here, the parent's would wait for threads that are not here.
+                _of_parents.append(self._run)
                 self._run = self._open(self._content(), self._precision)
                 self._process = os.getpid()
             return self._run(image)
-        except (RuntimeError, ValueError) as error:
+        except HaflocError:
+            raise
+        # Code of others may raise anything.
+        except Exception as error:
             raise CheckpointError(
                 f"--runtime {self._name.split()[0]} cannot run this network: "
                 f"{reason_of(error)[:200]}; use --runtime torch"
@@ -52,16 +62,12 @@ class Session:
 
 def is_installed(runtime: str) -> bool:
     """Whether the packages of a runtime, and what makes its graph, are there."""
-    from importlib.util import find_spec
-
-    return all(find_spec(name) is not None for name in (_PACKAGES[runtime], "onnx"))
+    return all(is_there(package) for package in (_PACKAGES[runtime], "onnx"))
 
 
-def version(runtime: str) -> str:
-    """The version of a runtime that is installed."""
-    from importlib.metadata import version as installed
-
-    return installed(_PACKAGES[runtime])
+def is_there(package: str) -> bool:
+    """Whether a package can be imported, as far as can be told without doing so."""
+    return find_spec(package) is not None
 
 
 def capabilities() -> frozenset[str]:

@@ -51,11 +51,11 @@ def shorten(
     directions = principal_directions(seen, dimension)
     loss = loss_of(seen, dimension)
     save_projection(file, directions, describer.way_from(file.absolute().parent), describer.hash)
-    found = Describer.open(
+    shorter = Describer.open(
         f"{PREFIX}{file}",
         device=describer.device,
         trust=trust,
         runtime=describer.runtime.name,
         precision=describer.runtime.precision,
     )
-    return found, loss
+    return shorter, loss
