@@ -1,5 +1,6 @@
 """An ONNX graph ready to run on the processor, by OpenVINO or by ONNX Runtime."""
 
+import ctypes
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -22,10 +23,6 @@ _TELEMETRY = "openvino_telemetry"
 _PACKAGES = {"openvino": "openvino", "onnx": "onnxruntime"}
 
 
-# What the process from which this one was forked had open.
-_of_parents: list[Run | None] = []
-
-
 class Session:
     """Runs a graph, image by image: `1×3×H×W` float32 to the graph's outputs.
 
@@ -45,8 +42,9 @@ class Session:
         """Raises CheckpointError where the runtime fails, MissingExtraError where it is missing."""
         try:
             if self._run is None or self._process != os.getpid():
-                # Ended here, the parent's would wait for threads that are not here.
-                _of_parents.append(self._run)
+                if self._run is not None:
+                    # Ended here, the parent's would wait for threads that are not here.
+                    ctypes.pythonapi.Py_IncRef(ctypes.py_object(self._run))
                 self._run = self._open(self._content(), self._precision)
                 self._process = os.getpid()
             return self._run(image)
