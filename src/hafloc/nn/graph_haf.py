@@ -47,15 +47,17 @@ class GraphHAF(_OtherwiseRead):
         self._run = run
 
     def taps(self, images: Tensor) -> Taps:
-        seen = [
-            read_outputs(self, self._run(np.ascontiguousarray(image[None].float().numpy())))
-            for image in images
-        ]
+        seen = [read_outputs(self, self._outputs(image, len(images))) for image in images]
         low, mid = (torch.cat([taps[name] for taps, _ in seen]) for name in LOCAL_LEVELS)
         # Nothing reads the high tap, which the graph keeps to itself.
         found = _ReadTaps(low, mid, mid.new_zeros(len(mid), 0, 0, 0))
         found.reads = {name: _join([reads[name] for _, reads in seen]) for name in LEVELS}
         return found
+
+    def _outputs(self, image: Tensor, count: int) -> Sequence[NDArray[np.float32]]:
+        found = self._run(np.ascontiguousarray(image[None].float().numpy()))
+        # The next image of a batch may be written over this one's.
+        return found if count == 1 else [np.array(array) for array in found]
 
 
 class HalfHAF(_OtherwiseRead):
