@@ -96,8 +96,10 @@ def build(
     paths = scan(photos).not_empty().paths
     check_vector_type(index, vector_type)
     check_regions(index, regions)
-    chosen = {"runtime": runtime_for(runtime, len(paths)), "precision": precision}
-    describer = Describer.open(model, device=choose_device(device), **chosen)
+    chosen = runtime_for(runtime, len(paths))
+    describer = Describer.open(
+        model, device=choose_device(device), runtime=chosen, precision=precision
+    )
     if dimension is not None:
         describer = shortened(index, describer, paths, dimension)
     stores_local = choose_local(index, local, describer)
@@ -139,8 +141,10 @@ def add(
     from hafloc.photos import scan
 
     paths = scan(photos).not_empty().paths
-    chosen = {"runtime": runtime_for(runtime, len(paths)), "precision": precision}
-    describer = Describer.open(model, device=choose_device(device), **chosen)
+    chosen = runtime_for(runtime, len(paths))
+    describer = Describer.open(
+        model, device=choose_device(device), runtime=chosen, precision=precision
+    )
     stores_local = choose_local(index, local, describer)
     with when_stopped(lambda: stored_photos(index)):
         opened = open_index(index, write=True, model=model_info(describer, index))

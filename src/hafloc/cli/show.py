@@ -50,8 +50,10 @@ def attention(
     from hafloc.show import attention as draw
     from hafloc.show import save_picture
 
-    chosen = {"runtime": runtime_for(runtime, 1), "precision": precision}
-    describer = Describer.open(model, device=choose_device(device), **chosen)
+    chosen = runtime_for(runtime, 1)
+    describer = Describer.open(
+        model, device=choose_device(device), runtime=chosen, precision=precision
+    )
     image = describer.fit(read(photo, longer_side=describer.longer_side).image)
     save_picture(out, draw(image, describer.describe(image)))
     if as_json:
@@ -86,8 +88,10 @@ def matches(
     from hafloc.show import check_png, match_picture, save_picture
 
     check_png(out)
-    chosen = {"runtime": runtime_for(runtime, 1), "precision": precision}
-    with Localizer.open(index, model, device=choose_device(device), **chosen) as localizer:
+    chosen = runtime_for(runtime, 1)
+    with Localizer.open(
+        index, model, device=choose_device(device), runtime=chosen, precision=precision
+    ) as localizer:
         comparison = compare_with(localizer, query, candidate, probability=probability)
         # What Localizer.open makes.
         describer = cast("Describer", localizer.describer)
