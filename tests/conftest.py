@@ -1,5 +1,6 @@
 """What several rooms' tests share: a tiny network's checkpoint, and the versions that matter."""
 
+import os
 from importlib.metadata import version
 from pathlib import Path
 
@@ -15,6 +16,9 @@ TINY = HAFOptions(
 # Time is shared on the machines that test; a slow moment is no failure.
 settings.register_profile("hafloc", deadline=None)
 settings.load_profile("hafloc")
+
+# Commands are tested with the exact runtime unless a test says otherwise, and write no graphs.
+os.environ["HAFLOC_RUNTIME"] = "torch"
 
 LIBRARIES = (
     "torch",

@@ -11,6 +11,7 @@ import torch
 
 from hafloc.cli import main
 from hafloc.cli.existing import stored_photos
+from hafloc.cli.options import runtime_for
 from hafloc.demo import render_city
 from hafloc.describe import Describer, choose_device
 from hafloc.errors import OptionError
@@ -196,3 +197,37 @@ def test_a_device_is_chosen_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_device_that_is_none_is_refused(name: str) -> None:
     with pytest.raises(OptionError, match="there is no device"):
         choose_device(name)
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("--runtime", "tensorrt"), "no runtime 'tensorrt'"),
+        (("--runtime", "torch", "--precision", "int8"), "--runtime torch has no --precision int8"),
+        (("--precision", "half"), "no precision 'half'"),
+    ],
+)
+@pytest.mark.parametrize("command", ["build", "add", "locate", "attention"])
+def test_a_runtime_that_is_none_is_one_line(
+    command: str, words: tuple[str, ...], said: str, run: Run, street: Path, tmp_path: Path
+) -> None:
+    index, photo = street / "with.gpkg", street / "queries" / "query_0000.jpg"
+    given = {
+        "build": ("index", "build", tmp_path / "new.gpkg", street / "database"),
+        "add": ("index", "add", index, street / "queries"),
+        "locate": ("locate", index, photo),
+        "attention": ("show", "attention", photo, "-o", tmp_path / "seen.png"),
+    }[command]
+    code, out, err = run(*given, *words, model=True)
+    assert (code, out) == (2, "")
+    assert said in err
+    assert err.count("\n") == 1
+
+
+def test_index_info_says_what_made_the_vectors(run: Run, street: Path) -> None:
+    assert "by torch float32" in run("index", "info", street / "with.gpkg")[1]
+
+
+def test_a_runtime_for_few_photos_is_torch_unless_named() -> None:
+    assert [runtime_for("auto", count) for count in (1, 19, 20)] == ["torch", "torch", "auto"]
+    assert runtime_for("onnx", 1) == "onnx"

@@ -48,6 +48,8 @@ def calibrate(
     sample: int = SAMPLE,
     probability: float = PROBABILITY,
     device: str = "cpu",
+    runtime: str = "torch",
+    precision: str = "auto",
     progress: Progress,
 ) -> CalibrationReport:
     """Calibrate the index at `path` and store in it what was learned.
@@ -62,7 +64,8 @@ def calibrate(
     _prepare(path)
     copies = 0
     skipped: list[Skipped] = []
-    with Localizer.open(path, model, device=device) as localizer:
+    opened = Localizer.open(path, model, device=device, runtime=runtime, precision=precision)
+    with opened as localizer:
         trials = Trials(localizer.index, localizer.candidates.local_features)
         known = (
             own_photos(localizer.index, localizer.candidates.local_features, sample, progress)

@@ -7,7 +7,17 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from hafloc.cli.explained import command, group
-from hafloc.cli.options import Csv, Device, IndexPath, Json, Probability, RecordedModel, Trust
+from hafloc.cli.options import (
+    Csv,
+    Device,
+    IndexPath,
+    Json,
+    Precision,
+    Probability,
+    RecordedModel,
+    Runtime,
+    Trust,
+)
 from hafloc.cli.output import print_json, say, tell
 from hafloc.cli.progress import bar
 from hafloc.cli.statuses import IN_PART
@@ -44,6 +54,8 @@ def calibrate(
     ] = None,
     model: RecordedModel = None,
     device: Device = "auto",
+    runtime: Runtime = "auto",
+    precision: Precision = "auto",
     trust: Trust = False,
     as_json: Json = False,
 ) -> None:
@@ -61,6 +73,8 @@ def calibrate(
             sample=sample or _SAMPLE,
             probability=probability,
             device=choose_device(device),
+            runtime=runtime,
+            precision=precision,
             progress=progress,
         )
     if as_json:

@@ -10,7 +10,7 @@ import typer
 
 from hafloc.cli.datasets import Options, parse_options
 from hafloc.cli.explained import Explained, command, group
-from hafloc.cli.options import MODEL_HELP, Device, Json, Trust, check_target
+from hafloc.cli.options import MODEL_HELP, Device, Json, Precision, Runtime, Trust, check_target
 from hafloc.cli.output import print_json, say, tell
 from hafloc.cli.progress import bar
 from hafloc.cli.stopping import when_stopped
@@ -126,6 +126,8 @@ def evaluate(
     ] = False,
     cache: Cache = None,
     device: Device = "auto",
+    runtime: Runtime = "torch",
+    precision: Precision = "auto",
     trust: Trust = False,
 ) -> None:
     """Measure networks on a benchmark, under its protocol."""
@@ -140,7 +142,8 @@ def evaluate(
     loaded = rooms.load(benchmark, root, chosen)
     kept = rooms.BenchmarkWhitening.load(whitening) if whitening else None
     where = choose_device(device)
-    opened = [Describer.open(name, device=where) for name in names]
+    open_one = partial(Describer.open, device=where, runtime=runtime, precision=precision)
+    opened = [open_one(name) for name in names]
     networks = [rooms.WithRegions(one) if regions else one for one in opened]
     results = []
     with when_stopped(_VECTORS_KEPT), bar() as progress:
@@ -257,6 +260,8 @@ def reproduce(
     dimension: Dimension = None,
     cache: Cache = None,
     device: Device = "auto",
+    runtime: Runtime = "torch",
+    precision: Precision = "auto",
     trust: Trust = False,
     as_json: Json = False,
 ) -> None:
@@ -270,8 +275,9 @@ def reproduce(
     if per_weight and part != "table2":
         raise OptionError(f"--per-weight is for table2, not for {part}; leave it out")
     where = choose_device(device)
+    open_one = partial(Describer.open, device=where, runtime=runtime, precision=precision)
     trained = models_of_sweep(per_weight) if per_weight else ()
-    networks = [Describer.open(name, device=where) for name in model or ["haf"]]
+    networks = [open_one(name) for name in model or ["haf"]]
     _check_whitening([], whiten_on, None, None, dimension)
     setup = Setup(
         data,
@@ -280,7 +286,7 @@ def reproduce(
         cache,
         _folders(whiten_on) if whiten_on else (),
         dimension,
-        [partial(Describer.open, path, device=where) for path in trained],
+        [partial(open_one, path) for path in trained],
     )
     with when_stopped(_VECTORS_KEPT), bar() as progress:
         written = write(part, out, setup, progress)

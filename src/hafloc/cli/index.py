@@ -8,7 +8,18 @@ import typer
 from hafloc.cli.build_report import report_build
 from hafloc.cli.existing import check_regions, check_vector_type, choose_local, stored_photos
 from hafloc.cli.explained import command, group
-from hafloc.cli.options import Csv, Device, Folder, IndexPath, Json, Model, Trust
+from hafloc.cli.options import (
+    Csv,
+    Device,
+    Folder,
+    IndexPath,
+    Json,
+    Model,
+    Precision,
+    Runtime,
+    Trust,
+    runtime_for,
+)
 from hafloc.cli.output import print_json, say, tell
 from hafloc.cli.own_calibration import Calibrate, calibrate_itself
 from hafloc.cli.progress import bar
@@ -74,6 +85,8 @@ def build(
     prune: Prune = False,
     calibrate: Calibrate = True,
     device: Device = "auto",
+    runtime: Runtime = "auto",
+    precision: Precision = "auto",
     trust: Trust = False,
     as_json: Json = False,
 ) -> None:
@@ -85,7 +98,10 @@ def build(
     paths = scan(photos).not_empty().paths
     check_vector_type(index, vector_type)
     check_regions(index, regions)
-    describer = Describer.open(model, device=choose_device(device))
+    chosen = runtime_for(runtime, len(paths))
+    describer = Describer.open(
+        model, device=choose_device(device), runtime=chosen, precision=precision
+    )
     if dimension is not None:
         describer = shortened(index, describer, paths, dimension)
     stores_local = choose_local(index, local, describer)
@@ -116,6 +132,8 @@ def add(
     prune: Prune = False,
     calibrate: Calibrate = True,
     device: Device = "auto",
+    runtime: Runtime = "auto",
+    precision: Precision = "auto",
     trust: Trust = False,
     as_json: Json = False,
 ) -> None:
@@ -124,8 +142,11 @@ def add(
     from hafloc.index import add_folder, model_info, open_index
     from hafloc.photos import scan
 
-    scan(photos).not_empty()
-    describer = Describer.open(model, device=choose_device(device))
+    paths = scan(photos).not_empty().paths
+    chosen = runtime_for(runtime, len(paths))
+    describer = Describer.open(
+        model, device=choose_device(device), runtime=chosen, precision=precision
+    )
     stores_local = choose_local(index, local, describer)
     with when_stopped(lambda: stored_photos(index)):
         opened = open_index(index, write=True, model=model_info(describer, index))
@@ -180,7 +201,7 @@ def info(index: IndexPath, as_json: Json = False) -> None:
         west, south, east, north = facts.bounds
         say(f"extent      {south:.6f}, {west:.6f} to {north:.6f}, {east:.6f}")
     say(f"model       {facts.model.name} ({facts.model.hash})")
-    say(f"vectors     {facts.model.dimension:,} × {facts.vector_type}")
+    say(f"vectors     {facts.model.dimension:,} × {facts.vector_type}, by {facts.model.runtime}")
     if facts.regions:
         say(f"regions     {facts.regions:,} a photo")
     say(f"verifiable  {facts.verifiable:,}")

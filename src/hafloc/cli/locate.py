@@ -12,10 +12,13 @@ from hafloc.cli.options import (
     Device,
     IndexPath,
     MatcherName,
+    Precision,
     Probability,
     RecordedModel,
+    Runtime,
     Trust,
     check_target,
+    runtime_for,
 )
 from hafloc.cli.output import print_json, print_table, say, tell
 from hafloc.cli.progress import bar
@@ -65,6 +68,8 @@ def locate(
     model: RecordedModel = None,
     matcher: MatcherName = None,
     device: Device = "auto",
+    runtime: Runtime = "auto",
+    precision: Precision = "auto",
     trust: Trust = False,
     probability: Probability = 0.9,
     cautious: Annotated[
@@ -91,7 +96,14 @@ def locate(
     answers: list[Answer] = []
     failures: list[str] = []
     stopped = when_stopped(lambda: f"{len(answers):,} of {len(files):,} photos were located")
-    opened = Localizer.open(index, model, device=device, matcher=matcher)
+    opened = Localizer.open(
+        index,
+        model,
+        device=device,
+        matcher=matcher,
+        runtime=runtime_for(runtime, len(files)),
+        precision=precision,
+    )
     with stopped, opened as localizer, bar() as progress:
         progress.start("locating", len(files))
         locate_them = localizer.locate_walk if sequence else localizer.locate_many

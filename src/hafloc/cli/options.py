@@ -81,6 +81,30 @@ Device = Annotated[
         "there is one.",
     ),
 ]
+Runtime = Annotated[
+    str,
+    typer.Option(
+        metavar="RUNTIME",
+        envvar="HAFLOC_RUNTIME",
+        help="What runs the network: torch, openvino or onnx; auto takes the fastest that is "
+        "installed and whose vectors are proven.",
+    ),
+]
+Precision = Annotated[
+    str,
+    typer.Option(
+        metavar="PRECISION",
+        envvar="HAFLOC_PRECISION",
+        help="Of the runtime: float32, bf16, float16 or int8; auto as above.",
+    ),
+]
+# Photos below which getting another runtime ready takes longer than it then spares.
+_FEW = 20
+
+
+def runtime_for(runtime: str, photos: int) -> str:
+    """The runtime for so many photos: "auto" is torch where they are few."""
+    return "torch" if runtime == "auto" and photos < _FEW else runtime
 
 
 def _trust(given: bool) -> bool:

@@ -33,7 +33,13 @@ def shortened(
             f"{index} was not built with --dimension, or {file} is gone; leave the option out, put "
             "the file back, or build a new index"
         )
-    found = Describer.open(f"pca:{file}", device=describer.device, trust=True)
+    found = Describer.open(
+        f"pca:{file}",
+        device=describer.device,
+        trust=True,
+        runtime=describer.runtime.name,
+        precision=describer.runtime.precision,
+    )
     if found.dimension != dimension or found.shortens != describer.hash:
         raise OptionError(
             f"{index} has vectors of {found.dimension:,} numbers, shortened from another start; "

@@ -12,9 +12,12 @@ from hafloc.cli.options import (
     MatcherName,
     Model,
     Out,
+    Precision,
     Probability,
     RecordedModel,
+    Runtime,
     Trust,
+    runtime_for,
 )
 from hafloc.cli.output import print_json, say, tell
 from hafloc.cli.statuses import IN_PART
@@ -31,6 +34,8 @@ def attention(
     out: Out,
     model: Model = "haf",
     device: Device = "auto",
+    runtime: Runtime = "auto",
+    precision: Precision = "auto",
     trust: Trust = False,
     as_json: Json = False,
 ) -> None:
@@ -40,7 +45,10 @@ def attention(
     from hafloc.show import attention as draw
     from hafloc.show import save_picture
 
-    describer = Describer.open(model, device=choose_device(device))
+    chosen = runtime_for(runtime, 1)
+    describer = Describer.open(
+        model, device=choose_device(device), runtime=chosen, precision=precision
+    )
     image = describer.fit(read(photo, longer_side=describer.longer_side).image)
     save_picture(out, draw(image, describer.describe(image)))
     if as_json:
@@ -62,6 +70,8 @@ def matches(
     matcher: MatcherName = None,
     probability: Probability = 0.9,
     device: Device = "auto",
+    runtime: Runtime = "auto",
+    precision: Precision = "auto",
     trust: Trust = False,
     as_json: Json = False,
 ) -> None:
@@ -74,8 +84,14 @@ def matches(
     from hafloc.show import check_png, match_picture, save_picture
 
     check_png(out)
-    where = choose_device(device)
-    with Localizer.open(index, model, device=where, matcher=matcher) as localizer:
+    with Localizer.open(
+        index,
+        model,
+        device=choose_device(device),
+        matcher=matcher,
+        runtime=runtime_for(runtime, 1),
+        precision=precision,
+    ) as localizer:
         comparison = compare_with(localizer, query, candidate, probability=probability)
         # What Localizer.open makes.
         describer = cast("Describer", localizer.describer)

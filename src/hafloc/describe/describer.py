@@ -22,6 +22,8 @@ from hafloc.describe.onnx_model import PREFIX as ONNX
 from hafloc.describe.onnx_model import find_from, load_onnx
 from hafloc.describe.projection import PREFIX as PCA
 from hafloc.describe.projection import ProjectedNetwork, projected, read_projection
+from hafloc.describe.run_by import run_by
+from hafloc.describe.runtime import Runtime, check_names
 from hafloc.describe.vector_network import VectorNetwork
 from hafloc.describe.worker import run_at
 from hafloc.description import Description, ImageFeatures
@@ -60,7 +62,9 @@ class Describer:
     """
 
     # What `open` was given.
-    _opened: tuple[str, str, Path | None] | None = None
+    _opened: tuple[str, str, Path | None, str, str] | None = None
+    # What makes the vectors; of another than torch's float32, what `open` has chosen.
+    runtime = Runtime()
 
     def __init__(self, checkpoint: Checkpoint, *, device: str = "auto") -> None:
         self.device = choose_device(device)
@@ -86,6 +90,8 @@ class Describer:
         device: str = "auto",
         beside: Path | None = None,
         trust: bool = False,
+        runtime: str = "torch",
+        precision: str = "auto",
     ) -> Self:
         """Load a checkpoint by shipped name or path, or a network of others.
 
@@ -93,14 +99,24 @@ class Describer:
         the short name of one in `known_networks()`; `pca:FILE` is any of them with shorter vectors.
         What is of torch.hub is code, which runs with
         `trust`, or where `hafloc.consent` lets it. With `beside`, the model is what `name_from`
-        gave for that folder. `device` is what `choose_device` takes. Raises CheckpointError,
-        MissingExtraError where a package is missing, and OptionError for a device that is none or
-        code that may not run.
+        gave for that folder. `device` is what `choose_device` takes, `runtime` one of RUNTIMES and
+        `precision` one of PRECISIONS: "auto" takes the fastest whose vectors are proven, and
+        `describer.runtime` says which that is. Raises CheckpointError, also where a runtime
+        disagrees with torch, MissingExtraError where a package is missing, and OptionError for a
+        device or runtime that is none or code that may not run.
         """
+        check_names(runtime, precision)
         with allowing(trust):
             load = _loader(str(model), beside)
-        describer = cls(run_at("cpu", load), device=device)
-        describer._opened = str(model), device, beside
+        where = choose_device(device)
+
+        def ready() -> tuple[Checkpoint, Runtime]:
+            return run_by(load(), runtime, precision, where)
+
+        checkpoint, chosen = run_at("cpu", ready)
+        describer = cls(checkpoint, device=device)
+        describer.runtime = chosen
+        describer._opened = str(model), device, beside, chosen.name, chosen.precision
         return describer
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -108,9 +124,16 @@ class Describer:
             raise TypeError(
                 "a Describer made of a loaded checkpoint stays in its process; use open"
             )
-        model, device, beside = self._opened
+        model, device, beside, runtime, precision = self._opened
         # What may run here may run there.
-        again = partial(type(self).open, device=device, beside=beside, trust=True)
+        again = partial(
+            type(self).open,
+            device=device,
+            beside=beside,
+            trust=True,
+            runtime=runtime,
+            precision=precision,
+        )
         return again, (model,)
 
     @property

@@ -51,4 +51,11 @@ def shorten(
     directions = principal_directions(seen, dimension)
     loss = loss_of(seen, dimension)
     save_projection(file, directions, describer.way_from(file.absolute().parent), describer.hash)
-    return Describer.open(f"{PREFIX}{file}", device=describer.device, trust=trust), loss
+    shorter = Describer.open(
+        f"{PREFIX}{file}",
+        device=describer.device,
+        trust=trust,
+        runtime=describer.runtime.name,
+        precision=describer.runtime.precision,
+    )
+    return shorter, loss

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from hafloc.errors import EvaluationError, HaflocError
 from hafloc.evaluate.benchmark import Picture
 from hafloc.evaluate.vector_cache import VectorCache
+from hafloc.index import FLOAT32
 from hafloc.photos import Image
 from hafloc.progress import Progress
 
@@ -42,6 +43,12 @@ class Network(Protocol):
         ...
 
 
+def _identity(network: Network) -> str:
+    """The checkpoint, and the runtime where it is another than torch in float32."""
+    runtime = str(getattr(network, "runtime", FLOAT32))
+    return network.hash if runtime == FLOAT32 else f"{network.hash} {runtime}"
+
+
 def describe_pictures(
     network: Network, pictures: Sequence[Picture], folder: Path, progress: Progress, step: str
 ) -> tuple[Vectors, int]:
@@ -52,7 +59,7 @@ def describe_pictures(
     """
     out = np.empty((len(pictures), network.dimension), dtype=np.float32)
     progress.start(f"reading {step}", len(pictures))
-    with VectorCache(folder, network.hash, network.options, network.dimension) as cache:
+    with VectorCache(folder, _identity(network), network.options, network.dimension) as cache:
         rows: dict[bytes, list[int]] = {}
         for row, key in enumerate(cache.keys(pictures)):
             rows.setdefault(key, []).append(row)

@@ -24,6 +24,7 @@ class WithRegions:
         self.name = describer.name
         self.hash = describer.hash
         self.options = describer.options
+        self.runtime = describer.runtime
         self.longer_side = describer.longer_side
         self.parts = 1 + describer.regions
         self.dimension = self.parts * describer.dimension

@@ -19,11 +19,13 @@ from hafloc.index.paths import PhotoPaths
 from hafloc.index.plan import Skipped
 from hafloc.index.records import Box, GeoIndex, Held, Hits, IndexInfo, ModelInfo, Near, Record
 from hafloc.index.regions import search_by_regions, search_for, stored_features_of
+from hafloc.index.runtimes import FLOAT32
 from hafloc.index.stale import Stale, find_stale
 from hafloc.index.vectors import VECTOR_TYPES
 
 __all__ = [
     "CALIBRATION_FORMAT",
+    "FLOAT32",
     "VECTOR_TYPES",
     "Box",
     "BuildReport",

@@ -65,7 +65,8 @@ class BuildReport:
 def model_info(describer: "Describer", index: Path | None = None) -> ModelInfo:
     """The identity of a describer's vectors, as the `index` at that path records it."""
     name = describer.name if index is None else describer.name_from(index.absolute().parent)
-    return ModelInfo(name, describer.hash, describer.options, describer.dimension)
+    runtime = str(describer.runtime)
+    return ModelInfo(name, describer.hash, describer.options, describer.dimension, runtime)
 
 
 def add_folder(

@@ -4,6 +4,7 @@ import os
 import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -15,8 +16,8 @@ from hafloc.description import LocalFeatures
 from hafloc.errors import IndexBusyError, IndexFileError
 from hafloc.index import connection as sqlite
 from hafloc.index import local_features as compact
+from hafloc.index import runtimes, writing
 from hafloc.index import vectors as stored
-from hafloc.index import writing
 from hafloc.index.connections import Connections
 from hafloc.index.paths import linked_file
 from hafloc.index.reading import CALIBRATION, REGION_TYPE, REGIONS, GeoPackageReader
@@ -33,6 +34,9 @@ class GeoPackageIndex(GeoPackageReader):
     nothing. All methods raise IndexFileError with cause and cure where the file or its medium
     fails, and after `close`.
     """
+
+    # The runtime of whoever opened it with a model; what it adds was made by that.
+    _adds_by = ""
 
     @classmethod
     def create(
@@ -55,6 +59,7 @@ class GeoPackageIndex(GeoPackageReader):
             "dimension": str(model.dimension),
             "vector_type": vector_type,
             REGIONS: str(regions),
+            runtimes.KEY: model.runtime,
         }
         sqlite.create_file(Path(path), settings)
         try:
@@ -83,7 +88,9 @@ class GeoPackageIndex(GeoPackageReader):
         connections = Connections(file, write=write)
         try:
             index = cls(file, connections)
-            _check_model(file, index._model, model)
+            if model is not None:
+                _check_model(file, index._model, model)
+                index._adds_by = model.runtime
         except BaseException:
             connections.close()
             raise
@@ -124,6 +131,10 @@ class GeoPackageIndex(GeoPackageReader):
         with self._transaction() as connection:
             ids = writing.insert(connection, records, blobs, features, parts)
             writing.fit_extent(connection)
+            made_by = runtimes.joined(self._model.runtime, self._adds_by or self._model.runtime)
+            if made_by != self._model.runtime:
+                runtimes.record(connection, made_by)
+        self._model = replace(self._model, runtime=made_by)
         return ids
 
     def update(self, records: Sequence[Record]) -> None:
@@ -199,10 +210,11 @@ def _check(vectors: NDArray[np.float32], expected: tuple[int, ...]) -> None:
         raise ValueError("vectors must be finite and none of them zero")
 
 
-def _check_model(path: Path, ours: ModelInfo, wanted: ModelInfo | None) -> None:
-    if wanted is not None and wanted.hash != ours.hash:
+def _check_model(path: Path, ours: ModelInfo, wanted: ModelInfo) -> None:
+    if wanted.hash != ours.hash:
         raise IndexFileError(
             f"{path} was made with checkpoint {ours.name} ({ours.hash[:12]}), not with "
             f"{wanted.name} ({wanted.hash[:12]}); rebuild with `hafloc index build`, or pass "
             f"--model with checkpoint {ours.name}"
         )
+    runtimes.check(str(path), ours.runtime, wanted.runtime)

@@ -14,7 +14,7 @@ from hafloc.errors import IndexFileError
 from hafloc.geo import Position
 from hafloc.index import local_features as compact
 from hafloc.index import rows as photos
-from hafloc.index import spatial
+from hafloc.index import runtimes, spatial
 from hafloc.index import vectors as stored
 from hafloc.index.connections import Connections
 from hafloc.index.matrix import Matrix
@@ -45,6 +45,7 @@ class GeoPackageReader:
             hash=settings["model_hash"],
             options=settings["model_options"],
             dimension=int(settings["dimension"]),
+            runtime=settings.get(runtimes.KEY, runtimes.FLOAT32),
         )
         self._regions = int(settings.get(REGIONS, 0))
         self._columns = photos.columns(self._format_version)

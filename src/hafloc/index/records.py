@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from hafloc.description import LocalFeatures
 from hafloc.geo import Position
+from hafloc.index import runtimes
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,13 +19,15 @@ class ModelInfo:
     """The network that made an index's vectors; an index belongs to exactly one.
 
     `hash` identifies the checkpoint's content, `options` is JSON text, `dimension` the length
-    of a vector.
+    of a vector. `runtime` is what ran the network, as `str` of a describer's: several, with " + "
+    between them, where an index has vectors by each.
     """
 
     name: str
     hash: str
     options: str
     dimension: int
+    runtime: str = runtimes.FLOAT32
 
 
 @dataclass(frozen=True, slots=True)

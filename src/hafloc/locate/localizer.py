@@ -14,7 +14,7 @@ from PIL import Image as Pillow
 from hafloc.consent import allowing
 from hafloc.description import FeatureMaker
 from hafloc.errors import CheckpointError, HaflocError, PhotoError
-from hafloc.index import GeoIndex, ModelInfo, Near, open_index
+from hafloc.index import GeoIndex, Near, model_info, open_index
 from hafloc.locate.answer import Answer
 from hafloc.locate.candidates import CandidateFinder
 from hafloc.locate.judging import Judge
@@ -72,12 +72,15 @@ class Localizer:
         device: str = "auto",
         matcher: str | Matcher | None = None,
         trust: bool = False,
+        runtime: str = "torch",
+        precision: str = "auto",
     ) -> Self:
         """Open an index with its checkpoint: the one whose name it recorded, or `model`.
 
         `location` is what `hafloc.index.open_index` takes, `device` what
         `hafloc.describe.choose_device` does, `matcher` a Matcher or what
-        `hafloc.verify.open_matcher` does; `trust` lets a network of torch.hub run. Raises
+        `hafloc.verify.open_matcher` does; `trust` lets a network of torch.hub run; `runtime` and
+        `precision` are those of `hafloc.describe.Describer.open`. Raises
         IndexFileError where the index is missing, damaged, or made with another checkpoint,
         CheckpointError where the checkpoint cannot be had, OptionError where there is no such
         device or matcher, MissingExtraError where it needs a package.
@@ -87,23 +90,26 @@ class Localizer:
             recorded = index.model.name
         from hafloc.describe import Describer, choose_device
 
+        open_describer = partial(
+            Describer.open, device=device, runtime=runtime, precision=precision
+        )
         opened = matcher
         if isinstance(opened, str):
             opened = open_matcher(opened, device=choose_device(device))
         if model is not None:
             with allowing(trust):
-                describer = Describer.open(model, device=device)
+                describer = open_describer(model)
         else:
             folder = Path(location).absolute().parent
             try:
                 with allowing(trust):
-                    describer = Describer.open(recorded, device=device, beside=folder)
+                    describer = open_describer(recorded, beside=folder)
             except CheckpointError as error:
                 raise CheckpointError(
                     f"cannot locate with {location}: its checkpoint {recorded!r} is not at hand "
                     f"({error}); give the checkpoint's file as the model"
                 ) from error
-        info = ModelInfo(describer.name, describer.hash, describer.options, describer.dimension)
+        info = model_info(describer)
         return cls(open_index(location, model=info), describer, matcher=opened)
 
     def locate(

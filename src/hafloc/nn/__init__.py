@@ -2,6 +2,8 @@
 
 from hafloc.nn.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from hafloc.nn.crn import CRN
+from hafloc.nn.graph import GRAPH_VERSION, find_ranges, write_graph
+from hafloc.nn.graph_haf import GraphHAF, HalfHAF
 from hafloc.nn.haf import HAF, LEVELS, HAFOptions
 from hafloc.nn.haf_public_code import HAFPublicCode, HAFPublicCodeOptions
 from hafloc.nn.images import check_sides, to_batch
@@ -14,6 +16,7 @@ from hafloc.nn.whitening import Whitening, pair_whitening, pca_whitening, princi
 
 __all__ = [
     "CRN",
+    "GRAPH_VERSION",
     "HAF",
     "LEVELS",
     "NETWORKS",
@@ -21,9 +24,11 @@ __all__ = [
     "VGG16_START",
     "Checkpoint",
     "Entry",
+    "GraphHAF",
     "HAFOptions",
     "HAFPublicCode",
     "HAFPublicCodeOptions",
+    "HalfHAF",
     "NetVLAD",
     "NetVLADOptions",
     "Network",
@@ -32,6 +37,7 @@ __all__ = [
     "Whitening",
     "build_network",
     "check_sides",
+    "find_ranges",
     "load_checkpoint",
     "load_start_weights",
     "pair_whitening",
@@ -40,4 +46,5 @@ __all__ = [
     "save_checkpoint",
     "start_file",
     "to_batch",
+    "write_graph",
 ]

@@ -7,7 +7,7 @@ and weighted they become one image vector. Equation numbers are the paper's.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 import torch
@@ -154,6 +154,18 @@ class SpatialFusion(nn.Module):
         return weights
 
 
+class Reads(NamedTuple):
+    """What one level makes of its tap, at the tap's own resolution.
+
+    `responses` R `[N, n, h, w]` after ReLU6; `blend` `[N, 2, h, w]` of the spatial fusion and
+    `mask` `[N, 1, U, V]` on the mask's own grid, or None where the level has none.
+    """
+
+    responses: Tensor
+    blend: Tensor | None
+    mask: Tensor | None
+
+
 class Level(nn.Module):
     """One level from its tap to its maps F̂ and pooled vector."""
 
@@ -179,13 +191,26 @@ class Level(nn.Module):
 
     def maps(self, tap: Tensor, size: tuple[int, int]) -> HalfResolution:
         """The tap's F̂ on the grid `size` = (⌈H/2⌉, ⌈W/2⌉); pooled from in float32."""
+        return self.spread(self.read(tap), size)
+
+    def read(self, tap: Tensor) -> Reads:
+        """What head, fusion and mask make of the tap `[N, C, h, w]`."""
         responses = self.responses(tap)
-        blend = None
-        if self.fusion is not None:
-            blend = upsample(self.fusion(responses).float(), self.stride // 2, size)
-        mask = responses.new_ones((len(tap), *size), dtype=torch.float32)
-        if self.mask is not None:
-            mask = self.upsample_mask(self.mask(self.mask_reads(responses)).float(), size)
+        return Reads(
+            responses,
+            None if self.fusion is None else self.fusion(responses),
+            None if self.mask is None else self.mask(self.mask_reads(responses)),
+        )
+
+    def spread(self, reads: Reads, size: tuple[int, int]) -> HalfResolution:
+        """F̂ on the grid `size` from what `read` gave."""
+        responses, blend, mask = reads
+        if blend is not None:
+            blend = upsample(blend.float(), self.stride // 2, size)
+        if mask is None:
+            mask = responses.new_ones((len(responses), *size), dtype=torch.float32)
+        else:
+            mask = self.upsample_mask(mask.float(), size)
         return HalfResolution(responses.float(), blend, mask, self.stride // 2)
 
     def responses(self, tap: Tensor) -> Tensor:

@@ -1,0 +1,204 @@
+"""What HAF's convolutions say of a photo as one ONNX graph, in float32 or with int8 products.
+
+The graph ends at the taps' own resolution: what heads, fusions and masks give there, and the two
+taps that key points read. Upsampling, power means, whitening and key points follow in float32, for
+their small differences are what tells places apart. int8 is written as pairs of QuantizeLinear and
+DequantizeLinear, which every runtime reads: weights by output channel, responses by layer.
+"""
+
+from collections.abc import Iterable, Mapping
+from importlib import import_module
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from hafloc.errors import MissingExtraError
+from hafloc.nn.haf import HAF, LEVELS, LOCAL_LEVELS, Level, Reads
+from hafloc.nn.vgg import LAYERS, LEVEL_OF_TAP, MEAN
+
+# Grows when the same checkpoint gives another graph.
+GRAPH_VERSION = 1
+INPUT = "image"
+_OPSET = 17
+_ONNX_FORMAT = 8
+_RESPONSES, _BLEND, _MASK = "responses", "blend", "mask"
+# The three colours say too little for int8: their layer is a hundredth of the work.
+_FIRST = "conv1_1"
+
+Ranges = Mapping[str, float]
+
+
+def find_ranges(haf: HAF, images: Iterable[Tensor]) -> dict[str, float]:
+    """The largest response of each of the trunk's layers to images `1×3×H×W`, by layer."""
+    ranges = dict.fromkeys(LAYERS, 0.0)
+    with torch.inference_mode():
+        for image in images:
+            found = haf.trunk.responses(list(LAYERS), haf.trunk.centre(image))
+            for name, responses in found.items():
+                ranges[name] = max(ranges[name], float(responses.max()))
+    return ranges
+
+
+def write_graph(haf: HAF, ranges: Ranges | None = None) -> bytes:
+    """The ONNX model of a network; with `ranges` its products are int8.
+
+    Takes `image` `1×3×H×W`, RGB 0..255 as float32; gives what `read_outputs` reads. Raises
+    MissingExtraError without the package onnx, ValueError where `ranges` lack a layer.
+    """
+    try:
+        onnx = import_module("onnx")
+    except ImportError as error:
+        raise MissingExtraError(
+            "making the graph of a network needs the package onnx; pip install hafloc[onnx]"
+        ) from error
+    if ranges is not None and not all(ranges.get(name, 0) > 0 for name in LAYERS):
+        raise ValueError("ranges must hold a number above 0 for each layer of the trunk")
+    graph = _Graph(onnx, ranges)
+    taps = _add_trunk(graph, haf)
+    outputs = [graph.give(f"{name}_tap", taps[name]) for name in LOCAL_LEVELS]
+    for name in LEVELS:
+        outputs += _add_level(graph, name, haf.level(name), taps[name])
+    return graph.model(outputs)
+
+
+def output_names(haf: HAF) -> list[str]:
+    """The graph's outputs in their order."""
+    names = [f"{name}_tap" for name in LOCAL_LEVELS]
+    for name in LEVELS:
+        level = haf.level(name)
+        has = {_RESPONSES: True, _BLEND: level.fusion, _MASK: level.mask}
+        names += [f"{name}_{part}" for part, there in has.items() if there]
+    return names
+
+
+def read_outputs(
+    haf: HAF, arrays: Iterable[NDArray[np.float32]]
+) -> tuple[dict[str, Tensor], dict[str, Reads]]:
+    """The taps of LOCAL_LEVELS, and what each level reads, from the graph's outputs in order."""
+    found = {
+        name: torch.from_numpy(array) for name, array in zip(output_names(haf), arrays, strict=True)
+    }
+    reads = {
+        name: Reads(
+            found[f"{name}_{_RESPONSES}"].permute(0, 3, 1, 2),
+            found.get(f"{name}_{_BLEND}"),
+            found.get(f"{name}_{_MASK}"),
+        )
+        for name in LEVELS
+    }
+    return {name: found[f"{name}_tap"] for name in LOCAL_LEVELS}, reads
+
+
+class _Graph:
+    """Nodes and weights of a graph in the making; values are known by their names."""
+
+    def __init__(self, onnx: Any, ranges: Ranges | None) -> None:
+        self._onnx = onnx
+        self.ranges = ranges
+        self._nodes: list[Any] = []
+        self._weights: list[Any] = []
+
+    def add(self, kind: str, inputs: list[str], **attributes: Any) -> str:
+        made = f"{kind.lower()}_{len(self._nodes)}"
+        node = self._onnx.helper.make_node(kind, inputs, [made], name=made, **attributes)
+        self._nodes.append(node)
+        return made
+
+    def keep(self, array: NDArray[Any]) -> str:
+        name = f"weights_{len(self._weights)}"
+        self._weights.append(self._onnx.numpy_helper.from_array(np.ascontiguousarray(array), name))
+        return name
+
+    def give(self, name: str, value: str) -> str:
+        self._nodes.append(self._onnx.helper.make_node("Identity", [value], [name], name=name))
+        return name
+
+    def convolve(self, layer: nn.Module, value: str, *, exact: bool = False) -> str:
+        assert isinstance(layer, nn.Conv2d)
+        weight = layer.weight.detach().float().numpy()
+        assert layer.bias is not None
+        bias = layer.bias.detach().float().numpy()
+        kernel = self.keep(weight) if exact or self.ranges is None else self._rounded(weight)
+        margin = int(layer.padding[0])
+        return self.add("Conv", [value, kernel, self.keep(bias)], pads=[margin] * 4)
+
+    def _rounded(self, weight: NDArray[np.float32]) -> str:
+        """Weights as int8, each output channel's largest ±127."""
+        scale = np.abs(weight).max((1, 2, 3)).clip(min=1e-12) / 127
+        rows = np.rint(weight / scale[:, None, None, None]).clip(-127, 127).astype(np.int8)
+        zero = np.zeros(len(rows), np.int8)
+        inputs = [self.keep(rows), self.keep(scale.astype(np.float32)), self.keep(zero)]
+        return self.add("DequantizeLinear", inputs, axis=0)
+
+    def round_responses(self, layer: str, value: str) -> str:
+        """Responses of a layer, all at least 0, in 256 steps of its range; as they are in float."""
+        if self.ranges is None:
+            return value
+        scale = self.keep(np.array(self.ranges[layer] / 255, np.float32))
+        zero = self.keep(np.array(0, np.uint8))
+        return self.add(
+            "DequantizeLinear", [self.add("QuantizeLinear", [value, scale, zero]), scale, zero]
+        )
+
+    def model(self, outputs: list[str]) -> bytes:
+        helper, kind = self._onnx.helper, self._onnx.TensorProto.FLOAT
+        graph = helper.make_graph(
+            self._nodes,
+            "haf",
+            [helper.make_tensor_value_info(INPUT, kind, [1, 3, "height", "width"])],
+            [helper.make_tensor_value_info(name, kind, [1, None, None, None]) for name in outputs],
+            self._weights,
+        )
+        model = helper.make_model(
+            graph,
+            opset_imports=[helper.make_opsetid("", _OPSET)],
+            ir_version=_ONNX_FORMAT,
+            producer_name="hafloc",
+        )
+        return bytes(model.SerializeToString())
+
+
+def _add_trunk(graph: _Graph, haf: HAF) -> dict[str, str]:
+    """The VGG16; the taps by level."""
+    value = graph.add("Sub", [INPUT, graph.keep(np.array(MEAN, np.float32).reshape(1, 3, 1, 1))])
+    taps, before = {}, ""
+    for name in LAYERS:
+        if before and name.endswith("_1"):
+            value = graph.add("MaxPool", [value], kernel_shape=[2, 2], strides=[2, 2], ceil_mode=1)
+            # Pooling keeps the steps; runtimes see that only where they are written again.
+            value = graph.round_responses(before, value)
+        value = graph.convolve(haf.trunk.get_submodule(name), value, exact=name == _FIRST)
+        value = graph.round_responses(name, graph.add("Relu", [value]))
+        if name in LEVEL_OF_TAP:
+            taps[LEVEL_OF_TAP[name]] = value
+        before = name
+    return taps
+
+
+def _add_level(graph: _Graph, name: str, level: Level, tap: str) -> list[str]:
+    """A level's head, fusion and mask, all but the head's product in float32; their names."""
+    bounds = [graph.keep(np.array(bound, np.float32)) for bound in (0, 6)]
+    responses = graph.add("Clip", [graph.convolve(level.head, tap), *bounds])
+    # Channels last is how they are pooled.
+    turned = graph.add("Transpose", [responses], perm=[0, 2, 3, 1])
+    outputs = [graph.give(f"{name}_{_RESPONSES}", turned)]
+    if level.fusion is not None:
+        value = graph.add("Relu", [graph.convolve(level.fusion.reduce, responses, exact=True)])
+        value = graph.add("Sigmoid", [graph.convolve(level.fusion.weigh, value, exact=True)])
+        outputs.append(graph.give(f"{name}_{_BLEND}", value))
+    if level.mask is not None:
+        ratio = level.mask_stride // level.stride
+        if ratio > 1:
+            window = [ratio, ratio]
+            responses = graph.add(
+                "AveragePool", [responses], kernel_shape=window, strides=window, ceil_mode=1
+            )
+        readers = level.mask.readers.values()
+        read = [graph.convolve(reader, responses, exact=True) for reader in readers]
+        value = graph.add("Relu", [graph.add("Concat", read, axis=1)])
+        value = graph.add("Sigmoid", [graph.convolve(level.mask.accumulate, value, exact=True)])
+        outputs.append(graph.give(f"{name}_{_MASK}", value))
+    return outputs
