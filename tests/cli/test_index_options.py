@@ -51,7 +51,7 @@ def run(
 @pytest.mark.parametrize(
     ("index", "option", "said"),
     [
-        ("with", ["--vector-type", "int8"], "holds float16 vectors; --vector-type int8 has no"),
+        ("with", ["--vector-type", "float16"], "holds int8 vectors; --vector-type float16 has no"),
         ("with", ["--no-local"], "holds key points; --no-local has no effect"),
         ("without", ["--local"], "holds no key points; --local has no effect"),
         ("with", ["--no-regions"], "holds vectors of regions; --no-regions has no effect"),
@@ -70,7 +70,7 @@ def test_an_option_that_an_existing_index_contradicts_is_refused(
 
 def test_options_that_say_what_the_index_is_are_welcome(run: Run, street: Path) -> None:
     asked = ("index", "build", street / "with.gpkg", street / "database", "--no-calibrate")
-    assert run(*asked, "--vector-type", "float16", "--local", "--regions", model=True)[::2] == (
+    assert run(*asked, "--vector-type", "int8", "--local", "--regions", model=True)[::2] == (
         0,
         "",
     )
@@ -110,7 +110,7 @@ def test_new_photos_are_stored_as_the_index_has_it(run: Run, street: Path, tmp_p
 def test_facts_are_one_json_object_each(run: Run, street: Path, tmp_path: Path) -> None:
     index = street / "with.gpkg"
     expected = {
-        ("info",): {"index": str(index), "photos": 4, "verifiable": 4, "vector_type": "float16"},
+        ("info",): {"index": str(index), "photos": 4, "verifiable": 4, "vector_type": "int8"},
         ("verify",): {"index": str(index), "photos": 4, "sound": True, "problems": []},
         ("export", tmp_path / "x.csv"): {"written": str(tmp_path / "x.csv"), "photos": 4},
     }

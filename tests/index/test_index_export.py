@@ -1,5 +1,6 @@
 import csv
 import json
+import struct
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -49,12 +50,30 @@ def test_npz_holds_the_vectors(index: GeoIndex, tmp_path: Path) -> None:
     assert arrays["ids"].tolist() == [1, 2, 3, 4, 5, 6]
     assert arrays["paths"][1] == "photos/1.jpg"
     assert arrays["positions"].shape == (6, 2)
-    assert arrays["vectors"] == pytest.approx(sample(6)[1], abs=1e-3)
+    assert arrays["vectors"] == pytest.approx(sample(6)[1], abs=1e-2)
+
+
+def test_geoparquet_holds_places_facts_and_vectors(index: GeoIndex, tmp_path: Path) -> None:
+    parquet = pytest.importorskip("pyarrow.parquet")
+    records, vectors = sample(6)
+
+    assert export(index, tmp_path / "city.parquet") == 6
+
+    table = parquet.read_table(tmp_path / "city.parquet")
+    geo = json.loads(table.schema.metadata[b"geo"])
+    # Well-known binary of a point: byte order, kind, longitude, latitude.
+    points = [struct.unpack("<BIdd", value) for value in table["geometry"].to_pylist()]
+    assert (geo["version"], geo["primary_column"]) == ("1.1.0", "geometry")
+    assert points == [(1, 1, r.position.lon, r.position.lat) for r in records]
+    assert table["path"].to_pylist() == [record.path for record in records]
+    assert np.array(table["vector"].to_pylist()) == pytest.approx(index.vectors([1, 2, 3, 4, 5, 6]))
+    assert table.schema.metadata[b"hafloc_model"] == MODEL.hash.encode()
+    assert vectors.shape[1] == table.schema.field("vector").type.list_size
 
 
 def test_an_empty_index_exports_empty_files(tmp_path: Path) -> None:
     with create_index(tmp_path / "empty.gpkg", MODEL) as index:
-        for ending in ("geojson", "csv", "npz"):
+        for ending in ("geojson", "csv", "npz", "parquet"):
             assert export(index, tmp_path / f"out.{ending}") == 0
 
     assert np.load(tmp_path / "out.npz")["vectors"].shape == (0, 32)

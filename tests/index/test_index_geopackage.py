@@ -61,7 +61,7 @@ def test_info_tells_what_a_person_asks(tmp_path: Path) -> None:
         4,
         MODEL,
         "int8",
-        4,
+        5,
     )
     assert info.bounds == (min(lons), min(lats), max(lons), max(lats))
     assert info.details["size"] == (tmp_path / "city.gpkg").stat().st_size
@@ -70,9 +70,9 @@ def test_info_tells_what_a_person_asks(tmp_path: Path) -> None:
 CHANGES = {
     "DELETE FROM descriptors WHERE photo_id = 2": "1 photo without a vector: 2",
     "INSERT INTO descriptors VALUES (70, x'00')": "a vector without its photo, for 1 photo: 70",
-    "UPDATE descriptors SET vector = x'0102'": "8 photos with a vector that is not 64 bytes long: "
+    "UPDATE descriptors SET vector = x'0102'": "8 photos with a vector that is not 32 bytes long: "
     "1, 2, 3, 4, 5, …",
-    "UPDATE descriptors SET vector = zeroblob(64) WHERE photo_id = 3": "1 photo with a vector that "
+    "UPDATE descriptors SET vector = zeroblob(32) WHERE photo_id = 3": "1 photo with a vector that "
     "is not of unit length: 3",
     "DELETE FROM rtree_photos_geom WHERE id = 4": "1 photo missing from the spatial index: 4",
     "UPDATE rtree_photos_geom SET minx = 9, maxx = 9 WHERE id = 4": "1 photo elsewhere in the "

@@ -37,7 +37,7 @@ VectorType = Annotated[
     str | None,
     typer.Option(
         help="How a new index stores vectors: float16, float32 or int8 (smallest).",
-        show_default="float16",
+        show_default="int8",
     ),
 ]
 Local = Annotated[
@@ -111,7 +111,7 @@ def build(
             describer,
             photos,
             csv=positions,
-            vector_type=vector_type or "float16",
+            vector_type=vector_type or "int8",
             local=stores_local,
             regions=regions is not False,
             prune=prune,

@@ -62,7 +62,7 @@ def open_index(
 
 
 def create_index(
-    location: Location, model: ModelInfo, vector_type: str = "float16", regions: int = 0
+    location: Location, model: ModelInfo, vector_type: str = "int8", regions: int = 0
 ) -> GeoIndex:
     """A new empty index, open for writing; `vector_type` is float16, float32 or int8.
 

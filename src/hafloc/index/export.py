@@ -16,6 +16,7 @@ from numpy.typing import DTypeLike
 
 from hafloc.errors import OutputError
 from hafloc.files import whole_file
+from hafloc.index.parquet import write_parquet
 from hafloc.index.records import GeoIndex, Record
 
 _AT_ONCE = 4_096  # records or vectors held in memory
@@ -26,7 +27,8 @@ def export(index: GeoIndex, path: str | os.PathLike[str]) -> int:
 
     `.geojson` and `.csv` hold the photos, `.npz` the unit vectors: `ids` [N], `paths` [N],
     `positions` [N, 2] (latitude, longitude) and `vectors` [N, D]. A CSV has the columns that
-    positions are read from. Raises OutputError where the ending is another or the file cannot be
+    positions are read from. `.parquet` holds both, as GeoParquet, and needs pyarrow (else
+    MissingExtraError). Raises OutputError where the ending is another or the file cannot be
     written.
     """
     target = Path(path)
@@ -129,6 +131,7 @@ _WRITERS: dict[str, Callable[[GeoIndex, BinaryIO, Path], int]] = {
     ".geojson": _geojson,
     ".csv": _csv,
     ".npz": _npz,
+    ".parquet": write_parquet,
 }
 
 

@@ -105,7 +105,7 @@ def build_index(
     folder: Path,
     *,
     csv: Path | None = None,
-    vector_type: str = "float16",
+    vector_type: str = "int8",
     local: bool = True,
     regions: bool = True,
     prune: bool = False,

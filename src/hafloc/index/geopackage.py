@@ -43,7 +43,7 @@ class GeoPackageIndex(GeoPackageReader):
         cls,
         path: str | os.PathLike[str],
         model: ModelInfo,
-        vector_type: str = "float16",
+        vector_type: str = "int8",
         regions: int = 0,
     ) -> Self:
         """A new empty index, open for writing; `vector_type` is float16, float32 or int8.
@@ -163,7 +163,10 @@ class GeoPackageIndex(GeoPackageReader):
     def drop(self) -> bool:
         """Close, and delete the file if it holds no photo; whether it did."""
         self._require_write()
-        return bool(self._connections.close(sqlite.drop))
+        dropped = bool(self._connections.close(sqlite.drop))
+        if dropped and self._matrix.companion is not None:
+            self._matrix.companion.remove()
+        return dropped
 
     def close(self) -> None:
         """Leave one single file, unless others have it open; a second time it does nothing.

@@ -1,15 +1,19 @@
 """The searched matrix of a GeoPackage: made once from its tables, made anew when they change."""
 
+import json
 import sqlite3
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hafloc.errors import IndexFileError
 from hafloc.index import vectors as stored
+from hafloc.index.companion import WORTH, Batch, CompanionFolder
 from hafloc.index.connections import Connections, Lend
+from hafloc.index.paths import linked_file
 from hafloc.index.rows import place
 from hafloc.index.search import VectorSearch
 
@@ -17,16 +21,23 @@ _FETCH = 4_096  # rows fetched at a time
 
 
 class Matrix:
-    """Vectors and places of all photos of an index file, in memory.
+    """Vectors and places of all photos of an index file: mapped from its companion, or in memory.
 
     One thread makes it while the others wait; whoever has got it searches on with it whatever
-    happens meanwhile.
+    happens meanwhile. `follows` says whether the file knows what changed in it.
     """
 
-    def __init__(self, connections: Connections, vector_type: str, dimension: int) -> None:
+    def __init__(
+        self, connections: Connections, vector_type: str, dimension: int, *, follows: bool
+    ) -> None:
         self._connections = connections
         self._vector_type = vector_type
         self._dimension = dimension
+        self.companion = (
+            CompanionFolder(linked_file(connections.path), vector_type, dimension)
+            if follows
+            else None
+        )
         self._changes = 0
         self._start()
         connections.when_forked(self._start)
@@ -58,33 +69,61 @@ class Matrix:
                 return made[1]
 
     def _make(self, connection: sqlite3.Connection) -> VectorSearch:
+        with _one_moment(connection):
+            # Others may add photos between counting and reading; the next search will see them.
+            (count,) = connection.execute("SELECT count(*) FROM descriptors").fetchone()
+            if self.companion is not None and count >= WORTH:
+                found = self.companion.current(connection, lambda ids: self._read(connection, ids))
+                if found is not None:
+                    photos = found.photos
+                    return VectorSearch(
+                        photos["id"].copy(),
+                        found.rows,
+                        lats=photos["lat"].copy(),
+                        lons=photos["lon"].copy(),
+                        scales=photos["scale"].copy(),
+                        stored_in=photos["row"].astype(np.int64),
+                    )
+            return self._in_memory(connection, count)
+
+    def _in_memory(self, connection: sqlite3.Connection, count: int) -> VectorSearch:
         kind = stored.stored_dtype(self._vector_type)
-        file = str(self._connections.path)
-        # Others may add photos between counting and reading; the next search will see them.
-        (count,) = connection.execute("SELECT count(*) FROM descriptors").fetchone()
         ids = np.empty(count, dtype=np.int64)
-        places = np.empty((count, 2))
+        lats, lons = np.empty(count), np.empty(count)
         rows = np.empty((count, self._dimension), np.int8 if kind == np.int8 else np.float32)
+        n = 0
+        for batch in self._read(connection, None):
+            part = slice(n, n + len(batch.ids))
+            ids[part], lats[part], lons[part] = batch.ids, batch.lats, batch.lons
+            rows[part] = batch.rows
+            n += len(batch.ids)
+        return VectorSearch(ids[:n], rows[:n], lats=lats[:n], lons=lons[:n])
+
+    def _read(
+        self, connection: sqlite3.Connection, wanted: Sequence[int] | None
+    ) -> Iterator[Batch]:
+        """The photos of these ids, or all, by id: those that have a position and a vector."""
+        file = str(self._connections.path)
+        chosen = "" if wanted is None else "AND id IN (SELECT value FROM json_each(?)) "
         found = connection.execute(
             "SELECT id, geom, vector FROM photos JOIN descriptors ON photo_id = id "
-            "WHERE geom NOT NULL ORDER BY id LIMIT ?",
-            (count,),
+            f"WHERE geom NOT NULL {chosen}ORDER BY id",
+            () if wanted is None else (json.dumps(list(wanted)),),
         )
-        n = 0
         while fetched := found.fetchmany(_FETCH):
             placed = [
                 (id_, place(id_, geometry, file), vector) for id_, geometry, vector in fetched
             ]
             # A GIS may have taken the position away.
             batch = [(id_, point, vector) for id_, point, vector in placed if point is not None]
-            if not batch:
-                continue
-            part = slice(n, n + len(batch))
-            ids[part] = [id_ for id_, _, _ in batch]
-            places[part] = [point for _, point, _ in batch]
-            rows[part] = self.stack([(id_, vector) for id_, _, vector in batch])
-            n += len(batch)
-        return VectorSearch(ids[:n], rows[:n], lats=places[:n, 1], lons=places[:n, 0])
+            if batch:
+                points = np.array([point for _, point, _ in batch])
+                yield Batch(
+                    np.array([id_ for id_, _, _ in batch], dtype=np.int64),
+                    points[:, 1],
+                    points[:, 0],
+                    self.stack([(id_, vector) for id_, _, vector in batch]),
+                )
 
     def stack(self, found: Sequence[tuple[int, bytes]]) -> NDArray[np.generic]:
         """Stored vectors by id as rows `[N, D]`. Raises IndexFileError for one of wrong length."""
@@ -96,3 +135,17 @@ class Matrix:
                     f"not {expected:,}; remove it with `hafloc index remove` and add it again"
                 )
         return stored.stack([blob for _, blob in found], self._vector_type)
+
+
+@contextmanager
+def _one_moment(connection: sqlite3.Connection) -> Iterator[None]:
+    """All that is read within is of one moment; a writer's own transaction sees to that already."""
+    if connection.in_transaction:
+        yield
+        return
+    connection.execute("BEGIN")
+    try:
+        yield
+    finally:
+        if connection.in_transaction:
+            connection.execute("COMMIT")

@@ -51,7 +51,12 @@ class GeoPackageReader:
         self._columns = photos.columns(self._format_version)
         # Files of format 1 have no such table, and readers leave them as they are.
         self._holds_local_features = self._format_version >= 2
-        self._matrix = Matrix(connections, self._vector_type, self._model.dimension)
+        self._matrix = Matrix(
+            connections,
+            self._vector_type,
+            self._model.dimension,
+            follows=self._format_version >= 5,
+        )
 
     @property
     def model(self) -> ModelInfo:

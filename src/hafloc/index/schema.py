@@ -168,11 +168,43 @@ INSERT INTO gpkg_extensions VALUES ('regions', NULL, 'hafloc_index',
     'descriptors of parts of the photos layer', 'write-only');
 """
 
+# What has changed and in which order, so that whatever is derived from vectors and positions can
+# follow. Triggers, because a GIS or another program may change them as well. The tags tell this
+# file's history from that of another file, and of a copy which went on by itself.
+_CHANGES = """
+CREATE TABLE changes (
+    number INTEGER PRIMARY KEY AUTOINCREMENT NOT NULL, photo_id INTEGER NOT NULL,
+    tag INTEGER NOT NULL
+);
+INSERT INTO changes (photo_id, tag) VALUES (0, random());
+CREATE TRIGGER descriptors_insert_change AFTER INSERT ON descriptors
+BEGIN
+    INSERT INTO changes (photo_id, tag) VALUES (NEW.photo_id, random());
+END;
+CREATE TRIGGER descriptors_update_change AFTER UPDATE ON descriptors
+BEGIN
+    INSERT INTO changes (photo_id, tag) VALUES (OLD.photo_id, random()), (NEW.photo_id, random());
+END;
+CREATE TRIGGER descriptors_delete_change AFTER DELETE ON descriptors
+BEGIN
+    INSERT INTO changes (photo_id, tag) VALUES (OLD.photo_id, random());
+END;
+CREATE TRIGGER photos_update_change AFTER UPDATE OF geom ON photos WHEN NEW.geom IS NOT OLD.geom
+BEGIN
+    INSERT INTO changes (photo_id, tag) VALUES (NEW.id, random());
+END;
+INSERT INTO gpkg_contents (table_name, data_type, identifier) VALUES
+    ('changes', 'hafloc', 'changes');
+INSERT INTO gpkg_extensions VALUES ('changes', NULL, 'hafloc_index',
+    'which photos changed in which order', 'write-only');
+"""
+
 MIGRATIONS: tuple[str, ...] = (
     _GEOPACKAGE + _PHOTOS + _SPATIAL_INDEX + _OURS,
     _LOCAL_FEATURES,
     _SOURCES,
     _REGIONS,
+    _CHANGES,
 )
 # Readers do without what later migrations add; writers bring a file up to date.
 OLDEST_READABLE = 1

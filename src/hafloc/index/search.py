@@ -29,7 +29,9 @@ _FLOAT32_ROUNDING = 2.0**-24
 class VectorSearch:
     """The photos of an index by vector and place, rows in ascending order of `ids` `[N]`.
 
-    `rows` `[N, D]` as stored (float32, float16 or int8); `lats` and `lons` `[N]` in degrees.
+    `rows` `[R, D]` as stored (float32, float16 or int8), perhaps mapped from a file; `lats` and
+    `lons` `[N]` in degrees. Photo n has row `stored_in[n]`, row n unless given; `scales` `[N]` are
+    one over the rows' lengths, measured unless given.
     """
 
     def __init__(
@@ -38,21 +40,26 @@ class VectorSearch:
         rows: NDArray[np.generic],
         lats: NDArray[np.float64],
         lons: NDArray[np.float64],
+        scales: NDArray[np.float32] | None = None,
+        stored_in: Rows | None = None,
     ) -> None:
         # A product takes all cores by itself. Several at once wait for each other's threads: 16
         # took nine times as long as one after the other.
         self._one_product = threading.Lock()
         self._ids = ids
         self._lats, self._lons = lats, lons
-        self._on_sphere = _sphere(lats, lons)
-        if rows.dtype == np.int8:
-            self._rows = rows
-            self._scales = np.concatenate(
+        # Northwards, so that a circle needs looking for in its band alone.
+        self._northwards: tuple[Rows, NDArray[np.float64]] | None = None
+        # What is mapped stays in its file; in memory, float32 is twice as fast as float16.
+        held = rows.dtype == np.int8 or isinstance(rows, np.memmap)
+        self._rows = rows if held else rows.astype(np.float32, copy=False)
+        if scales is None:
+            scales = np.concatenate(
                 [1 / stored.lengths(rows[part]) for part in _parts(len(rows))]
             ).astype(np.float32)
-        else:
-            self._rows = rows.astype(np.float32, copy=False)
-            self._scales = (1 / stored.lengths(self._rows)).astype(np.float32)
+        self._scales = scales
+        in_order = stored_in is None or np.array_equal(stored_in, np.arange(len(rows)))
+        self._stored_in = None if in_order else stored_in
 
     def search(self, queries: NDArray[np.float32], k: int, near: Near | None = None) -> Hits:
         """The k most similar rows of each unit vector `[Q, D]`, equals by lower id first."""
@@ -73,31 +80,48 @@ class VectorSearch:
     def vectors(self, ids: Sequence[int]) -> NDArray[np.float32]:
         """The unit vectors of ids that are there, `[N, D]`."""
         rows = np.searchsorted(self._ids, np.asarray(ids, dtype=np.int64))
-        return stored.unit(self._rows[rows])
+        return stored.unit(self._take(rows))
+
+    def _take(self, rows: Rows) -> NDArray[np.generic]:
+        """The stored vectors of these photos."""
+        return self._rows[rows if self._stored_in is None else self._stored_in[rows]]
 
     def _within(self, near: Near) -> Rows:
+        if self._northwards is None:
+            order = np.argsort(self._lats, kind="stable")
+            self._northwards = order, self._lats[order]
+        order, lats = self._northwards
         centre = near.centre
+        band = np.degrees(min(near.radius * _SPHERE_MARGIN + 1, np.pi * _EARTH_RADIUS)
+                          / _EARTH_RADIUS)  # fmt: skip
+        ends = np.searchsorted(lats, [centre.lat - band, centre.lat + band], side="right")
+        rows = np.sort(order[max(ends[0] - 1, 0) : ends[1]])
         chords = np.linalg.norm(
-            self._on_sphere - _sphere(np.array([centre.lat]), np.array([centre.lon])), axis=1
+            _sphere(self._lats[rows], self._lons[rows])
+            - _sphere(np.array([centre.lat]), np.array([centre.lon])),
+            axis=1,
         )
         # A geodesic costs ten microseconds, so only those in the ring of doubt get one.
         inside = chords < _chord(near.radius / _SPHERE_MARGIN - 1)
         ring = np.flatnonzero(~inside & (chords <= _chord(near.radius * _SPHERE_MARGIN + 1)))
-        exact = geo.distances(centre, self._lats[ring], self._lons[ring])
+        exact = geo.distances(centre, self._lats[rows[ring]], self._lons[rows[ring]])
         inside[ring] = exact <= near.radius
-        return np.flatnonzero(inside)
+        return np.asarray(rows[inside])
 
     def _similarities(
         self, queries: NDArray[np.float32], rows: Rows, *, whole: bool
     ) -> NDArray[np.float32]:
-        if whole and self._rows.dtype == np.float32:
+        if whole and self._rows.dtype == np.float32 and self._stored_in is None:
             return np.asarray(queries @ self._rows.astype(np.float32, copy=False).T * self._scales)
-        table = np.empty((len(queries), len(rows)), dtype=np.float32)
+        count = len(self._rows) if whole else len(rows)
+        table = np.empty((len(queries), count), dtype=np.float32)
         # With more queries a product is long enough to leave the cache, and short ones keep the
         # threads waiting for each other.
-        for part in _parts(len(rows), _BLOCK * len(queries)):
-            block = self._rows[part] if whole else self._rows[rows[part]]
+        for part in _parts(count, _BLOCK * len(queries)):
+            block = self._rows[part] if whole else self._take(rows[part])
             table[:, part] = queries @ block.astype(np.float32, copy=False).T
+        if whole and self._stored_in is not None:
+            table = table[:, self._stored_in]
         table *= self._scales[rows]
         return table
 
@@ -117,7 +141,7 @@ class VectorSearch:
         return candidates[order], exact[order].astype(np.float32)
 
     def _exact(self, query: NDArray[np.float32], rows: Rows) -> NDArray[np.float64]:
-        block = self._rows[rows].astype(np.float64)
+        block = self._take(rows).astype(np.float64)
         norms = np.sqrt(np.einsum("nd,nd->n", block, block))
         return np.asarray(np.einsum("nd,d->n", block, query.astype(np.float64)) / norms)
 
