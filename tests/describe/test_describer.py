@@ -1,6 +1,7 @@
 """The describer: sizes, order, and files that cannot be described."""
 
 import pickle
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -155,3 +156,21 @@ def test_a_describer_sent_to_another_process_is_opened_there_anew(
     assert np.array_equal(copy.vector(image), describer.vector(image))
     with pytest.raises(TypeError, match="use open"):
         pickle.dumps(Describer(load_checkpoint(tiny_checkpoint)))
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="slow to begin processes")
+def test_photos_described_by_processes_are_those_described_by_one(
+    describer: Describer, folder: Path
+) -> None:
+    paths = [folder / "0.png", folder / "missing.png", folder / "1.png"]
+
+    alone = list(describer.describe_files(paths, local=True))
+    together = list(describer.describe_files(paths, local=True, workers=2))
+
+    assert [path for path, _ in together] == paths
+    assert str(together[1][1]) == str(alone[1][1])
+    for (_, one), (_, other) in zip(alone[::2], together[::2], strict=True):
+        assert isinstance(one, Described)
+        assert isinstance(other, Described)
+        assert other.features.vector == pytest.approx(one.features.vector, abs=1e-5)
+        assert other.photo.content == one.photo.content

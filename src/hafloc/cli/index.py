@@ -67,6 +67,15 @@ Dimension = Annotated[
         "to 2,000 are described once more. They are kept in a file beside the index.",
     ),
 ]
+Workers = Annotated[
+    int,
+    typer.Option(
+        min=1,
+        max=64,
+        help="Processes that describe at once, each with the whole network in memory (0.8 GB) and "
+        "its share of the cores. On a GPU one is enough.",
+    ),
+]
 Prune = Annotated[
     bool, typer.Option("--prune", help="Take photos out whose files are gone from the folder.")
 ]
@@ -87,6 +96,7 @@ def build(
     device: Device = "auto",
     runtime: Runtime = "auto",
     precision: Precision = "auto",
+    workers: Workers = 1,
     trust: Trust = False,
     as_json: Json = False,
 ) -> None:
@@ -115,6 +125,7 @@ def build(
             local=stores_local,
             regions=regions is not False,
             prune=prune,
+            workers=workers,
             progress=progress,
         )
     with bar() as progress:
@@ -134,6 +145,7 @@ def add(
     device: Device = "auto",
     runtime: Runtime = "auto",
     precision: Precision = "auto",
+    workers: Workers = 1,
     trust: Trust = False,
     as_json: Json = False,
 ) -> None:
@@ -158,6 +170,7 @@ def add(
                 csv=positions,
                 local=stores_local,
                 prune=prune,
+                workers=workers,
                 progress=progress,
             )
     with bar() as progress:

@@ -31,6 +31,7 @@ from hafloc.errors import CheckpointError, HaflocError, OptionError, PhotoError
 from hafloc.nn import HAF, Checkpoint, check_sides, load_checkpoint, to_batch
 from hafloc.photos import Photo, read
 from hafloc.prefetch import AHEAD, prefetch
+from hafloc.processes import Died, Processes
 
 Image = NDArray[np.uint8]
 Vector = NDArray[np.float32]
@@ -242,6 +243,7 @@ class Describer:
         *,
         local: bool = False,
         regions: bool = False,
+        workers: int = 1,
     ) -> Iterator[tuple[Path, Described | HaflocError]]:
         """Each file's photo and vector in the order of `paths`, or why it has none.
 
@@ -249,7 +251,8 @@ class Describer:
 
         The next files are decoded while the network works on this one; on a GPU, neighbours of
         one size go through it together. `check` may raise a HaflocError to spare a decoded photo
-        the network.
+        the network. On a processor, several `workers` describe a photo each, in processes of their
+        own: more photos a second, and more memory; see `Processes` for what a script needs.
         """
 
         def decode(path: Path) -> Photo | HaflocError:
@@ -260,6 +263,9 @@ class Describer:
                 return error
             return photo
 
+        if workers > 1 and self.device == "cpu" and self._opened is not None:
+            yield from self._by_processes(paths, decode, workers, local=local, regions=regions)
+            return
         most = _BATCH.get(torch.device(self.device).type, 1)
         waiting: list[tuple[Path, Photo, Image]] = []
         for path, photo in prefetch(paths, decode, AHEAD + most - 1):
@@ -278,6 +284,37 @@ class Describer:
                 waiting = []
         yield from self._batch(waiting, local=local, regions=regions)
 
+    def _by_processes(
+        self,
+        paths: Iterable[Path],
+        decode: Callable[[Path], Photo | HaflocError],
+        workers: int,
+        *,
+        local: bool,
+        regions: bool,
+    ) -> Iterator[tuple[Path, Described | HaflocError]]:
+        def pieces() -> Iterator[tuple[tuple[Path, Photo | HaflocError], Image | None]]:
+            for path, photo in prefetch(paths, decode, AHEAD):
+                image = None if isinstance(photo, HaflocError) else self.fit(photo.image)
+                yield (path, photo), image
+
+        opened = partial(_FeaturesOf, self, local, regions)
+        for (path, photo), found in Processes(workers, opened).map(pieces()):
+            if isinstance(photo, HaflocError):
+                yield path, photo
+            elif isinstance(found, Died):
+                yield (
+                    path,
+                    PhotoError(
+                        f"cannot describe {path}: it ended the process that did; give it more "
+                        "memory, or fewer workers"
+                    ),
+                )
+            elif isinstance(found, PhotoError):
+                yield path, PhotoError(f"cannot describe {path}: {found}")
+            else:
+                yield path, Described(photo, found)
+
     def _batch(
         self, waiting: Sequence[tuple[Path, Photo, Image]], *, local: bool, regions: bool
     ) -> Iterator[tuple[Path, Described | HaflocError]]:
@@ -293,6 +330,21 @@ class Describer:
             return
         for (path, photo, _), features in zip(waiting, found, strict=True):
             yield path, Described(photo, features)
+
+
+class _FeaturesOf:
+    """What a process does for another: features of fitted images, or why there are none."""
+
+    def __init__(self, describer: Describer, local: bool, regions: bool, threads: int) -> None:
+        torch.set_num_threads(threads)
+        self._describer = describer
+        self._wanted = {"local": local, "regions": regions}
+
+    def __call__(self, image: Image) -> ImageFeatures | PhotoError:
+        try:
+            return self._describer._features([image], **self._wanted)[0]
+        except PhotoError as error:
+            return error
 
 
 def _loader(model: str, beside: Path | None) -> Callable[[], Checkpoint]:

@@ -78,6 +78,7 @@ def add_folder(
     local: bool = True,
     prune: bool = False,
     batch: int = BATCH,
+    workers: int = 1,
     progress: Progress | None = None,
 ) -> BuildReport:
     """Make `index` hold what the photos below `folder` are today.
@@ -87,7 +88,8 @@ def add_folder(
     Of an unchanged photo only size and time are looked at. Positions come from `csv`, a
     positions.csv in or beside the folder, file names or EXIF; see `photos.Positions`. `local`
     stores local features too, where the network has them, so that candidates can be verified
-    without their files. `prune` removes the records of files that are gone.
+    without their files. `prune` removes the records of files that are gone. With several
+    `workers`, so many processes describe on a processor.
 
     What cannot be used is skipped and listed. Where a file holds something else than before that
     cannot be indexed, the old record is removed. On Ctrl-C what has been described is stored.
@@ -95,7 +97,12 @@ def add_folder(
     index cannot be written; what was stored before stays.
     """
     return _Folder(index, folder, scan(folder).not_empty(), csv).bring_in(
-        describer, local=local, prune=prune, batch=batch, progress=progress or Silent()
+        describer,
+        local=local,
+        prune=prune,
+        batch=batch,
+        workers=workers,
+        progress=progress or Silent(),
     )
 
 
@@ -109,12 +116,13 @@ def build_index(
     local: bool = True,
     regions: bool = True,
     prune: bool = False,
+    workers: int = 1,
     progress: Progress | None = None,
 ) -> BuildReport:
     """A new index at `path` of the photos below `folder`, or the completion of a begun one.
 
-    `csv`, `local` and `prune` are those of `add_folder`. A new index holds vectors of the photos'
-    `regions` too, where the network has them; an old one stays as it is.
+    `csv`, `local`, `prune` and `workers` are those of `add_folder`. A new index holds vectors of
+    the photos' `regions` too, where the network has them; an old one stays as it is.
     Raises as `add_folder` does, and PositionError where not one photo could be stored; an index
     without photos is not left behind.
     """
@@ -126,7 +134,12 @@ def build_index(
         index = create_index(path, model, vector_type, describer.regions if regions else 0)
     try:
         report = _Folder(index, folder, found, csv).bring_in(
-            describer, local=local, prune=prune, batch=BATCH, progress=progress or Silent()
+            describer,
+            local=local,
+            prune=prune,
+            batch=BATCH,
+            workers=workers,
+            progress=progress or Silent(),
         )
     finally:
         is_empty = index.count() == 0
@@ -162,12 +175,19 @@ class _Folder:
         ]
 
     def bring_in(
-        self, describer: "Describer", *, local: bool, prune: bool, batch: int, progress: Progress
+        self,
+        describer: "Describer",
+        *,
+        local: bool,
+        prune: bool,
+        batch: int,
+        workers: int,
+        progress: Progress,
     ) -> BuildReport:
         plan = self._plan(progress)
         report = self._update(plan)
         progress.start("describing", len(plan.describe))
-        outcomes = self._describe(describer, plan, local)
+        outcomes = self._describe(describer, plan, local, workers)
         added, failed = add_all(self._index, outcomes, batch=batch, progress=progress.advance)
         stale = self._stale(plan, failed)
         removed = self._index.remove(stale) if stale else 0
@@ -261,7 +281,7 @@ class _Folder:
         return replace(record, stated=file.stated, **_where_and_when(said))
 
     def _describe(
-        self, describer: "Describer", plan: Plan, local: bool
+        self, describer: "Describer", plan: Plan, local: bool, workers: int
     ) -> Iterable[Entry | Skipped]:
         files = {file.path: file for file in plan.describe}
 
@@ -273,6 +293,7 @@ class _Folder:
             check=lambda path, photo: _require_position(where(path, photo), path),
             local=local,
             regions=self._index.regions > 0,
+            workers=workers,
         )
         for path, found in described:
             if isinstance(found, HaflocError):
