@@ -1,9 +1,11 @@
-"""How fast is hafloc, and how much memory does it take? Ratios within one run, medians of 5.
+"""How fast is hafloc, and how much memory does it take? Every figure beside its limit or a peer.
 
-    python benchmarks/speed.py            all but the long memory watch, about 5 minutes
+    python benchmarks/speed.py            all but the long memory watch, about 15 minutes
     python benchmarks/speed.py --watch    resident memory over 2,000 photos, about 10 minutes
 
-Results go to benchmarks/results/speed.json (or memory.json) with machine and versions.
+Ratios are taken within one run, of works that take turns; medians of 5 at least. A city of 60 photos
+is rendered and indexed, and its index filled up to 500 with the same photos elsewhere. Results go
+to benchmarks/results/speed.json and speed.md (or memory.json) with machine and versions.
 """
 
 import argparse
@@ -14,25 +16,30 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import psutil
 import torch
-import torch.nn.functional as F
 from PIL import Image
 
+import describe
+from hafloc.demo import render_city
 from hafloc.describe import Describer
+from hafloc.files import write_whole
 from hafloc.geo import Position
 from hafloc.index import Record, build_index, create_index, model_info, open_index
-from hafloc.nn import HAF, VGG16, load_checkpoint
-from hafloc.nn.vgg import LAYERS
 
-RESULTS = Path(__file__).parent / "results"
+HERE = Path(__file__).parent
+RESULTS = HERE / "results"
 RUNS = 5
 SIZE = (480, 640)  # rows, columns
-PHOTOS = 16
+PHOTOS = 60
+LARGE = 24  # photos of 12 megapixels
+INDEXED = 500
 DATABASE = 100_000
 WATCH = (200, 2_000)
 WATCH_SIZE = (192, 256)
@@ -63,55 +70,10 @@ def noise(size: tuple[int, int], seed: int = 0) -> np.ndarray:
     return np.mean(layers, 0).astype(np.uint8)
 
 
-def bare_trunk(trunk: VGG16) -> Callable[[torch.Tensor], torch.Tensor]:
-    """The trunk as anyone would run it: torch's convolutions, float32, channels_last."""
-    weights = {
-        name: (layer.weight.to(memory_format=torch.channels_last), layer.bias)
-        for name, layer in ((name, trunk.get_submodule(name)) for name in LAYERS)
-    }
-
-    def run(images: torch.Tensor) -> torch.Tensor:
-        x = trunk.centre(images).contiguous(memory_format=torch.channels_last)
-        for name, (weight, bias) in weights.items():
-            if name.endswith("_1") and name != "conv1_1":
-                x = F.max_pool2d(x, 2)
-            x = F.relu_(F.conv2d(x, weight, bias, padding=1))
-        return x
-
-    return run
-
-
 def seconds(work: Callable[[], object]) -> float:
     start = time.perf_counter()
     work()
     return time.perf_counter() - start
-
-
-@torch.inference_mode()
-def description_against_trunk(network: HAF, size: tuple[int, int] = SIZE) -> dict[str, float]:
-    """Of one photo: `features` are what an index keeps, with regions and key points."""
-    image = noise(size)
-    batch = torch.from_numpy(image).permute(2, 0, 1)[None]
-    run_trunk = bare_trunk(network.trunk)
-    works: dict[str, Callable[[], object]] = {
-        "trunk": lambda: run_trunk(batch),
-        "description": lambda: network.describe([image]),
-        "vector": lambda: network(batch),
-        "features": lambda: network.features(batch, local=True, regions=True),
-    }
-    times: dict[str, list[float]] = {name: [] for name in works}
-    for work in works.values():
-        work()
-    for _ in range(RUNS):
-        for name, work in works.items():
-            times[name].append(seconds(work))
-    ratios = {
-        name: [t / base for t, base in zip(times[name], times["trunk"], strict=True)]
-        for name in ("description", "vector", "features")
-    }
-    return {f"{name} s": round(statistics.median(t), 3) for name, t in times.items()} | {
-        f"{name} / trunk": round(statistics.median(r), 3) for name, r in ratios.items()
-    }
 
 
 def memory_of_this_process() -> dict[str, float]:
@@ -137,32 +99,10 @@ def peak_memory() -> dict[str, float]:
     return {"model loaded MiB": round(runs[0][0]), "above it while describing MiB": round(above)}
 
 
-def indexing_throughput(describer: Describer) -> dict[str, float]:
-    """Photos per second of `hafloc index build` against the network alone on decoded photos."""
-    with tempfile.TemporaryDirectory() as scratch:
-        folder = Path(scratch) / "photos"
-        folder.mkdir()
-        for i in range(PHOTOS):
-            Image.fromarray(noise(SIZE, i)).save(folder / f"{i:03}.jpg", quality=90)
-        rows = [f"{i:03}.jpg,52.2,{0.1 + i / 1000}" for i in range(PHOTOS)]
-        (folder / "positions.csv").write_text("\n".join(["image,lat,lon", *rows]))
-        images = [describer.fit(noise(SIZE, i)) for i in range(PHOTOS)]
-        ratios, whole = [], []
-        for run in range(RUNS):
-            target = Path(scratch) / f"{run}.gpkg"
-            alone = seconds(lambda: [describer.vector(image) for image in images])
-            whole.append(seconds(lambda: build_index(target, describer, folder)))  # noqa: B023
-            ratios.append(alone / whole[-1])
-    return {
-        "photos / s": round(PHOTOS / statistics.median(whole), 2),
-        "of the network's own": round(statistics.median(ratios), 3),
-    }
-
-
 def search_time(describer: Describer) -> dict[str, float]:
     """Exact search over synthetic vectors, per query, as `locate` does it; both storage types."""
     rng = np.random.default_rng(0)
-    result = {}
+    result: dict[str, float] = {}
     for vector_type in ("float16", "int8"):
         with tempfile.TemporaryDirectory() as scratch:
             path = Path(scratch) / "big.gpkg"
@@ -199,31 +139,132 @@ def watch_memory(describer: Describer) -> dict[str, float]:
     return result | {"growth": round(last / first, 3)}
 
 
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A figure with what it may be: `limit`, at most or at least."""
+
+    what: str
+    value: float | None
+    limit: float | None = None
+    at_least: bool = False
+
+    def __str__(self) -> str:
+        if self.value is None:
+            return f"| {self.what} | not measured | | |"
+        if self.limit is None:
+            return f"| {self.what} | {self.value:,.3g} | | |"
+        holds = self.value >= self.limit if self.at_least else self.value <= self.limit
+        sign, said = ("≥" if self.at_least else "≤"), ("yes" if holds else "**no**")
+        return f"| {self.what} | {self.value:,.3g} | {sign} {self.limit:g} | {said} |"
+
+
+def filled_index(folder: Path, describer: Describer) -> tuple[Path, Path]:
+    """An index of INDEXED photos, and a photo to ask it for."""
+    render_city(folder, database=PHOTOS, queries=1)
+    index = folder / "city.gpkg"
+    build_index(index, describer, folder / "database")
+    with open_index(index, write=True) as city:
+        records = list(city.iterate())
+        ids = [record.id or 0 for record in records]
+        vectors, regions = city.vectors(ids), city.region_vectors(ids)
+        local = city.local_features(ids)
+        noise = np.random.default_rng(0)
+        for copy in range(1, INDEXED // len(records) + 1):
+            north = [
+                replace(r, id=None, path=f"{copy}/{r.path}", content=f"{copy}{r.content}"[:32],
+                        position=Position(r.position.lat + copy / 50, r.position.lon))
+                for r in records
+            ]  # fmt: skip
+            others = vectors + noise.normal(0, 0.01, vectors.shape).astype(np.float32)
+            others /= np.linalg.norm(others, axis=1, keepdims=True)
+            city.add(north, others, local, regions)
+    return index, next((folder / "queries").glob("*.jpg"))
+
+
+def script(name: str, *arguments: object) -> dict[str, Any]:
+    """The JSON in the last line of another benchmark."""
+    command = [sys.executable, str(HERE / name), *map(str, arguments)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        print(f"{name}: {done.stderr.strip().splitlines()[-1]}", flush=True)
+        return {}
+    found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return found
+
+
+def lines(found: Mapping[str, Any]) -> Iterator[Line]:
+    """What issue after issue asked for, from the results of all steps."""
+    described = found["describing"]
+    yield Line(
+        "describing, torch float32 / bare trunk", described["torch_float32_over_trunk"], 0.75
+    )
+    yield Line(
+        f"auto ({described['auto_is']}), times as fast as the trunk",
+        described["auto_speedup_over_trunk"], 3.5, at_least=True,
+    )  # fmt: skip
+    yield Line("int8, times as fast as the trunk", described["int8_speedup_over_trunk"], 5,
+               at_least=True)  # fmt: skip
+    yield Line("least cosine of auto to float32", described["cosine_auto"])
+    for name, row in described["rows"].items():
+        yield Line(f"{name} / trunk", row["over_trunk"])
+    yield Line(
+        "MiB above the model, one photo", found["memory"]["above it while describing MiB"], 300
+    )
+    large = found["large photos"].get("large photos", {})
+    yield Line("indexing 12-megapixel photos, of the network's own throughput",
+               large.get("of the network's own"), 0.9, at_least=True)  # fmt: skip
+    cold = found["cold start"]
+    processes = cold.get("processes", {})
+    for name, limit in (("hafloc --help", 0.25), ("hafloc --version", None),
+                        ("python -c pass", None), ("import torch", None)):  # fmt: skip
+        yield Line(f"{name}, s", processes.get(name, {}).get("seconds"), limit)
+    beyond = cold.get("locate beyond the network", {})
+    yield Line("hafloc locate, cold, beyond the network, s", beyond.get("seconds"), 1.5)
+    ways = found["verification"].get("city", {}).get("ways", {})
+    yield Line("verifying 50 candidates, s", ways.get("hafloc", {}).get("seconds"), 0.08)
+    yield Line("SIFT and RANSAC by OpenCV / ours", ways.get("SIFT and RANSAC", {}).get("over_ours"))
+    step = found["training"].get("steps", {})
+    yield Line("training step / trunk forward and backward", step.get("haf / trunk"), 1.5)
+    for kind in ("float16", "int8"):
+        yield Line(f"searching {DATABASE:,}, {kind}, ms", found["search"][f"{kind} ms"])
+
+
+def measure(scratch: Path) -> Iterator[tuple[str, dict[str, Any]]]:
+    describer = Describer.open()
+    yield "describing", describe.measure()
+    yield "memory", peak_memory()
+    yield "search", search_time(describer)
+    index, photo = filled_index(scratch / "city", describer)
+    yield "cold start", script("cold_start.py", index, photo, "--out", scratch / "cold.json")
+    queries = ("--queries", 20, "--out", scratch / "verification.json")
+    yield "verification", script("verification_costs.py", index, *queries)
+    yield "large photos", script("large_photos.py", "--photos", LARGE)
+    yield "training", script("training.py", scratch / "city" / "database")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--watch", action="store_true", help="watch memory over 2,000 photos")
-    watch = parser.parse_args().watch
-    describer = Describer.open()
-    results: dict[str, dict[str, float] | dict[str, str | int]] = {"machine": machine()}
-    steps: dict[str, Callable[[], dict[str, float]]]
-    if watch:
-        steps = {"memory": lambda: watch_memory(describer)}
-    else:
-        network = load_checkpoint("haf").network
-        assert isinstance(network, HAF)
-        steps = {
-            "one 640×480 photo": lambda: description_against_trunk(network),
-            "one 480×360 photo": lambda: description_against_trunk(network, (360, 480)),
-            "memory": peak_memory,
-            "indexing": lambda: indexing_throughput(describer),
-            f"search of {DATABASE:,}": lambda: search_time(describer),
-        }
-    for name, step in steps.items():
-        results[name] = step()
-        print(name, json.dumps(results[name], ensure_ascii=False), flush=True)
-    RESULTS.mkdir(exist_ok=True)
-    target = RESULTS / ("memory.json" if watch else "speed.json")
-    target.write_text(json.dumps(results, indent=2, ensure_ascii=False) + "\n")
+    results: dict[str, Any] = {"machine": machine()}
+    if parser.parse_args().watch:
+        results["memory"] = watch_memory(Describer.open())
+        write_whole(RESULTS / "memory.json", f"{json.dumps(results, indent=2)}\n".encode())
+        return
+    with tempfile.TemporaryDirectory() as scratch:
+        for name, found in measure(Path(scratch)):
+            results[name] = found
+            print(name, json.dumps(found, ensure_ascii=False), flush=True)
+    content = json.dumps(results, indent=2, ensure_ascii=False)
+    write_whole(RESULTS / "speed.json", f"{content}\n".encode())
+    said = ", ".join(f"{key} {value}" for key, value in results["machine"].items())
+    table = "\n".join(map(str, lines(results)))
+    page = (
+        f"# Speed\n\nMade by `make bench`: {said}. Medians of {RUNS} and more, ratios within one "
+        f"run; `speed.json` has it all.\n\n| what | measured | limit | holds |\n|---|---|---|---|\n"
+        f"{table}\n"
+    )
+    write_whole(RESULTS / "speed.md", page.encode())
+    print(page)
 
 
 if __name__ == "__main__":
