@@ -3,9 +3,9 @@
     python benchmarks/speed.py            all but the long memory watch, about 15 minutes
     python benchmarks/speed.py --watch    resident memory over 2,000 photos, about 10 minutes
 
-Ratios are taken within one run, of works that take turns; medians of 5 at least. A city of 60 photos
-is rendered and indexed, and its index filled up to 500 with the same photos elsewhere. Results go
-to benchmarks/results/speed.json and speed.md (or memory.json) with machine and versions.
+Ratios are taken within one run, of works that take turns; medians of 5 at least. A city of 60
+photos is rendered and indexed, and its index filled up to 500 with the same photos elsewhere.
+Results go to benchmarks/results/speed.json and speed.md (or memory.json) with machine and versions.
 """
 
 import argparse
@@ -193,7 +193,7 @@ def script(name: str, *arguments: object) -> dict[str, Any]:
 
 
 def lines(found: Mapping[str, Any]) -> Iterator[Line]:
-    """What issue after issue asked for, from the results of all steps."""
+    """The figures that have a limit or a peer, from the results of all steps."""
     described = found["describing"]
     yield Line(
         "describing, torch float32 / bare trunk", described["torch_float32_over_trunk"], 0.75
@@ -223,8 +223,8 @@ def lines(found: Mapping[str, Any]) -> Iterator[Line]:
     ways = found["verification"].get("city", {}).get("ways", {})
     yield Line("verifying 50 candidates, s", ways.get("hafloc", {}).get("seconds"), 0.08)
     yield Line("SIFT and RANSAC by OpenCV / ours", ways.get("SIFT and RANSAC", {}).get("over_ours"))
-    step = found["training"].get("steps", {})
-    yield Line("training step / trunk forward and backward", step.get("haf / trunk"), 1.5)
+    step = found["training"].get("haf step / trunk, median of pairs")
+    yield Line("training step / trunk forward and backward", step, 1.5)
     for kind in ("float16", "int8"):
         yield Line(f"searching {DATABASE:,}, {kind}, ms", found["search"][f"{kind} ms"])
 

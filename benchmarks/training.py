@@ -158,7 +158,7 @@ def main() -> None:
         "mining / features": round(refresh / features, 5),
         "peak megabytes of a step above the trunk's": round(grown),
     }
-    print(json.dumps(result, indent=1))
+    print(json.dumps(result))
     (HERE / "results" / "training.json").write_text(json.dumps(result, indent=1) + "\n")
 
 
