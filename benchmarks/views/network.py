@@ -96,7 +96,7 @@ def level_vectors(
                 taps: dict[str, Tensor] = {}
                 with torch.no_grad():
                     for layer in names[: names.index(first) if first in names else len(names)]:
-                        x = F.relu(net.trunk._layer(layer, x))
+                        x = net.trunk.responses([layer], x, layer)[layer]
                         taps |= {level: x for level, tap in TAPS_OF.items() if tap == layer}
                 if first in names:
                     taps |= net.trunk.from_layer(first, x, taps)._asdict()

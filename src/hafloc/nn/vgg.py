@@ -105,16 +105,10 @@ class VGG16(nn.Module):
 
     def before_last_relu(self, first: str, x: Tensor) -> Tensor:
         """conv5_3 before its ReLU, `N×512×⌈H/16⌉×⌈W/16⌉`; `first` and `x` as in `from_layer`."""
-        names = list(LAYERS)
-        for name in names[names.index(first) : -1]:
-            x = F.relu(self._layer(name, x), inplace=True)
-        return self._layer(names[-1], x)
-
-    def _layer(self, name: str, x: Tensor) -> Tensor:
-        """A convolution without its ReLU, after the pooling in front of it where there is one."""
-        if _is_behind_pooling(name):
-            x = pool(x)
-        return convolve(x, self.get_submodule(name))
+        *_, below, last = LAYERS
+        if first != last:
+            x = self.responses([below], x, first)[below]
+        return convolve(x, self.get_submodule(last))
 
     def _winograd_serves_conv1(self, x: Tensor) -> bool:
         layer = self.get_submodule("conv1_2")

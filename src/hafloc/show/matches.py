@@ -15,7 +15,7 @@ from hafloc.geo import Position
 from hafloc.index import GeoIndex
 from hafloc.locate import Comparison, in_words
 from hafloc.photos import Image as Pixels
-from hafloc.photos import read
+from hafloc.photos import Window, read
 from hafloc.show.attention import overlay
 from hafloc.show.dots import chosen_photos
 from hafloc.show.sheet import FAINT, GAP, INK, PAPER, fitted, letters, shortened
@@ -48,9 +48,11 @@ class Seer(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class _Side:
-    """One of the two photos: its pixels, what the network says of it, and its caption."""
+    """One of the two photos: its picture, the part of it that the network saw, what it says of it,
+    and its caption."""
 
     image: Pixels
+    seen: Pixels
     description: Description
     caption: str
 
@@ -67,7 +69,12 @@ def match_picture(comparison: Comparison, describer: Seer, index: GeoIndex) -> I
         raise ValueError("the query came without a file; locate its file")
     candidate = comparison.candidate
     sides = (
-        _side(comparison.answer.file, describer, f"query: {Path(comparison.answer.query).name}"),
+        _side(
+            comparison.answer.file,
+            describer,
+            f"query: {Path(comparison.answer.query).name}",
+            comparison.answer.window,
+        ),
         _side(comparison.file, describer, f"candidate {candidate.rank:,}: {candidate.path}"),
     )
     second = _HEAD + _PHOTO[1] + _CAPTION + GAP
@@ -115,9 +122,13 @@ def facts_in_words(evidence: Evidence) -> str:
     return f"{evidence.inliers:,} of {evidence.matches:,} matches agree with {geometry}"
 
 
-def _side(file: Path, describer: Seer, caption: str) -> _Side:
-    image = read(file, longer_side=max(describer.longer_side, 2 * max(_PHOTO))).image
-    return _Side(image, describer.describe(image), caption)
+def _side(file: Path, describer: Seer, caption: str, window: Window | None = None) -> _Side:
+    photo = read(file, longer_side=max(describer.longer_side, 2 * max(_PHOTO)))
+    image = seen = photo.image
+    if window is not None:
+        height, width = image.shape[:2]
+        seen = window.scaled((photo.width, photo.height), (width, height)).of(image)
+    return _Side(image, seen, describer.describe(seen), caption)
 
 
 def _paste(
@@ -204,8 +215,8 @@ def _draw_below(
     answer, candidate = comparison.answer, comparison.candidate
     panels = []
     for side, name in zip(sides, ("query", "candidate"), strict=True):
-        size = fitted_to(side.image, _SMALL).size
-        heat = overlay(side.image, side.description.attention, side.description, size)
+        size = fitted_to(side.seen, _SMALL).size
+        heat = overlay(side.seen, side.description.attention, side.description, size)
         panels.append((heat, f"where the network looks: {name}"))
     pin = "best guess" if answer.found is False else "answer"
     circle = "" if answer.radius is None else ", circle: its radius"
