@@ -193,7 +193,8 @@ def main() -> None:
     for path in given.indexes:
         results[path.stem] = measure(path, given.queries, given.peer)
         print(json.dumps({path.stem: results[path.stem]}))
-    write_whole(given.out, (json.dumps(results, indent=1) + "\n").encode())
+        # A run that is stopped leaves the indexes so far.
+        write_whole(given.out, (json.dumps(results, indent=1) + "\n").encode())
 
 
 if __name__ == "__main__":
