@@ -11,6 +11,7 @@ from hafloc.index.below import ids_below
 from hafloc.index.paths import PhotoPaths
 from hafloc.index.plan import Kept, Plan, ScannedFile, Skipped, is_gone, make_plan
 from hafloc.index.records import GeoIndex, Held, ModelInfo, Record
+from hafloc.index.runtimes import FLOAT32
 from hafloc.index.store import BATCH, Entry, add_all
 from hafloc.photos import (
     Metadata,
@@ -65,7 +66,8 @@ class BuildReport:
 def model_info(describer: "Describer", index: Path | None = None) -> ModelInfo:
     """The identity of a describer's vectors, as the `index` at that path records it."""
     name = describer.name if index is None else describer.name_from(index.absolute().parent)
-    runtime = str(describer.runtime)
+    # Whoever brings a describer of their own need not know of runtimes.
+    runtime = str(getattr(describer, "runtime", FLOAT32))
     return ModelInfo(name, describer.hash, describer.options, describer.dimension, runtime)
 
 
