@@ -25,7 +25,7 @@ class Silent:
 def numbers(monkeypatch: pytest.MonkeyPatch) -> None:
     """Indexes are opened with the describer of numbers."""
 
-    def open_(path: Path, model: object = None, *, device: str = "cpu") -> Localizer:
+    def open_(path: Path, model: object = None, **options: object) -> Localizer:
         return Localizer(open_index(path, model=MODEL), ByNumber())
 
     monkeypatch.setattr(Localizer, "open", open_)

@@ -34,7 +34,7 @@ def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-def open_(path: Path, model: object = None, *, device: str = "cpu") -> Localizer:
+def open_(path: Path, model: object = None, **options: object) -> Localizer:
     return Localizer(open_index(path, model=MODEL), ByNumber())
 
 
