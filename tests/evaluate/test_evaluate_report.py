@@ -18,6 +18,7 @@ from PIL import Image as Pillow
 from typer.testing import CliRunner
 
 from hafloc.cli import evaluate as command
+from hafloc.cli.app import app as root
 from hafloc.describe import Describer
 from hafloc.description import Description, KeyPoints
 from hafloc.errors import EvaluationError
@@ -344,15 +345,13 @@ def test_unknown_parts_and_missing_photos_are_refused(tmp_path: Path) -> None:
 
 @pytest.fixture
 def app(monkeypatch: pytest.MonkeyPatch) -> typer.Typer:
-    def opened(name: str, *, device: str = "cpu") -> LookingNetwork:
+    def opened(name: str, **options: object) -> LookingNetwork:
         network = LookingNetwork()
         network.name, network.hash = name, name
         return network
 
     monkeypatch.setattr(Describer, "open", opened)
-    made = typer.Typer()
-    command.register(made)
-    return made
+    return root
 
 
 @pytest.mark.parametrize(

@@ -40,6 +40,7 @@ class Colours:
         *,
         local: bool = False,
         regions: bool = False,
+        workers: int = 1,
     ) -> Iterator[tuple[Path, object]]:
         for path in paths:
             self.described.append(path.name)

@@ -118,7 +118,7 @@ def test_a_vector_of_the_wrong_size_stops_the_search_with_its_photo_named(tmp_pa
         index.add(records, vectors)
         index._connections.rows("UPDATE descriptors SET vector = x'00' WHERE photo_id = 2")
 
-        with pytest.raises(IndexFileError, match=r"photo 2 of .* 1 bytes, not 64; remove it"):
+        with pytest.raises(IndexFileError, match=r"photo 2 of .* 1 bytes, not 32; remove it"):
             index.search(vectors, k=1)
 
 

@@ -116,10 +116,13 @@ def old_file(tmp_path: Path) -> Path:
         index.add(*sample(4))
     database = sqlite3.connect(path)
     database.executescript(
+        "DROP TRIGGER descriptors_insert_change; DROP TRIGGER descriptors_update_change;"
+        "DROP TRIGGER descriptors_delete_change; DROP TRIGGER photos_update_change;"
+        "DROP TABLE changes;"
         "DROP TRIGGER photos_delete_local_features; DROP TABLE local_features;"
         "DROP TRIGGER photos_delete_regions; DROP TABLE regions;"
-        "DELETE FROM gpkg_contents WHERE table_name IN ('local_features', 'regions');"
-        "DELETE FROM gpkg_extensions WHERE table_name IN ('local_features', 'regions');"
+        "DELETE FROM gpkg_contents WHERE table_name IN ('local_features', 'regions', 'changes');"
+        "DELETE FROM gpkg_extensions WHERE table_name IN ('local_features', 'regions', 'changes');"
         "DELETE FROM hafloc WHERE key = 'regions';"
         "UPDATE hafloc SET value = '1' WHERE key = 'format_version';"
         "DROP INDEX descriptors_by_photo;"

@@ -169,7 +169,7 @@ def test_opening_without_the_recorded_checkpoint_says_how_to_name_it(tmp_path: P
 def opened_with(monkeypatch: pytest.MonkeyPatch, hash_: str) -> list[str]:
     asked: list[str] = []
 
-    def load(model: str, *, device: str, beside: Path | None = None) -> SimpleNamespace:
+    def load(model: str, **options: object) -> SimpleNamespace:
         asked.append(model)
         return SimpleNamespace(
             name="colours",

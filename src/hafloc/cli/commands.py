@@ -15,7 +15,7 @@ DEBUG_HELP = "Show the trace of an error, and the libraries' own warnings."
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A command: the file of this room whose `register` adds it, and its help's first line."""
+    """A command: the file of this room that has it, and its help's first line."""
 
     file: str
     summary: str
