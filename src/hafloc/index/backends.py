@@ -10,6 +10,9 @@ from typing import Protocol
 from hafloc.errors import IndexFileError
 from hafloc.index import connection
 from hafloc.index.geopackage import GeoPackageIndex
+from hafloc.index.milvus import index as milvus
+from hafloc.index.milvus.address import LOCAL_FORM, SERVER_FORM, local_folder
+from hafloc.index.milvus.index import MilvusIndex
 from hafloc.index.paths import PhotoPaths, index_root
 from hafloc.index.records import GeoIndex, ModelInfo
 
@@ -24,14 +27,30 @@ class _Open(Protocol):
 class Backend:
     """How one kind of database is opened and made; `form` says how its locations look.
 
-    `root` is the folder that the paths of its photos are relative to.
+    `paths` says how it names the files of its photos.
     """
 
     form: str
     open: _Open
     create: Callable[[str, ModelInfo, str, int], GeoIndex]
     exists: Callable[[str], bool]
-    root: Callable[[str], Path]
+    paths: Callable[[str], PhotoPaths]
+
+
+def _beside_file(location: str) -> PhotoPaths:
+    return PhotoPaths(index_root(location))
+
+
+def _beside_folder(location: str) -> PhotoPaths:
+    return PhotoPaths(index_root(local_folder(location)))
+
+
+def _anywhere(location: str) -> PhotoPaths:
+    return PhotoPaths(Path(Path.cwd().anchor), relative=False)
+
+
+def _milvus(form: str, paths: Callable[[str], PhotoPaths]) -> Backend:
+    return Backend(form, MilvusIndex.open, MilvusIndex.create, milvus.exists, paths)
 
 
 # By scheme; a location without one is the path of a file.
@@ -41,8 +60,11 @@ BACKENDS: dict[str, Backend] = {
         GeoPackageIndex.open,
         GeoPackageIndex.create,
         connection.exists,
-        index_root,
+        _beside_file,
     ),
+    "milvus": _milvus(SERVER_FORM, _anywhere),
+    "milvus+tls": _milvus("milvus+tls://… with TLS", _anywhere),
+    "milvus-lite": _milvus(LOCAL_FORM, _beside_folder),
 }
 # Two letters at least: C:// is a drive of Windows.
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+)://")
@@ -81,7 +103,7 @@ def index_exists(location: Location) -> bool:
 
 def paths_of(location: Location) -> PhotoPaths:
     """How the index at `location` names the files of its photos."""
-    return PhotoPaths(_backend(location).root(os.fspath(location)))
+    return _backend(location).paths(os.fspath(location))
 
 
 def _backend(location: Location) -> Backend:

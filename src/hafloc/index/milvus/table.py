@@ -1,0 +1,153 @@
+"""Rows of a collection by id, by place, or all: whole answers, however many there are.
+
+The engine gives out 16,384 rows a query and no more beyond an offset, and so many bytes. Ids are
+spread evenly, so ranges of them hold about equally many rows.
+"""
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hafloc.index.milvus.cells import covering
+from hafloc.index.milvus.rows import Row, chosen
+from hafloc.index.milvus.server import Server
+from hafloc.index.records import Box
+
+# The engine's own bound of the rows of an answer.
+MOST_ROWS = 16_384
+# Rows asked for at a time, by how much a row holds: an answer stays below 32 MB.
+_SMALL, _LARGE = 4_000, 500
+_LARGE_COLUMNS = {"vector", "regions", "features"}
+_IDS_END = 1 << 63
+_ALL_IDS = (0, _IDS_END - 1)
+
+
+class Table:
+    """The rows of one collection of photos; every query sees all that was stored before it."""
+
+    # For `spatial.nearest`: rows are cheap beside a query.
+    enough = 2_000
+    growth = 16
+
+    def __init__(self, server: Server) -> None:
+        self._server = server
+
+    def count(self, filter_: str = "") -> int:
+        """How many rows there are that the filter takes."""
+        return int(self.query(filter_, ("count(*)",))[0]["count(*)"])
+
+    def query(self, filter_: str, columns: Sequence[str], limit: int | None = None) -> list[Row]:
+        """One query's rows."""
+        more = {} if limit is None else {"limit": limit}
+        rows = self._server.call(
+            "read",
+            "query",
+            collection_name=self._server.address.collection,
+            filter=filter_,
+            output_fields=list(columns),
+            consistency_level="Strong",
+            **more,
+        )
+        return [dict(row) for row in rows]
+
+    def search(
+        self, vectors: NDArray[np.float32], limit: int, filter_: str, options: dict[str, int]
+    ) -> list[tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.float64]]]:
+        """For each vector `[Q, D]` the ids, similarities and places `[n, 2]` of its best rows."""
+        found = self._server.call(
+            "search",
+            "search",
+            collection_name=self._server.address.collection,
+            data=vectors,
+            limit=limit,
+            filter=filter_,
+            output_fields=["lat", "lon"],
+            search_params={"metric_type": "IP", "params": options},
+            consistency_level="Strong",
+        )
+        return [
+            (
+                np.array([hit["id"] for hit in hits], dtype=np.int64),
+                np.array([hit["distance"] for hit in hits], dtype=np.float64),
+                np.array(
+                    [(hit["entity"]["lat"], hit["entity"]["lon"]) for hit in hits], dtype=np.float64
+                ).reshape(-1, 2),
+            )
+            for hits in found
+        ]
+
+    def by_id(self, ids: Sequence[int], columns: Sequence[str]) -> dict[int, Row]:
+        """The rows of these ids that are there."""
+        return {int(row["id"]): row for row in self.where("id", sorted(set(ids)), columns)}
+
+    def where(self, column: str, numbers: Sequence[int], columns: Sequence[str]) -> list[Row]:
+        """The rows whose column is one of these numbers, by id."""
+        size = _page(columns)
+        found: list[Row] = []
+        for start in range(0, len(numbers), size):
+            filter_ = chosen(column, numbers[start : start + size])
+            if column == "id":
+                found += self.query(filter_, columns)
+            else:  # many photos may be of one content
+                found += (row for page in self.pages(filter_, columns) for row in page)
+        return sorted(found, key=lambda row: int(row["id"]))
+
+    def pages(self, filter_: str, columns: Sequence[str]) -> Iterator[list[Row]]:
+        """All rows that the filter takes, by id, in pages."""
+        size = _page(columns)
+        parts = max(1, -(-self.count(filter_) // size))
+        for part in range(parts):
+            first, end = part * _IDS_END // parts, (part + 1) * _IDS_END // parts
+            yield from self._range(first, end - 1, filter_, columns, 2 * size)
+
+    def _range(
+        self, first: int, last: int, filter_: str, columns: Sequence[str], most: int
+    ) -> Iterator[list[Row]]:
+        """The rows of the ids from `first` to `last`; in halves where they are more than `most`."""
+        ids = f"id >= {first} and id <= {last}"
+        if (first, last) == _ALL_IDS:
+            ids = "id >= 0"
+        rows = self.query(f"{ids} and ({filter_})" if filter_ else ids, columns, most)
+        if len(rows) < most or first == last:
+            yield sorted(rows, key=lambda row: int(row["id"]))
+            return
+        middle = (first + last) // 2
+        yield from self._range(first, middle, filter_, columns, most)
+        yield from self._range(middle + 1, last, filter_, columns, most)
+
+    def count_in(self, boxes: Sequence[Box], most: int) -> int:
+        """How many photos the boxes and their cells hold; `most` bounds nothing here."""
+        return self.count(in_boxes(boxes))
+
+    def places_in(
+        self, boxes: Sequence[Box]
+    ) -> tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.float64]]:
+        """The ids, latitudes and longitudes of the photos in the boxes' cells, by id."""
+        pages = self.pages(in_boxes(boxes), ("id", "lat", "lon"))
+        found = [(row["id"], row["lat"], row["lon"]) for page in pages for row in page]
+        ids = np.array([id_ for id_, _, _ in found], dtype=np.int64)
+        places = np.array([place for _, *place in found], dtype=np.float64).reshape(-1, 2)
+        return ids, places[:, 0], places[:, 1]
+
+    def bounds(self) -> Box | None:
+        """The extent of all photos; None where there are none."""
+        sides: list[Box] = []
+        for page in self.pages("", ("lat", "lon", "id")):
+            lats, lons = [row["lat"] for row in page], [row["lon"] for row in page]
+            if page:
+                sides.append((min(lons), min(lats), max(lons), max(lats)))
+        if not sides:
+            return None
+        west, south, east, north = zip(*sides, strict=True)
+        return min(west), min(south), max(east), max(north)
+
+
+def in_boxes(boxes: Sequence[Box]) -> str:
+    """The filter of all in the boxes, and some around, by their cells."""
+    ranges = covering(boxes)
+    return " or ".join(f"(cell >= {first} and cell <= {last})" for first, last in ranges)
+
+
+def _page(columns: Sequence[str]) -> int:
+    return _LARGE if _LARGE_COLUMNS.intersection(columns) else _SMALL
