@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from hafloc.cli.options import Csv, Device, IndexPath, Json, Probability, RecordedModel, Trust
+from hafloc.cli.options import Csv, Device, IndexLocation, Json, Probability, RecordedModel, Trust
 from hafloc.cli.output import print_json, say, tell
 from hafloc.cli.progress import bar
 from hafloc.cli.statuses import IN_PART
@@ -20,7 +20,7 @@ _SAMPLE = 300
 
 
 def calibrate(
-    index: IndexPath,
+    index: IndexLocation,
     queries: Annotated[
         Path | None,
         typer.Option(
@@ -80,7 +80,7 @@ def _check(queries: Path | None, positions: Path | None, sample: int | None) -> 
         )
 
 
-def _facts(index: Path, report: "CalibrationReport", probability: float) -> dict[str, object]:
+def _facts(index: str, report: "CalibrationReport", probability: float) -> dict[str, object]:
     from hafloc.calibrate.quality import area_under_roc, calibration_error
 
     calibration, held = report.calibration, report.held_out
@@ -116,7 +116,7 @@ def _kept(promise: "Promise") -> dict[str, object]:
     }
 
 
-def _tell(index: Path, report: "CalibrationReport", probability: float) -> None:
+def _tell(index: str, report: "CalibrationReport", probability: float) -> None:
     from hafloc.calibrate import FEW, area_under_roc, calibration_error
 
     calibration = report.calibration

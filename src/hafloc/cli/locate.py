@@ -9,7 +9,7 @@ import typer
 
 from hafloc.cli.options import (
     Device,
-    IndexPath,
+    IndexLocation,
     MatcherName,
     Probability,
     RecordedModel,
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 
 def locate(
-    index: IndexPath,
+    index: IndexLocation,
     queries: Annotated[list[Path], typer.Argument(help="Photos, or folders of photos.")],
     top: Annotated[int, typer.Option(min=1, help="How many nearest photos to show.")] = 5,
     near: Annotated[

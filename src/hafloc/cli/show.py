@@ -5,7 +5,16 @@ from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
-from hafloc.cli.options import Device, Json, Model, Out, Probability, RecordedModel, Trust
+from hafloc.cli.options import (
+    Device,
+    IndexOption,
+    Json,
+    Model,
+    Out,
+    Probability,
+    RecordedModel,
+    Trust,
+)
 from hafloc.cli.output import print_json, say
 from hafloc.cli.statuses import IN_PART, epilog
 
@@ -49,7 +58,7 @@ def attention(
 @app.command(epilog=epilog("show matches"))
 def matches(
     query: Annotated[Path, typer.Argument(help="The photo to locate.")],
-    index: Annotated[Path, typer.Option("--index", help="The index, a .gpkg file.")],
+    index: IndexOption,
     candidate: Annotated[
         str | None,
         typer.Option(help="The candidate's rank, or any photo of the index; by default the best."),

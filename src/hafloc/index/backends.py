@@ -27,7 +27,8 @@ class _Open(Protocol):
 class Backend:
     """How one kind of database is opened and made; `form` says how its locations look.
 
-    `paths` says how it names the files of its photos.
+    `paths` says how it names the files of its photos, `folder` where files beside it lie: None
+    for one that lies in no folder.
     """
 
     form: str
@@ -35,6 +36,7 @@ class Backend:
     create: Callable[[str, ModelInfo, str, int], GeoIndex]
     exists: Callable[[str], bool]
     paths: Callable[[str], PhotoPaths]
+    folder: Callable[[str], Path | None]
 
 
 def _beside_file(location: str) -> PhotoPaths:
@@ -49,8 +51,11 @@ def _anywhere(location: str) -> PhotoPaths:
     return PhotoPaths(Path(Path.cwd().anchor), relative=False)
 
 
-def _milvus(form: str, paths: Callable[[str], PhotoPaths]) -> Backend:
-    return Backend(form, MilvusIndex.open, MilvusIndex.create, milvus.exists, paths)
+def _nowhere(location: str) -> None:
+    return None
+
+
+_MILVUS = MilvusIndex.open, MilvusIndex.create, milvus.exists
 
 
 # By scheme; a location without one is the path of a file.
@@ -61,10 +66,16 @@ BACKENDS: dict[str, Backend] = {
         GeoPackageIndex.create,
         connection.exists,
         _beside_file,
+        lambda location: Path(location).absolute().parent,
     ),
-    "milvus": _milvus(SERVER_FORM, _anywhere),
-    "milvus+tls": _milvus("milvus+tls://… with TLS", _anywhere),
-    "milvus-lite": _milvus(LOCAL_FORM, _beside_folder),
+    "milvus": Backend(SERVER_FORM, *_MILVUS, _anywhere, _nowhere),
+    "milvus+tls": Backend("milvus+tls://… with TLS", *_MILVUS, _anywhere, _nowhere),
+    "milvus-lite": Backend(
+        LOCAL_FORM,
+        *_MILVUS,
+        _beside_folder,
+        lambda location: local_folder(location).absolute().parent,
+    ),
 }
 # Two letters at least: C:// is a drive of Windows.
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+)://")
@@ -104,6 +115,11 @@ def index_exists(location: Location) -> bool:
 def paths_of(location: Location) -> PhotoPaths:
     """How the index at `location` names the files of its photos."""
     return _backend(location).paths(os.fspath(location))
+
+
+def folder_of(location: Location) -> Path | None:
+    """Where the files beside an index lie, such as its checkpoint; None where it has no folder."""
+    return _backend(location).folder(os.fspath(location))
 
 
 def _backend(location: Location) -> Backend:

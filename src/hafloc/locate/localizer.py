@@ -14,7 +14,7 @@ from PIL import Image as Pillow
 from hafloc.consent import allowing
 from hafloc.description import FeatureMaker
 from hafloc.errors import CheckpointError, HaflocError, PhotoError
-from hafloc.index import GeoIndex, ModelInfo, Near, open_index
+from hafloc.index import GeoIndex, Location, ModelInfo, Near, folder_of, open_index
 from hafloc.locate.answer import Answer
 from hafloc.locate.candidates import CandidateFinder
 from hafloc.locate.judging import Judge
@@ -66,7 +66,7 @@ class Localizer:
     @classmethod
     def open(
         cls,
-        location: str | os.PathLike[str],
+        location: Location,
         model: str | Path | None = None,
         *,
         device: str = "auto",
@@ -94,10 +94,10 @@ class Localizer:
         else:
             with open_index(location) as index:
                 recorded = index.model.name
-            folder = Path(location).absolute().parent
             try:
                 with allowing(trust):
-                    describer = Describer.open(recorded, device=device, beside=folder)
+                    beside = folder_of(location)
+                    describer = Describer.open(recorded, device=device, beside=beside)
             except CheckpointError as error:
                 raise CheckpointError(
                     f"cannot locate with {location}: its checkpoint {recorded!r} is not at hand "

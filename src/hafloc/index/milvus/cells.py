@@ -14,6 +14,8 @@ from hafloc.index.records import Box
 
 _BITS = 30  # a side: 4 cm at the equator
 _SIDE = 1 << _BITS
+# The range of all cells.
+EVERYWHERE = (0, (1 << (2 * _BITS)) - 1)
 _ACROSS = 4  # cells that a box is covered by, along either side, at most
 
 
