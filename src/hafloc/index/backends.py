@@ -27,32 +27,20 @@ class _Open(Protocol):
 class Backend:
     """How one kind of database is opened and made; `form` says how its locations look.
 
-    `paths` says how it names the files of its photos, `folder` where files beside it lie: None
-    for one that lies in no folder.
+    `root` is the folder that the paths of its photos are relative to, and where files beside it
+    lie; unless `in_folder`, paths are absolute, and nothing lies beside it.
     """
 
     form: str
     open: _Open
     create: Callable[[str, ModelInfo, str, int], GeoIndex]
     exists: Callable[[str], bool]
-    paths: Callable[[str], PhotoPaths]
-    folder: Callable[[str], Path | None]
+    root: Callable[[str], Path]
+    in_folder: bool = True
 
 
-def _beside_file(location: str) -> PhotoPaths:
-    return PhotoPaths(index_root(location))
-
-
-def _beside_folder(location: str) -> PhotoPaths:
-    return PhotoPaths(index_root(local_folder(location)))
-
-
-def _anywhere(location: str) -> PhotoPaths:
-    return PhotoPaths(Path(Path.cwd().anchor), relative=False)
-
-
-def _nowhere(location: str) -> None:
-    return None
+def _top(location: str) -> Path:
+    return Path(Path.cwd().anchor)
 
 
 _MILVUS = MilvusIndex.open, MilvusIndex.create, milvus.exists
@@ -65,16 +53,12 @@ BACKENDS: dict[str, Backend] = {
         GeoPackageIndex.open,
         GeoPackageIndex.create,
         connection.exists,
-        _beside_file,
-        lambda location: Path(location).absolute().parent,
+        index_root,
     ),
-    "milvus": Backend(SERVER_FORM, *_MILVUS, _anywhere, _nowhere),
-    "milvus+tls": Backend("milvus+tls://… with TLS", *_MILVUS, _anywhere, _nowhere),
+    "milvus": Backend(SERVER_FORM, *_MILVUS, _top, in_folder=False),
+    "milvus+tls": Backend("milvus+tls://… with TLS", *_MILVUS, _top, in_folder=False),
     "milvus-lite": Backend(
-        LOCAL_FORM,
-        *_MILVUS,
-        _beside_folder,
-        lambda location: local_folder(location).absolute().parent,
+        LOCAL_FORM, *_MILVUS, lambda location: index_root(local_folder(location))
     ),
 }
 # Two letters at least: C:// is a drive of Windows.
@@ -114,12 +98,16 @@ def index_exists(location: Location) -> bool:
 
 def paths_of(location: Location) -> PhotoPaths:
     """How the index at `location` names the files of its photos."""
-    return _backend(location).paths(os.fspath(location))
+    backend = _backend(location)
+    return PhotoPaths(backend.root(os.fspath(location)), relative=backend.in_folder)
 
 
 def folder_of(location: Location) -> Path | None:
     """Where the files beside an index lie, such as its checkpoint; None where it has no folder."""
-    return _backend(location).folder(os.fspath(location))
+    backend = _backend(location)
+    if backend is BACKENDS[""]:  # named by the way there, though it may be a link
+        return Path(location).absolute().parent
+    return backend.root(os.fspath(location)) if backend.in_folder else None
 
 
 def _backend(location: Location) -> Backend:

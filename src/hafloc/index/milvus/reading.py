@@ -173,7 +173,7 @@ class MilvusReader:
             vector_type=self._settings.vector_type,
             regions=self.regions,
             details={
-                "engine": f"Milvus {self._server.call('look at', 'get_server_version')}",
+                "engine": self._server.version(),
                 "search": self._settings.index_type,
                 "format": schema.FORMAT,
             },

@@ -17,6 +17,7 @@ from hafloc.index.milvus.address import Address
 # on its way to another node.
 _PASSING = {1, 2, 3, 4, 5, 8, 9, 10, 103, 106, 402, 500, 501, 502, 503, 504, 901, 903}
 _NOT_LOADED = 101
+_UNLOADED_WORDS = ("not loaded", "is in state 'released'")
 _NOT_FOUND = 100
 _REFUSED_WORDS = ("auth", "permission", "privilege", "token")
 _PASSING_WORDS = (
@@ -41,6 +42,12 @@ class Server:
 
     def has(self, collection: str) -> bool:
         return bool(self.call("look at", "has_collection", collection_name=collection))
+
+    def version(self) -> str:
+        """What answers: "Milvus 2.3.5"."""
+        said = str(self.call("look at", "get_server_version"))
+        name, _, number = said.rpartition("-") if said.startswith("milvus_lite") else ("", "", said)
+        return f"Milvus {'Lite ' if name else ''}{number.removeprefix('v')}"
 
     def call(self, doing: str, method: str, **arguments: Any) -> Any:
         """What a method of pymilvus' client answers, tried again until the time is up.
@@ -92,12 +99,15 @@ class Server:
         return pymilvus.MilvusClient(address.uri, timeout=timeout, **address.credentials)
 
     def _passes(self, error: Exception, end: float, arguments: dict[str, Any]) -> bool:
-        if time.monotonic() >= end or self.address.folder is not None:
+        if time.monotonic() >= end:
             return False
         code, text = _code(error), str(error).lower()
-        if code == _NOT_LOADED and "collection_name" in arguments:
+        unloaded = code == _NOT_LOADED or any(word in text for word in _UNLOADED_WORDS)
+        if unloaded and "collection_name" in arguments:
             self._load(arguments["collection_name"], end)
             return True
+        if self.address.folder is not None:
+            return False
         if code == _NOT_FOUND or any(word in text for word in _REFUSED_WORDS):
             return False
         return code in _PASSING or any(word in text for word in _PASSING_WORDS)
