@@ -1,4 +1,7 @@
-"""A real server of Milvus in a folder, which can be killed and started again."""
+"""A real server of Milvus in a folder, which can be killed and started again.
+
+One runs on a machine at a time: the store in it takes ports of its own.
+"""
 
 import os
 import signal
