@@ -15,10 +15,10 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from small_index import MODEL, sample
 
-from hafloc.errors import IndexFileError, MissingExtraError
+from hafloc.errors import IndexBusyError, IndexFileError, MissingExtraError
 from hafloc.geo import Position
 from hafloc.index import Near, Record, create_index, folder_of, open_index, paths_of
-from hafloc.index.milvus import rows, server
+from hafloc.index.milvus import rows, search, server, table
 from hafloc.index.milvus.address import parse
 from hafloc.index.milvus.cells import EVERYWHERE, cells, covering
 from hafloc.index.milvus.server import Server
@@ -235,6 +235,9 @@ def test_collections_of_others_and_other_networks_are_refused(tmp_path: Path) ->
     other = type(MODEL)("other", "f" * 16, "{}", 32)
     with pytest.raises(IndexFileError, match=r"was made with checkpoint small .* pass --model"):
         open_index(location, model=other)
+    with pytest.raises(IndexFileError, match="there is no such folder; make it"):
+        open_index(f"milvus-lite://{tmp_path}/none.db")
+    assert not (tmp_path / "none.db").exists()
     with pytest.raises(IndexFileError, match="there is no folder"):
         create_index(f"milvus-lite://{tmp_path}/none/city.db", MODEL)
     with pytest.raises(IndexFileError, match="regions of 32 numbers are more than a text"):
@@ -268,3 +271,44 @@ def test_paths_of_any_letters_are_found_and_moved_ones_keep_their_ids(tmp_path: 
 
 def _renamed(record: Record, path: str) -> Record:
     return replace(record, path=path)
+
+
+@needs_lite
+def test_answers_are_whole_however_short_the_pages(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Given pages of three rows, and an engine that names no more than 50 of the best
+    monkeypatch.setattr(table, "_PAGE", 3)
+    monkeypatch.setattr(search, "MOST_ROWS", 50)
+    records, vectors = sample(90)
+    vectors[40:80] = vectors[3]  # alike to the bit, and more than k of them
+    with create_index(f"milvus-lite://{tmp_path}/city.db", MODEL) as index:
+        ids = index.add(records, vectors)
+        assert [id_ for id_, _ in index.names()] == sorted(ids)
+        assert [held.path for held in index.held()] == [r.path for r in index.iterate()]
+        assert index.info().bounds == (
+            min(record.position.lon for record in records),
+            min(record.position.lat for record in records),
+            max(record.position.lon for record in records),
+            max(record.position.lat for record in records),
+        )
+        # Then equals come by their ids, of all that are equal
+        alike = sorted(ids[i] for i in [3, *range(40, 80)])
+        assert index.search(vectors[[3]], 10).ids[0].tolist() == alike[:10]
+        assert index.search(vectors[:2], 80).ids.shape == (2, 80)
+        place = Near(records[7].position, 30_000)
+        inside = {record.id for record in index.within(place)}
+        found = index.search(vectors[[3]], 90, place)
+        assert set(found.ids[0].tolist()) == inside
+        assert 1 < len(inside) < 90
+
+
+@needs_lite
+def test_a_folder_that_another_process_has_open_is_busy(tmp_path: Path) -> None:
+    fcntl = pytest.importorskip("fcntl")
+    location = f"milvus-lite://{tmp_path}/city.db"
+    (tmp_path / "city.db").mkdir()
+    with (tmp_path / "city.db" / "LOCK").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        with pytest.raises(IndexBusyError, match="another process has it open; wait for it"):
+            open_index(location)

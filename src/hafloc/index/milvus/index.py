@@ -60,7 +60,14 @@ class MilvusIndex(MilvusReader):
     def open(cls, location: str, *, write: bool = False, model: ModelInfo | None = None) -> Self:
         """An existing index. Raises IndexFileError where there is none, or of another checkpoint
         than `model`."""
-        with leaving(Server(address.parse(location))) as server:
+        where = address.parse(location)
+        # Looking into a folder of Milvus Lite would make it.
+        if where.folder is not None and not where.folder.exists():
+            raise IndexFileError(
+                f"cannot open {location}: there is no such folder; make it with "
+                "`hafloc index build`"
+            )
+        with leaving(Server(where)) as server:
             settings = schema.read_settings(server)
             check_model(location, settings.model, model)
             return cls(server, settings, write=write)

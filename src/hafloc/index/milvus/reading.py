@@ -29,7 +29,7 @@ class MilvusReader:
     def __init__(self, server: Server, settings: Settings) -> None:
         self._server = server
         self._settings = settings
-        self._table = Table(server)
+        self._table = Table(server, settings)
         self._engine = Engine(self._table, settings)
 
     @property

@@ -96,7 +96,13 @@ class Server:
             raise IndexFileError(
                 f"cannot open {address.location}: there is no folder {folder}; make it first"
             )
-        return pymilvus.MilvusClient(address.uri, timeout=timeout, **address.credentials)
+        _lite_said.error = None
+        try:
+            return pymilvus.MilvusClient(address.uri, timeout=timeout, **address.credentials)
+        except Exception as error:
+            if _lite_said.error is not None:
+                raise _lite_said.error from error
+            raise
 
     def _passes(self, error: Exception, end: float, arguments: dict[str, Any]) -> bool:
         if time.monotonic() >= end:
@@ -163,15 +169,30 @@ def library() -> Any:
     # It writes every failed attempt with its traceback; whoever wants that adds a handler.
     for name in ("pymilvus", *logging.root.manager.loggerDict):
         if name.partition(".")[0] == "pymilvus":
-            _silence(logging.getLogger(name))
+            _silence(logging.getLogger(name), logging.NullHandler())
+    _silence(logging.getLogger(_LITE), _lite_said)
     return found
 
 
-def _silence(logger: logging.Logger) -> None:
+class _LastSaid(logging.Handler):
+    """Keeps what was last told of Milvus Lite, which tells its log alone why none opens."""
+
+    error: BaseException | None = None
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if record.exc_info:
+            self.error = record.exc_info[1]
+
+
+_LITE = "milvus_lite"
+_lite_said = _LastSaid()
+
+
+def _silence(logger: logging.Logger, handler: logging.Handler) -> None:
     if getattr(logger, "_hafloc_has_silenced", False):
         return
-    logger.handlers = [logging.NullHandler()]
-    logger.propagate = logger.name != "pymilvus"
+    logger.handlers = [handler]
+    logger.propagate = "." in logger.name
     logger._hafloc_has_silenced = True  # type: ignore[attr-defined]
 
 

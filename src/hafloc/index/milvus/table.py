@@ -9,16 +9,18 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from hafloc.index.local_features import MOST_BYTES
 from hafloc.index.milvus.cells import EVERYWHERE, covering
-from hafloc.index.milvus.rows import Row, chosen
+from hafloc.index.milvus.rows import Row, chosen, text_bytes
+from hafloc.index.milvus.schema import Settings
 from hafloc.index.milvus.server import Server
 from hafloc.index.records import Box
 
 # The engine's own bound of the rows of an answer.
 MOST_ROWS = 16_384
-# Rows asked for at a time, by how much a row holds: an answer stays below 32 MB.
-_SMALL, _LARGE = 4_000, 500
-_LARGE_COLUMNS = {"vector", "regions", "features"}
+# Rows asked for at a time: these many, or fewer where they would be of more bytes. (The engine
+# gives out 64 MB at once, and pages may be twice as long.)
+_PAGE, _PAGE_BYTES = 4_000, 16 << 20
 _IDS_END = 1 << 63
 _ALL_IDS = (0, _IDS_END - 1)
 
@@ -30,8 +32,14 @@ class Table:
     enough = 20_000
     growth = 16
 
-    def __init__(self, server: Server) -> None:
+    def __init__(self, server: Server, settings: Settings) -> None:
         self._server = server
+        dimension = settings.model.dimension
+        self._bytes = {
+            "vector": 4 * dimension,
+            "regions": text_bytes(settings.regions * dimension),
+            "features": text_bytes(MOST_BYTES),
+        }
 
     def count(self, filter_: str = "") -> int:
         """How many rows there are that the filter takes."""
@@ -83,7 +91,7 @@ class Table:
 
     def where(self, column: str, numbers: Sequence[int], columns: Sequence[str]) -> list[Row]:
         """The rows whose column is one of these numbers, by id."""
-        size = _page(columns)
+        size = self._page(columns)
         found: list[Row] = []
         for start in range(0, len(numbers), size):
             filter_ = chosen(column, numbers[start : start + size])
@@ -95,11 +103,15 @@ class Table:
 
     def pages(self, filter_: str, columns: Sequence[str]) -> Iterator[list[Row]]:
         """All rows that the filter takes, by id, in pages."""
-        size = _page(columns)
+        size = self._page(columns)
         parts = max(1, -(-self.count(filter_) // size))
         for part in range(parts):
             first, end = part * _IDS_END // parts, (part + 1) * _IDS_END // parts
             yield from self._range(first, end - 1, filter_, columns, 2 * size)
+
+    def _page(self, columns: Sequence[str]) -> int:
+        row = sum(self._bytes.get(column, 0) for column in columns)
+        return max(1, min(_PAGE, _PAGE_BYTES // max(row, 1)))
 
     def _range(
         self, first: int, last: int, filter_: str, columns: Sequence[str], most: int
@@ -149,7 +161,3 @@ def in_boxes(boxes: Sequence[Box]) -> str:
     if ranges == [EVERYWHERE]:
         return ""
     return " or ".join(f"(cell >= {first} and cell <= {last})" for first, last in ranges)
-
-
-def _page(columns: Sequence[str]) -> int:
-    return _LARGE if _LARGE_COLUMNS.intersection(columns) else _SMALL
