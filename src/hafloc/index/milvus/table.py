@@ -21,6 +21,7 @@ MOST_ROWS = 16_384
 # Rows asked for at a time: these many, or fewer where they would be of more bytes. (The engine
 # gives out 64 MB at once, and pages may be twice as long.)
 _PAGE, _PAGE_BYTES = 4_000, 16 << 20
+_METRE = 1e-5  # in degrees
 _IDS_END = 1 << 63
 _ALL_IDS = (0, _IDS_END - 1)
 
@@ -45,8 +46,15 @@ class Table:
         """How many rows there are that the filter takes."""
         return int(self.query(filter_, ("count(*)",))[0]["count(*)"])
 
-    def query(self, filter_: str, columns: Sequence[str], limit: int | None = None) -> list[Row]:
-        """One query's rows."""
+    def query(
+        self,
+        filter_: str,
+        columns: Sequence[str],
+        limit: int | None = None,
+        consistency: str = "Strong",
+    ) -> list[Row]:
+        """One query's rows; "Eventually" spares it the wait for the engine's clock, which one that
+        went before has waited for."""
         more = {} if limit is None else {"limit": limit}
         rows = self._server.call(
             "read",
@@ -54,7 +62,7 @@ class Table:
             collection_name=self._server.address.collection,
             filter=filter_,
             output_fields=list(columns),
-            consistency_level="Strong",
+            consistency_level=consistency,
             **more,
         )
         return [dict(row) for row in rows]
@@ -143,16 +151,31 @@ class Table:
         return ids, places[:, 0], places[:, 1]
 
     def bounds(self) -> Box | None:
-        """The extent of all photos; None where there are none."""
-        sides: list[Box] = []
-        for page in self.pages("", ("lat", "lon", "id")):
-            lats, lons = [row["lat"] for row in page], [row["lon"] for row in page]
-            if page:
-                sides.append((min(lons), min(lats), max(lons), max(lats)))
-        if not sides:
+        """The extent of all photos; None where there are none.
+
+        Exact, unless more photos lie within a metre of an edge than the engine gives out.
+        """
+        if not self.count():
             return None
-        west, south, east, north = zip(*sides, strict=True)
-        return min(west), min(south), max(east), max(north)
+        west, east = self._edges("lon", 180.0)
+        south, north = self._edges("lat", 90.0)
+        return west, south, east, north
+
+    def _edges(self, column: str, bound: float) -> tuple[float, float]:
+        """The least and the greatest number of a column of degrees, by halving."""
+        found = []
+        for sign, beyond in ((1, "<="), (-1, ">=")):
+            empty, held = -sign * bound, sign * bound
+            while abs(held - empty) > _METRE:
+                middle = (empty + held) / 2
+                if self.query(f"{column} {beyond} {middle!r}", ("id",), 1, "Eventually"):
+                    held = middle
+                else:
+                    empty = middle
+            rows = self.query(f"{column} {beyond} {held!r}", (column,), MOST_ROWS, "Eventually")
+            least = min((sign * row[column] for row in rows), default=sign * held)
+            found.append(sign * least)
+        return found[0], found[1]
 
 
 def in_boxes(boxes: Sequence[Box]) -> str:
