@@ -1,13 +1,14 @@
 """Search by the engine, made exact: its best are scored again, and equals ordered by their ids."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hafloc import geo
 from hafloc.index import spatial
-from hafloc.index.milvus.rows import floats
+from hafloc.index.milvus.rows import Row, floats
 from hafloc.index.milvus.schema import Settings, search_options
 from hafloc.index.milvus.table import MOST_ROWS, Table, in_boxes
 from hafloc.index.records import Hits, Near
@@ -21,6 +22,14 @@ _SPARE = 32
 _GROWTH = 4
 _QUERIES_AT_ONCE = 16
 _FLOAT32_ROUNDING = 2.0**-24
+
+
+@dataclass(frozen=True, slots=True)
+class _Candidates:
+    """Each query's ids, and rows of theirs with vectors, by id, as far as they are at hand."""
+
+    ids: list[Ids]
+    rows: dict[int, Row]
 
 
 class Engine:
@@ -49,28 +58,35 @@ class Engine:
                 found += zip(hits.ids, hits.similarities, strict=True)
             else:
                 found += self._exact(part, candidates, k)
-        width = max((len(ids) for ids, _ in found), default=0)
+        # Between two queries others may have added or removed photos.
+        width = min((len(ids) for ids, _ in found), default=0)
         shape = len(queries), width
         return Hits(
-            np.array([ids for ids, _ in found], dtype=np.int64).reshape(shape),
-            np.array([values for _, values in found], dtype=np.float32).reshape(shape),
+            np.array([ids[:width] for ids, _ in found], dtype=np.int64).reshape(shape),
+            np.array([values[:width] for _, values in found], dtype=np.float32).reshape(shape),
         )
 
-    def _candidates(self, queries: Floats, k: int, near: Near | None) -> list[Ids] | None:
-        """For each query the ids among which its k best are; None where these are too many."""
+    def _candidates(self, queries: Floats, k: int, near: Near | None) -> _Candidates | None:
+        """For each query the ids among which its k best are; None where these are too many, or
+        an approximate index has lost its way to some."""
         filter_ = "" if near is None else in_boxes(spatial.around(near))
         limit = k + _SPARE if self._is_exact else 2 * k + _SPARE
         while limit <= MOST_ROWS:
             options = search_options(self._index_type, limit)
             answers = self._table.search(queries, limit, filter_, options)
             chosen = []
-            for ids, values, places in answers:
-                inside = _inside(places, near)
+            for rows in answers:
+                ids = np.array([row["id"] for row in rows], dtype=np.int64)
+                values = np.array([row["distance"] for row in rows], dtype=np.float64)
+                inside = _inside(rows, near)
                 if len(ids) == limit and not self._decided(values, inside, k):
                     break
                 chosen.append(self._first(ids[inside], values[inside], k))
             else:
-                return chosen
+                if not self._is_exact and len({min(len(ids), k) for ids in chosen}) > 1:
+                    return None
+                known = {int(row["id"]): row for rows in answers for row in rows if "vector" in row}
+                return _Candidates(chosen, known)
             limit = limit * _GROWTH if limit * _GROWTH <= MOST_ROWS else _last(limit)
         return None
 
@@ -87,24 +103,24 @@ class Engine:
             return ids
         return np.asarray(ids[values >= np.sort(values)[-k] - self._slack])
 
-    def _exact(
-        self, queries: Floats, candidates: Sequence[Ids], k: int
-    ) -> list[tuple[Ids, Floats]]:
-        wanted = np.unique(np.concatenate([*candidates, np.empty(0, dtype=np.int64)]))
-        rows = self._table.by_id(wanted.tolist(), ("id", "vector"))
+    def _exact(self, queries: Floats, candidates: _Candidates, k: int) -> list[tuple[Ids, Floats]]:
+        wanted = set(np.concatenate(candidates.ids).tolist())
+        missing = wanted - candidates.rows.keys()
+        rows = {id_: row for id_, row in candidates.rows.items() if id_ in wanted}
+        if missing:
+            rows |= self._table.by_id(list(missing), ("id", "vector"))
         there = np.array(sorted(rows), dtype=np.int64)
         vectors = floats((rows[id_] for id_ in there.tolist()), self._dimension).astype(np.float64)
         lengths = np.sqrt(np.einsum("nd,nd->n", vectors, vectors))
         found = []
-        for query, ids in zip(queries, candidates, strict=True):
+        for query, ids in zip(queries, candidates.ids, strict=True):
             # One may have been removed since the engine named it.
             ids = np.intersect1d(ids, there)
             at = np.searchsorted(there, ids)
             values = np.einsum("nd,d->n", vectors[at], query.astype(np.float64)) / lengths[at]
             order = np.lexsort((ids, -values))[:k]
             found.append((ids[order], values[order].astype(np.float32)))
-        shortest = min(len(ids) for ids, _ in found)
-        return [(ids[:shortest], values[:shortest]) for ids, values in found]
+        return found
 
     def _all(self, queries: Floats, k: int, near: Near | None) -> Hits:
         """By looking at every vector, in pages."""
@@ -129,10 +145,11 @@ class Engine:
         return best
 
 
-def _inside(places: NDArray[np.float64], near: Near | None) -> NDArray[np.bool_]:
+def _inside(rows: Sequence[Row], near: Near | None) -> NDArray[np.bool_]:
     if near is None:
-        return np.ones(len(places), dtype=np.bool_)
-    return np.asarray(geo.distances(near.centre, places[:, 0], places[:, 1]) <= near.radius)
+        return np.ones(len(rows), dtype=np.bool_)
+    lats, lons = [row["lat"] for row in rows], [row["lon"] for row in rows]
+    return np.asarray(geo.distances(near.centre, lats, lons) <= near.radius)
 
 
 def _last(limit: int) -> int:

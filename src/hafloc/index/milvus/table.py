@@ -21,6 +21,7 @@ MOST_ROWS = 16_384
 # Rows asked for at a time: these many, or fewer where they would be of more bytes. (The engine
 # gives out 64 MB at once, and pages may be twice as long.)
 _PAGE, _PAGE_BYTES = 4_000, 16 << 20
+_VECTORS_BYTES = 8 << 20
 _METRE = 1e-5  # in degrees
 _IDS_END = 1 << 63
 _ALL_IDS = (0, _IDS_END - 1)
@@ -69,8 +70,12 @@ class Table:
 
     def search(
         self, vectors: NDArray[np.float32], limit: int, filter_: str, options: dict[str, int]
-    ) -> list[tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.float64]]]:
-        """For each vector `[Q, D]` the ids, similarities and places `[n, 2]` of its best rows."""
+    ) -> list[list[Row]]:
+        """For each vector `[Q, D]` its best rows: id, distance (similarity), lat, lon.
+
+        They hold their vectors too where these are no great many: that spares a second query.
+        """
+        few = limit * len(vectors) * self._bytes["vector"] <= _VECTORS_BYTES
         found = self._server.call(
             "search",
             "search",
@@ -78,18 +83,12 @@ class Table:
             data=vectors,
             limit=limit,
             filter=filter_,
-            output_fields=["lat", "lon"],
+            output_fields=["lat", "lon", *(["vector"] if few else [])],
             search_params={"metric_type": "IP", "params": options},
             consistency_level="Strong",
         )
         return [
-            (
-                np.array([hit["id"] for hit in hits], dtype=np.int64),
-                np.array([hit["distance"] for hit in hits], dtype=np.float64),
-                np.array(
-                    [(hit["entity"]["lat"], hit["entity"]["lon"]) for hit in hits], dtype=np.float64
-                ).reshape(-1, 2),
-            )
+            [{"id": hit["id"], "distance": hit["distance"], **hit["entity"]} for hit in hits]
             for hits in found
         ]
 
