@@ -37,6 +37,7 @@ def test_rooms_are_entered_by_their_doors() -> None:
 
 @pytest.mark.parametrize("name", ["hafloc", "hafloc.index", "hafloc.photos", "hafloc.cli"])
 def test_what_is_read_first_loads_no_network_library(name: str) -> None:
-    code = f"import sys, {name}; print(sorted({{'torch', 'matplotlib'}} & set(sys.modules)))"
+    heavy = "{'torch', 'matplotlib', 'pymilvus'}"
+    code = f"import sys, {name}; print(sorted({heavy} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"

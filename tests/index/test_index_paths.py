@@ -189,8 +189,8 @@ def test_an_index_may_have_any_name(tmp_path: Path, name: bytes) -> None:
 def test_a_location_of_an_unknown_kind_is_refused_with_those_known() -> None:
     for ask in (open_index, paths_of):
         with pytest.raises(
-            IndexFileError, match=r"no backend for milvus://; give the path of a \.gpkg file"
+            IndexFileError, match=r"no backend for redis://; give the path of a \.gpkg file"
         ):
-            ask("milvus://host/city")  # type: ignore[operator]
+            ask("redis://host/city")  # type: ignore[operator]
     with pytest.raises(IndexFileError, match="there is no such file"):
         open_index("C://city.gpkg")  # a drive

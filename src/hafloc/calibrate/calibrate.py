@@ -8,7 +8,7 @@ from hafloc.calibrate.keep import today
 from hafloc.calibrate.quality import HeldOut, cross_validate
 from hafloc.calibrate.trials import Known, Trials, own_photos, photos_of
 from hafloc.errors import PositionError
-from hafloc.index import LearnedFrom, Origin, Skipped, open_index
+from hafloc.index import LearnedFrom, Location, Origin, Skipped, open_index
 from hafloc.locate import (
     PROBABILITY,
     Calibration,
@@ -40,7 +40,7 @@ class CalibrationReport:
 
 
 def calibrate(
-    path: Path,
+    path: Location,
     model: str | Path | None = None,
     *,
     queries: Path | None = None,
@@ -100,7 +100,7 @@ def calibrate(
     return CalibrationReport(best, held_out, copies, tuple(skipped))
 
 
-def _prepare(path: Path) -> None:
+def _prepare(path: Location) -> None:
     """Make sure, before the work, that the index can be written to, and opens."""
     with open_index(path, write=True) as index:
         text = index.calibration()

@@ -2,12 +2,19 @@
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
 
 from hafloc.calibrate.fit import FEW, TooFewTrialsError, fit_kinds
 from hafloc.calibrate.trials import LocalFeaturesOf, Trials, own_photos
 from hafloc.errors import HaflocError
-from hafloc.index import GeoIndex, LearnedFrom, Origin, is_outdated, open_index, read_origin
+from hafloc.index import (
+    GeoIndex,
+    LearnedFrom,
+    Location,
+    Origin,
+    is_outdated,
+    open_index,
+    read_origin,
+)
 from hafloc.locate import (
     Calibration,
     read_calibrations,
@@ -45,7 +52,7 @@ class NotCalibrated:
 
 
 def keep_calibrated(
-    path: Path, *, sample: int = SAMPLE, progress: Progress
+    path: Location, *, sample: int = SAMPLE, progress: Progress
 ) -> SelfCalibration | NotCalibrated:
     """Calibrate the index at `path` on `sample` of its own photos where that is due.
 

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from dataclasses import asdict
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import typer
@@ -19,7 +18,7 @@ _NAMED = 5  # how many photos or rows a line names
 
 
 def report_build(
-    index: Path,
+    index: str,
     report: "BuildReport",
     calibrated: "SelfCalibration | NotCalibrated | None",
     as_json: bool,

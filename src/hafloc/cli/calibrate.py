@@ -10,7 +10,7 @@ from hafloc.cli.explained import command, group
 from hafloc.cli.options import (
     Csv,
     Device,
-    IndexPath,
+    IndexLocation,
     Json,
     Precision,
     Probability,
@@ -34,7 +34,7 @@ _SAMPLE = 300
 
 @command(app, "calibrate")
 def calibrate(
-    index: IndexPath,
+    index: IndexLocation,
     queries: Annotated[
         Path | None,
         typer.Option(
@@ -98,7 +98,7 @@ def _check(queries: Path | None, positions: Path | None, sample: int | None) -> 
         )
 
 
-def _facts(index: Path, report: "CalibrationReport", probability: float) -> dict[str, object]:
+def _facts(index: str, report: "CalibrationReport", probability: float) -> dict[str, object]:
     from hafloc.calibrate.quality import area_under_roc, calibration_error
 
     calibration, held = report.calibration, report.held_out
@@ -134,7 +134,7 @@ def _kept(promise: "Promise") -> dict[str, object]:
     }
 
 
-def _tell(index: Path, report: "CalibrationReport", probability: float) -> None:
+def _tell(index: str, report: "CalibrationReport", probability: float) -> None:
     from hafloc.calibrate import FEW, area_under_roc, calibration_error
 
     calibration = report.calibration

@@ -1,6 +1,5 @@
 """What an index that exists already makes of the options of `build` and `add`."""
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hafloc.cli.output import tell
@@ -11,7 +10,7 @@ if TYPE_CHECKING:
     from hafloc.index import IndexInfo
 
 
-def check_vector_type(index: Path, wanted: str | None) -> None:
+def check_vector_type(index: str, wanted: str | None) -> None:
     """Raises OptionError where the index stores another type of vectors than the one wanted."""
     if wanted is None:
         return
@@ -23,7 +22,7 @@ def check_vector_type(index: Path, wanted: str | None) -> None:
         )
 
 
-def check_regions(index: Path, wanted: bool | None) -> None:
+def check_regions(index: str, wanted: bool | None) -> None:
     """Raises OptionError where the index has regions and none are wanted, or the reverse."""
     facts = None if wanted is None else _facts(index)
     if facts is not None and (facts.regions > 0) != wanted:
@@ -34,7 +33,7 @@ def check_regions(index: Path, wanted: bool | None) -> None:
         )
 
 
-def choose_local(index: Path, wanted: bool | None, describer: "Describer") -> bool:
+def choose_local(index: str, wanted: bool | None, describer: "Describer") -> bool:
     """Whether key points are to be stored: as wanted, or as the index has it so far.
 
     Raises OptionError where that would leave an index half with key points, half without.
@@ -57,7 +56,7 @@ def choose_local(index: Path, wanted: bool | None, describer: "Describer") -> bo
     return holds
 
 
-def stored_photos(index: Path) -> str:
+def stored_photos(index: str) -> str:
     """How much of a stopped build is kept, and how to go on."""
     again = "run the same command again to go on"
     try:
@@ -70,7 +69,7 @@ def stored_photos(index: Path) -> str:
     return f"{facts.photos:,} {verb} stored in {index}; {again}"
 
 
-def _facts(index: Path) -> "IndexInfo | None":
+def _facts(index: str) -> "IndexInfo | None":
     from hafloc.index import index_exists, open_index
 
     # What cannot be looked at the command itself names.

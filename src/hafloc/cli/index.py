@@ -1,5 +1,6 @@
 """`hafloc index`: make, extend and inspect an index."""
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -12,9 +13,10 @@ from hafloc.cli.options import (
     Csv,
     Device,
     Folder,
-    IndexPath,
+    IndexLocation,
     Json,
     Model,
+    OtherIndex,
     Precision,
     Runtime,
     Trust,
@@ -83,7 +85,7 @@ Prune = Annotated[
 
 @command(app, "index build")
 def build(
-    index: IndexPath,
+    index: IndexLocation,
     photos: Folder,
     positions: Csv = None,
     model: Model = "haf",
@@ -135,7 +137,7 @@ def build(
 
 @command(app, "index add")
 def add(
-    index: IndexPath,
+    index: IndexLocation,
     photos: Folder,
     positions: Csv = None,
     model: Model = "haf",
@@ -180,7 +182,7 @@ def add(
 
 @command(app, "index remove")
 def remove(
-    index: IndexPath,
+    index: IndexLocation,
     photos: Annotated[list[Path], typer.Argument(help="Photos, or folders with all below.")],
     as_json: Json = False,
 ) -> None:
@@ -199,7 +201,7 @@ def remove(
 
 
 @command(app, "index info")
-def info(index: IndexPath, as_json: Json = False) -> None:
+def info(index: IndexLocation, as_json: Json = False) -> None:
     """Say what an index holds: photos, extent, model, size."""
     from hafloc.index import calibrated_in_words, open_index
 
@@ -223,9 +225,8 @@ def info(index: IndexPath, as_json: Json = False) -> None:
         say(f"{name:<12}{value:,}" if isinstance(value, int) else f"{name:<12}{value}")
 
 
-def _info(index: Path, facts: "IndexInfo", text: str | None) -> dict[str, object]:
+def _info(index: str, facts: "IndexInfo", text: str | None) -> dict[str, object]:
     import json
-    from dataclasses import asdict
 
     from hafloc.index import origin_of
 
@@ -241,7 +242,7 @@ def _info(index: Path, facts: "IndexInfo", text: str | None) -> dict[str, object
 
 
 @command(app, "index verify")
-def verify(index: IndexPath, as_json: Json = False) -> None:
+def verify(index: IndexLocation, as_json: Json = False) -> None:
     """Check an index for damage, and its photos' files for changes."""
     from hafloc.index import find_stale, open_index, paths_of
 
@@ -265,7 +266,7 @@ def verify(index: IndexPath, as_json: Json = False) -> None:
 
 @command(app, "index export")
 def export(
-    index: IndexPath,
+    index: IndexLocation,
     out: Annotated[Path, typer.Argument(help="Ending .geojson, .csv, or .npz (vectors).")],
     as_json: Json = False,
 ) -> None:
@@ -279,3 +280,24 @@ def export(
         print_json({"index": index, "written": out, "photos": count})
     else:
         say(f"{out}: {count:,} photos")
+
+
+@command(app, "index copy")
+def copy(
+    index: IndexLocation,
+    to: OtherIndex,
+    vector_type: Annotated[
+        str | None,
+        typer.Option(help="How a new index stores vectors; by default as the other does."),
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Copy an index into another of any kind; run again to go on, or to add what is new."""
+    from hafloc.index import copy_index
+
+    with when_stopped(lambda: stored_photos(to)), bar() as progress:
+        report = copy_index(index, to, vector_type=vector_type, progress=progress)
+    if as_json:
+        print_json({"index": index, "to": to} | asdict(report))
+    else:
+        say(f"{to}: {report.copied:,} copied, {report.unchanged:,} unchanged")

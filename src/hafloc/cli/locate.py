@@ -10,7 +10,7 @@ import typer
 from hafloc.cli.explained import command, group
 from hafloc.cli.options import (
     Device,
-    IndexPath,
+    IndexLocation,
     MatcherName,
     Precision,
     Probability,
@@ -34,7 +34,7 @@ app = group()
 
 @command(app, "locate")
 def locate(
-    index: IndexPath,
+    index: IndexLocation,
     queries: Annotated[list[Path], typer.Argument(help="Photos, or folders of photos.")],
     top: Annotated[int, typer.Option(min=1, help="How many nearest photos to show.")] = 5,
     near: Annotated[

@@ -1,5 +1,6 @@
 """Arguments and options that several commands share, each worded once."""
 
+import re
 from pathlib import Path
 from typing import Annotated
 
@@ -31,9 +32,16 @@ def check_target(path: Path | None) -> Path | None:
     return path
 
 
-def _check_index(path: Path) -> Path:
-    _refuse_stream(path)
-    return path
+def _index_location(text: str) -> str:
+    """A file's path as it is printed everywhere, or the address of another kind of index."""
+    if _ADDRESS.match(text):
+        return text
+    _refuse_stream(Path(text))
+    return str(Path(text))
+
+
+# As hafloc.index.backends, which loads too much for the reading of options.
+_ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
 
 
 def _refuse_stream(path: Path) -> None:
@@ -41,9 +49,19 @@ def _refuse_stream(path: Path) -> None:
         raise OptionError("- is no file here; name one, or ./- if that is its name")
 
 
-IndexPath = Annotated[
-    Path, typer.Argument(help="The index, a .gpkg file.", metavar="INDEX", callback=_check_index)
+INDEX_HELP = "The index: a .gpkg file, or milvus://HOST:PORT/COLLECTION (docs/milvus.md)."
+IndexLocation = Annotated[
+    str, typer.Argument(help=INDEX_HELP, metavar="INDEX", callback=_index_location)
 ]
+OtherIndex = Annotated[
+    str,
+    typer.Argument(
+        help="Where to: the same forms, made if it is not there.",
+        metavar="TO",
+        callback=_index_location,
+    ),
+]
+IndexOption = Annotated[str, typer.Option("--index", help=INDEX_HELP, callback=_index_location)]
 Folder = Annotated[Path, typer.Argument(help="Folder of photos, searched with all below it.")]
 Csv = Annotated[
     Path | None,

@@ -1,7 +1,6 @@
 """What `index build`, `index add` and `demo` do so that answers fit their index at once."""
 
 from collections.abc import Iterator
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -23,7 +22,7 @@ Calibrate = Annotated[
 
 
 def calibrate_itself(
-    index: Path, wanted: bool, progress: Bar
+    index: str, wanted: bool, progress: Bar
 ) -> "SelfCalibration | NotCalibrated | None":
     """Calibrate an index on its own photos where that is wanted and due; None where unwanted."""
     from hafloc.calibrate import keep_calibrated

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def shortened(
-    index: Path, describer: "Describer", photos: list[Path], dimension: int
+    index: str, describer: "Describer", photos: list[Path], dimension: int
 ) -> "Describer":
     """The describer with vectors of `dimension` numbers; its file lies beside the index.
 
@@ -20,9 +20,15 @@ def shortened(
     where these are of another number or network.
     """
     from hafloc.describe import Describer, shorten
-    from hafloc.index import index_exists
+    from hafloc.index import folder_of, index_exists
 
-    file = index.with_suffix(".pca.safetensors")
+    folder = folder_of(index)
+    if folder is None:
+        raise OptionError(
+            f"{index} lies in no folder, where --dimension keeps its directions; build a .gpkg "
+            "with it, and give its pca:FILE as the --model here"
+        )
+    file = folder / f"{Path(index).stem}.pca.safetensors"
     if not index_exists(index):
         with bar() as progress:
             found, loss = shorten(describer, photos, dimension, file, progress=progress, trust=True)

@@ -8,6 +8,7 @@ import typer
 from hafloc.cli.explained import command, group
 from hafloc.cli.options import (
     Device,
+    IndexOption,
     Json,
     MatcherName,
     Model,
@@ -60,7 +61,7 @@ def attention(
 @command(app, "show matches")
 def matches(
     query: Annotated[Path, typer.Argument(help="The photo to locate.")],
-    index: Annotated[Path, typer.Option("--index", help="The index, a .gpkg file.")],
+    index: IndexOption,
     candidate: Annotated[
         str | None,
         typer.Option(help="The candidate's rank, or any photo of the index; by default the best."),

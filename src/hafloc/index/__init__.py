@@ -1,7 +1,15 @@
 """A database of photos with known positions, searched by descriptor; see `GeoIndex`."""
 
-from hafloc.index.backends import create_index, index_exists, open_index, paths_of
+from hafloc.index.backends import (
+    Location,
+    create_index,
+    folder_of,
+    index_exists,
+    open_index,
+    paths_of,
+)
 from hafloc.index.below import ids_below
+from hafloc.index.copy import CopyReport, copy_index
 from hafloc.index.export import export
 from hafloc.index.folder import BuildReport, add_folder, build_index, model_info
 from hafloc.index.geopackage import GeoPackageIndex
@@ -29,12 +37,14 @@ __all__ = [
     "VECTOR_TYPES",
     "Box",
     "BuildReport",
+    "CopyReport",
     "GeoIndex",
     "GeoPackageIndex",
     "Held",
     "Hits",
     "IndexInfo",
     "LearnedFrom",
+    "Location",
     "ModelInfo",
     "Near",
     "Origin",
@@ -45,9 +55,11 @@ __all__ = [
     "add_folder",
     "build_index",
     "calibrated_in_words",
+    "copy_index",
     "create_index",
     "export",
     "find_stale",
+    "folder_of",
     "ids_below",
     "index_exists",
     "is_outdated",

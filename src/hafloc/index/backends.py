@@ -10,6 +10,9 @@ from typing import Protocol
 from hafloc.errors import IndexFileError
 from hafloc.index import connection
 from hafloc.index.geopackage import GeoPackageIndex
+from hafloc.index.milvus import index as milvus
+from hafloc.index.milvus.address import LOCAL_FORM, SERVER_FORM, local_folder
+from hafloc.index.milvus.index import MilvusIndex
 from hafloc.index.paths import PhotoPaths, index_root
 from hafloc.index.records import GeoIndex, ModelInfo
 
@@ -24,7 +27,8 @@ class _Open(Protocol):
 class Backend:
     """How one kind of database is opened and made; `form` says how its locations look.
 
-    `root` is the folder that the paths of its photos are relative to.
+    `root` is the folder that the paths of its photos are relative to, and where files beside it
+    lie; unless `in_folder`, paths are absolute, and nothing lies beside it.
     """
 
     form: str
@@ -32,6 +36,14 @@ class Backend:
     create: Callable[[str, ModelInfo, str, int], GeoIndex]
     exists: Callable[[str], bool]
     root: Callable[[str], Path]
+    in_folder: bool = True
+
+
+def _top(location: str) -> Path:
+    return Path(Path.cwd().anchor)
+
+
+_MILVUS = MilvusIndex.open, MilvusIndex.create, milvus.exists
 
 
 # By scheme; a location without one is the path of a file.
@@ -42,6 +54,11 @@ BACKENDS: dict[str, Backend] = {
         GeoPackageIndex.create,
         connection.exists,
         index_root,
+    ),
+    "milvus": Backend(SERVER_FORM, *_MILVUS, _top, in_folder=False),
+    "milvus+tls": Backend("milvus+tls://… with TLS", *_MILVUS, _top, in_folder=False),
+    "milvus-lite": Backend(
+        LOCAL_FORM, *_MILVUS, lambda location: index_root(local_folder(location))
     ),
 }
 # Two letters at least: C:// is a drive of Windows.
@@ -81,7 +98,16 @@ def index_exists(location: Location) -> bool:
 
 def paths_of(location: Location) -> PhotoPaths:
     """How the index at `location` names the files of its photos."""
-    return PhotoPaths(_backend(location).root(os.fspath(location)))
+    backend = _backend(location)
+    return PhotoPaths(backend.root(os.fspath(location)), relative=backend.in_folder)
+
+
+def folder_of(location: Location) -> Path | None:
+    """Where the files beside an index lie, such as its checkpoint; None where it has no folder."""
+    backend = _backend(location)
+    if backend is BACKENDS[""]:  # named by the way there, though it may be a link
+        return Path(location).absolute().parent
+    return backend.root(os.fspath(location)) if backend.in_folder else None
 
 
 def _backend(location: Location) -> Backend:

@@ -6,7 +6,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hafloc.errors import HaflocError, PositionError
-from hafloc.index.backends import create_index, index_exists, open_index, paths_of
+from hafloc.index.backends import (
+    Location,
+    create_index,
+    folder_of,
+    index_exists,
+    open_index,
+    paths_of,
+)
 from hafloc.index.below import ids_below
 from hafloc.index.paths import PhotoPaths
 from hafloc.index.plan import Kept, Plan, ScannedFile, Skipped, is_gone, make_plan
@@ -63,9 +70,12 @@ class BuildReport:
     unmatched_photos: tuple[str, ...] = ()
 
 
-def model_info(describer: "Describer", index: Path | None = None) -> ModelInfo:
-    """The identity of a describer's vectors, as the `index` at that path records it."""
-    name = describer.name if index is None else describer.name_from(index.absolute().parent)
+def model_info(describer: "Describer", index: Location | None = None) -> ModelInfo:
+    """The identity of a describer's vectors, as the `index` at that location records it."""
+    name = describer.name
+    if index is not None:
+        # From the top of the disk a file's name is left, to be looked for where one works.
+        name = describer.name_from(folder_of(index) or Path(Path.cwd().anchor))
     # Whoever brings a describer of their own need not know of runtimes.
     runtime = str(getattr(describer, "runtime", FLOAT32))
     return ModelInfo(name, describer.hash, describer.options, describer.dimension, runtime)
@@ -109,7 +119,7 @@ def add_folder(
 
 
 def build_index(
-    path: Path,
+    path: Location,
     describer: "Describer",
     folder: Path,
     *,

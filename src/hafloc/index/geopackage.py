@@ -18,6 +18,7 @@ from hafloc.index import connection as sqlite
 from hafloc.index import local_features as compact
 from hafloc.index import runtimes, writing
 from hafloc.index import vectors as stored
+from hafloc.index.checks import check_model, check_vectors
 from hafloc.index.connections import Connections
 from hafloc.index.paths import linked_file
 from hafloc.index.reading import CALIBRATION, REGION_TYPE, REGIONS, GeoPackageReader
@@ -89,7 +90,7 @@ class GeoPackageIndex(GeoPackageReader):
         try:
             index = cls(file, connections)
             if model is not None:
-                _check_model(file, index._model, model)
+                check_model(file, index._model, model)
                 index._adds_by = model.runtime
         except BaseException:
             connections.close()
@@ -115,7 +116,7 @@ class GeoPackageIndex(GeoPackageReader):
         holds the photos' local features, where they are to be stored, and `regions` `[N, R, D]`
         their regions' unit vectors, which an index of R > 0 needs and another leaves alone.
         """
-        _check(vectors, (len(records), self._model.dimension))
+        check_vectors(vectors, (len(records), self._model.dimension))
         blobs = stored.encode(vectors, self._vector_type)
         local = [None] * len(records) if local is None else local
         features = [None if found is None else compact.encode(found) for found in local]
@@ -123,7 +124,7 @@ class GeoPackageIndex(GeoPackageReader):
         if self._regions:
             if regions is None:
                 raise ValueError("the index has regions, so its photos need vectors of theirs")
-            _check(regions, (len(records), self._regions, self._model.dimension))
+            check_vectors(regions, (len(records), self._regions, self._model.dimension))
             coded = stored.encode(regions.reshape(-1, self._model.dimension), REGION_TYPE)
             parts = [
                 b"".join(coded[i : i + self._regions]) for i in range(0, len(coded), self._regions)
@@ -204,20 +205,3 @@ class GeoPackageIndex(GeoPackageReader):
             raise IndexFileError(
                 f"cannot write to {self._path}: it is open for reading; open it with write=True"
             )
-
-
-def _check(vectors: NDArray[np.float32], expected: tuple[int, ...]) -> None:
-    if vectors.shape != expected:
-        raise ValueError(f"vectors have shape {vectors.shape}, not {expected}")
-    if not np.isfinite(vectors).all() or not vectors.any(axis=-1).all():
-        raise ValueError("vectors must be finite and none of them zero")
-
-
-def _check_model(path: Path, ours: ModelInfo, wanted: ModelInfo) -> None:
-    if wanted.hash != ours.hash:
-        raise IndexFileError(
-            f"{path} was made with checkpoint {ours.name} ({ours.hash[:12]}), not with "
-            f"{wanted.name} ({wanted.hash[:12]}); rebuild with `hafloc index build`, or pass "
-            f"--model with checkpoint {ours.name}"
-        )
-    runtimes.check(str(path), ours.runtime, wanted.runtime)

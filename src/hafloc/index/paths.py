@@ -20,14 +20,18 @@ class PhotoPaths:
     A name has forward slashes on every system, and is absolute only where no relative one exists
     (another drive). It is text that any database holds: a byte that is no UTF-8 stands as `\xe9`,
     half of a character of Windows as `\ud83d`, a backslash as `\\`. Links to folders are kept as
-    they are named; only what `..` follows is looked up.
+    they are named; only what `..` follows is looked up. Without `relative` all names are absolute,
+    for an index that lies in no folder.
     """
 
     root: Path
+    relative: bool = True
 
     def name_of(self, file: str | os.PathLike[str]) -> str:
         """How `file` is written down; `file_of` leads back to it."""
         target = _straight(file if isinstance(file, PurePath) else Path(file))
+        if not self.relative:
+            return storable(target.as_posix())
         system = _system(self.root)
         try:
             relative = system.relpath(str(target), str(self.root))

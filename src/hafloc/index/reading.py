@@ -136,7 +136,7 @@ class GeoPackageReader:
         """The k records nearest to `position` by geodesic distance, equals by lower id."""
         if k < 1:
             raise ValueError(f"k is {k}, not at least 1")
-        return self._present(spatial.nearest(self._rows, position, k))
+        return self._present(spatial.nearest(spatial.RTree(self._rows), position, k))
 
     def within(self, near: Near) -> Iterator[Record]:
         """The records at most `near.radius` metres from its centre, by id."""
@@ -169,7 +169,7 @@ class GeoPackageReader:
             return
         boxes = spatial.halves(bbox)
         for batch in self._batches(spatial.ids_in(self._rows, boxes)):
-            yield from (record for record in batch if _is_inside(record.position, boxes))
+            yield from (record for record in batch if spatial.is_inside(record.position, boxes))
 
     def photos(self, bbox: Box | None = None) -> list[Record]:
         """What `iterate` goes through, at once: for databases that fit into memory."""
@@ -317,13 +317,6 @@ class GeoPackageReader:
         return IndexFileError(
             f"there is no photo {id_} in {self._path}; `hafloc index verify` checks the file"
         )
-
-
-def _is_inside(place: Position, boxes: Sequence[Box]) -> bool:
-    return any(
-        west <= place.lon <= east and south <= place.lat <= north
-        for west, south, east, north in boxes
-    )
 
 
 def _json(ids: Iterable[int]) -> str:

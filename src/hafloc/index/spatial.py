@@ -1,9 +1,9 @@
-"""Which photos lie where, asked of the R-tree first and computed exactly only for those near."""
+"""Which photos lie where: a database is asked for boxes, and only those near are computed."""
 
 import json
 import math
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +14,7 @@ from hafloc.index.records import Box, Near
 from hafloc.index.rows import place
 
 Ids = NDArray[np.int64]
+Floats = NDArray[np.float64]
 Run = Callable[[str, Sequence[Any]], list[Any]]
 
 # The shortest metre in degrees of latitude (the curvature at the equator) and the shortest on the
@@ -21,7 +22,6 @@ Run = Callable[[str, Sequence[Any]], list[Any]]
 _MERIDIONAL_RADIUS, _POLAR_AXIS = 6_335_439.0, 6_356_752.0
 _HALF_ROUND = 20_004_000.0  # metres; nothing on Earth is farther
 _FIRST_RADIUS = 1_000.0
-_ENOUGH = 64  # rows for which a radius is not worth narrowing
 
 # The R-tree rounds outward to float32, so it never leaves out what a box holds.
 _IN_BOX = "FROM rtree_photos_geom WHERE maxx >= ? AND minx <= ? AND maxy >= ? AND miny <= ?"
@@ -64,31 +64,87 @@ def ids_in(run: Run, boxes: Iterable[Box]) -> Ids:
     return np.array(sorted(found), dtype=np.int64)
 
 
-def nearest(run: Run, centre: Position, k: int) -> Ids:
+def is_inside(place: Position, boxes: Sequence[Box]) -> bool:
+    """Whether a place is in one of the boxes, or on its edge."""
+    return any(
+        west <= place.lon <= east and south <= place.lat <= north
+        for west, south, east, north in boxes
+    )
+
+
+class Places(Protocol):
+    """Photos that can be counted and listed by boxes, of which it may hold some around too.
+
+    A radius that holds more than `enough` photos is worth narrowing; one that holds too few grows
+    by the factor `growth`.
+    """
+
+    enough: int
+    growth: int
+
+    def count_in(self, boxes: Sequence[Box], most: int) -> int:
+        """How many photos the boxes hold, perhaps counted no further than `most` in each."""
+        ...
+
+    def places_in(self, boxes: Sequence[Box]) -> tuple[Ids, Floats, Floats]:
+        """The ids, latitudes and longitudes of the photos in the boxes, by id."""
+        ...
+
+
+class RTree:
+    """The photos of a GeoPackage by its R-tree."""
+
+    enough = 64
+    growth = 2
+
+    def __init__(self, run: Run) -> None:
+        self._run = run
+
+    def count_in(self, boxes: Sequence[Box], most: int) -> int:
+        query = f"SELECT count(*) FROM (SELECT 1 {_IN_BOX} LIMIT ?)"
+        return sum(
+            int(self._run(query, (west, east, south, north, most))[0][0])
+            for west, south, east, north in boxes
+        )
+
+    def places_in(self, boxes: Sequence[Box]) -> tuple[Ids, Floats, Floats]:
+        rows = self._run(
+            "SELECT id, geom FROM photos WHERE id IN (SELECT value FROM json_each(?)) ORDER BY id",
+            (json.dumps(ids_in(self._run, boxes).tolist()),),
+        )
+        places = [(id_, place(id_, geometry, "the index")) for id_, geometry in rows]
+        placed = [(id_, point) for id_, point in places if point is not None]
+        kept = np.array([id_ for id_, _ in placed], dtype=np.int64)
+        lons = np.array([point[0] for _, point in placed])
+        lats = np.array([point[1] for _, point in placed])
+        return kept, lats, lons
+
+
+def nearest(places: Places, centre: Position, k: int) -> Ids:
     """The k photos nearest to `centre` by geodesic distance, nearest first, equals by lower id."""
-    radius = _radius(run, centre, k)
-    ids, metres = _distances(run, centre, ids_in(run, around(Near(centre, radius))))
+    radius = _radius(places, centre, k)
+    ids, metres = _distances(places, centre, around(Near(centre, radius)))
     if k <= len(ids) and radius < _HALF_ROUND:
         # What lies in the corners of a box may be farther than another photo outside it.
         reach = float(np.partition(metres, k - 1)[k - 1])
         if reach > radius:
             boxes = around(Near(centre, reach * (1 + 1e-9) + 1e-3))
-            ids, metres = _distances(run, centre, ids_in(run, boxes))
+            ids, metres = _distances(places, centre, boxes)
     return ids[np.lexsort((ids, metres))[:k]]
 
 
-def _radius(run: Run, centre: Position, k: int) -> float:
+def _radius(places: Places, centre: Position, k: int) -> float:
     """A radius whose box holds at least k photos, or all, and no great many more."""
-    most = max(_ENOUGH, 8 * k)
+    most = max(places.enough, 8 * k)
     outer = _FIRST_RADIUS
     inner = 0.0
-    while (count := _count(run, around(Near(centre, outer)), most)) < k:
+    while (count := places.count_in(around(Near(centre, outer)), most)) < k:
         if outer >= _HALF_ROUND:
             return outer
-        inner, outer = outer, min(2 * outer, _HALF_ROUND)
+        inner, outer = outer, min(places.growth * outer, _HALF_ROUND)
     while count >= most and outer - inner > 0.01 + 1e-4 * inner:
         middle = (inner + outer) / 2
-        held = _count(run, around(Near(centre, middle)), most)
+        held = places.count_in(around(Near(centre, middle)), most)
         if held >= k:
             outer, count = middle, held
         else:
@@ -96,23 +152,6 @@ def _radius(run: Run, centre: Position, k: int) -> float:
     return outer
 
 
-def _count(run: Run, boxes: Iterable[Box], most: int) -> int:
-    """How many photos the boxes hold, counted no further than `most` in each."""
-    query = f"SELECT count(*) FROM (SELECT 1 {_IN_BOX} LIMIT ?)"
-    return sum(
-        int(run(query, (west, east, south, north, most))[0][0])
-        for west, south, east, north in boxes
-    )
-
-
-def _distances(run: Run, centre: Position, ids: Ids) -> tuple[Ids, NDArray[np.float64]]:
-    rows = run(
-        "SELECT id, geom FROM photos WHERE id IN (SELECT value FROM json_each(?)) ORDER BY id",
-        (json.dumps(ids.tolist()),),
-    )
-    places = [(id_, place(id_, geometry, "the index")) for id_, geometry in rows]
-    placed = [(id_, point) for id_, point in places if point is not None]
-    kept = np.array([id_ for id_, _ in placed], dtype=np.int64)
-    lons = np.array([point[0] for _, point in placed])
-    lats = np.array([point[1] for _, point in placed])
-    return kept, geo.distances(centre, lats, lons)
+def _distances(places: Places, centre: Position, boxes: Sequence[Box]) -> tuple[Ids, Floats]:
+    ids, lats, lons = places.places_in(boxes)
+    return ids, geo.distances(centre, lats, lons)

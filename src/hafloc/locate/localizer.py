@@ -14,7 +14,7 @@ from PIL import Image as Pillow
 from hafloc.consent import allowing
 from hafloc.description import FeatureMaker
 from hafloc.errors import CheckpointError, HaflocError, PhotoError
-from hafloc.index import GeoIndex, Near, model_info, open_index
+from hafloc.index import GeoIndex, Location, Near, folder_of, model_info, open_index
 from hafloc.locate.answer import Answer
 from hafloc.locate.candidates import CandidateFinder
 from hafloc.locate.judging import Judge
@@ -66,7 +66,7 @@ class Localizer:
     @classmethod
     def open(
         cls,
-        location: str | os.PathLike[str],
+        location: Location,
         model: str | Path | None = None,
         *,
         device: str = "auto",
@@ -100,10 +100,9 @@ class Localizer:
             with allowing(trust):
                 describer = open_describer(model)
         else:
-            folder = Path(location).absolute().parent
             try:
                 with allowing(trust):
-                    describer = open_describer(recorded, beside=folder)
+                    describer = open_describer(recorded, beside=folder_of(location))
             except CheckpointError as error:
                 raise CheckpointError(
                     f"cannot locate with {location}: its checkpoint {recorded!r} is not at hand "

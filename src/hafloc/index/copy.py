@@ -1,0 +1,122 @@
+"""Copy an index into another, of whatever kind: a file into an engine and back."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from itertools import islice
+from pathlib import Path
+
+from hafloc.errors import OptionError
+from hafloc.index.backends import Location, create_index, index_exists, open_index, paths_of
+from hafloc.index.paths import PhotoPaths
+from hafloc.index.records import GeoIndex, Record
+from hafloc.progress import Progress, Silent
+
+# Photos of one batch: 16 MB with regions and key points.
+BATCH = 256
+
+
+@dataclass(frozen=True, slots=True)
+class CopyReport:
+    """How many photos were copied, and how many the target held already as they are."""
+
+    copied: int
+    unchanged: int
+
+
+def copy_index(
+    source: Location,
+    target: Location,
+    *,
+    vector_type: str | None = None,
+    batch: int = BATCH,
+    progress: Progress | None = None,
+) -> CopyReport:
+    """Make the index at `target` hold all that the one at `source` holds, and begin it if need be.
+
+    A photo is known by its file, so that an interrupted copy is simply run again; what else the
+    target holds stays. A new one stores vectors as the source does, or as `vector_type`. The
+    calibration goes along where both hold the same photos afterwards. Raises OptionError where the
+    two do not fit, IndexFileError where one cannot be read or written.
+    """
+    if _is_same(source, target):
+        raise OptionError(f"cannot copy {source} onto itself; name another place")
+    with open_index(source) as origin, _target(origin, target, vector_type) as goal:
+        report = _copy(origin, goal, batch, progress or Silent())
+        text = origin.calibration()
+        if text is not None and text != goal.calibration() and goal.count() == origin.count():
+            goal.store_calibration(text)
+    return report
+
+
+def _target(origin: GeoIndex, target: Location, vector_type: str | None) -> GeoIndex:
+    if not index_exists(target):
+        wanted = vector_type or origin.info().vector_type
+        return create_index(target, origin.model, wanted, origin.regions)
+    goal = open_index(target, write=True, model=origin.model)
+    try:
+        if goal.regions != origin.regions:
+            raise OptionError(
+                f"{target} holds {goal.regions:,} regions a photo, {origin.location} "
+                f"{origin.regions:,}; copy into a new index"
+            )
+        if vector_type is not None and goal.info().vector_type != vector_type:
+            raise OptionError(
+                f"{target} holds {goal.info().vector_type} vectors; --vector-type {vector_type} "
+                "has no effect on an existing index: leave it out, or copy into a new index"
+            )
+    except BaseException:
+        goal.close()
+        raise
+    return goal
+
+
+def _copy(origin: GeoIndex, goal: GeoIndex, batch: int, progress: Progress) -> CopyReport:
+    names = paths_of(origin.location), paths_of(goal.location)
+    progress.start("copying", origin.count())
+    copied = done = 0
+    found = origin.iterate()
+    while records := list(islice(found, batch)):
+        waiting = list(_missing(goal, records, names))
+        if waiting:
+            _add(origin, goal, waiting)
+        copied += len(waiting)
+        done += len(records)
+        progress.advance(done)
+    return CopyReport(copied, done - copied)
+
+
+def _missing(
+    goal: GeoIndex, records: Iterable[Record], names: tuple[PhotoPaths, PhotoPaths]
+) -> Iterator[tuple[int, Record]]:
+    """The ids in the source and the records of those that the target does not hold as they are."""
+    ours, theirs = names
+    named = {
+        record.id or 0: replace(record, id=None, path=theirs.name_of(ours.file_of(record.path)))
+        for record in records
+    }
+    held = {
+        record.path: replace(record, id=None)
+        for record in goal.find_paths([record.path for record in named.values()])
+    }
+    for id_, record in named.items():
+        if held.get(record.path) != record:
+            yield id_, record
+
+
+def _add(origin: GeoIndex, goal: GeoIndex, waiting: list[tuple[int, Record]]) -> None:
+    ids = [id_ for id_, _ in waiting]
+    goal.add(
+        [record for _, record in waiting],
+        origin.vectors(ids),
+        origin.local_features(ids),
+        origin.region_vectors(ids) if origin.regions else None,
+    )
+
+
+def _is_same(source: Location, target: Location) -> bool:
+    if str(source) == str(target):
+        return True
+    try:
+        return Path(source).samefile(target)
+    except (OSError, ValueError):
+        return False

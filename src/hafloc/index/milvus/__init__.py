@@ -1,0 +1,1 @@
+"""A GeoIndex in a collection of Milvus, or in a folder of Milvus Lite."""
