@@ -176,7 +176,14 @@ def test_what_passes_is_tried_again(asked: Any) -> None:
 
 
 def test_a_collection_that_was_released_is_loaded(asked: Any) -> None:
-    found, calls = asked([TroubleError(101, "collection not loaded"), [1]])
+    said = (
+        TroubleError(101, "collection not loaded"),
+        TroubleError(1, "collection 442 has not been loaded to memory"),  # servers before 2.3
+        TroubleError(1, "Collection 'city' is in state 'released'; call load()"),  # Milvus Lite
+    )
+    for error in said[1:]:
+        assert asked([error, [1]])[0].call("read", "query", collection_name="city") == [1]
+    found, calls = asked([said[0], [1]])
     assert found.call("read", "query", collection_name="city") == [1]
     assert calls == ["query", "load_collection", "query"]
 
@@ -191,6 +198,7 @@ def test_a_collection_that_was_released_is_loaded(asked: Any) -> None:
         ),
         (TroubleError(1400, "auth check failure, token is wrong"), "give MILVUS_TOKEN"),
         (TroubleError(65535, "x" * 5_000), "x…; see"),
+        (TroubleError(9, "quota exceeded: disk is full"), "disk is full; see the server's log"),
     ],
 )
 def test_what_stays_wrong_is_told_at_once(asked: Any, error: Exception, word: str) -> None:

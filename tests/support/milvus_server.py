@@ -10,7 +10,7 @@ import subprocess
 import time
 from pathlib import Path
 
-# The Python of an environment of its own with `pip install milvus==2.3.5 "setuptools<81"`, whose
+# The Python of an environment of its own with `pip install milvus==2.3.5`, whose
 # wheel carries the standalone server.
 VARIABLE = "HAFLOC_MILVUS_PYTHON"
 _PROGRAM = """

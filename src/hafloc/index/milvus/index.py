@@ -24,7 +24,7 @@ from hafloc.index.records import ModelInfo, Record
 _LOOKED_UP = ("id", "path")
 # What a request may hold; the server takes no longer ones.
 _REQUEST_BYTES = 16 << 20
-_ATTEMPTS = 100
+_PATHS_AT_ONCE = 1_000
 
 
 class MilvusIndex(MilvusReader):
@@ -199,22 +199,26 @@ class MilvusIndex(MilvusReader):
 
     def _ids_of(self, paths: Sequence[str]) -> dict[str, int]:
         """The id of each path: that of the photo which has it, or a free one that comes of it."""
-        keys = sorted({photos.key(path) for path in paths})
-        rows = self._table.where("path_key", keys, _LOOKED_UP)
-        found = {row["path"]: int(row["id"]) for row in rows}
-        waiting = [path for path in paths if path not in found]
-        for attempt in range(_ATTEMPTS):
-            if not waiting:
-                break
-            wanted = {path: photos.key(path, attempt) for path in waiting}
-            # A photo that has moved keeps the id of its first path.
-            taken = set(self._table.by_id(list(wanted.values()), ("id",))) | set(found.values())
-            for path, id_ in wanted.items():
-                if id_ not in taken:
-                    found[path] = id_
-                    taken.add(id_)
-            waiting = [path for path in waiting if path not in found]
-        return found
+        found: dict[str, int] = {}
+        taken: set[int] = set()
+        for start in range(0, len(paths), _PATHS_AT_ONCE):
+            keys = sorted({photos.key(path) for path in paths[start : start + _PATHS_AT_ONCE]})
+            filter_ = f"{photos.chosen('path_key', keys)} or {photos.chosen('id', keys)}"
+            for row in self._table.matching(filter_, _LOOKED_UP):
+                found[row["path"]] = int(row["id"])
+                taken.add(int(row["id"]))
+        return {path: found[path] if path in found else self._free(path, taken) for path in paths}
+
+    def _free(self, path: str, taken: set[int]) -> int:
+        """An id that comes of a path and is none of `taken`, which gets it."""
+        id_ = photos.key(path)
+        attempt = 0
+        # A photo that has moved keeps the id of its first path.
+        while id_ in taken or (attempt and self._table.by_id([id_], ("id",))):
+            attempt += 1
+            id_ = photos.key(path, attempt)
+        taken.add(id_)
+        return id_
 
     def _check_paths(self, renewed: dict[int, Row]) -> None:
         """Raises IndexFileError where a path would be there twice."""

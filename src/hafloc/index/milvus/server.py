@@ -14,10 +14,10 @@ from hafloc.index.milvus.address import Address
 
 # The engine's codes (of pymilvus and of Milvus' merr package) for what passes by itself: no
 # connection, not started yet, loading after a restart, too many requests, a node gone, a channel
-# on its way to another node.
-_PASSING = {1, 2, 3, 4, 5, 8, 9, 10, 103, 106, 402, 500, 501, 502, 503, 504, 901, 903}
+# on its way to another node. Not for a full disk or memory.
+_PASSING = {1, 2, 4, 5, 8, 103, 106, 402, 500, 501, 502, 503, 504, 901, 903}
 _NOT_LOADED = 101
-_UNLOADED_WORDS = ("not loaded", "is in state 'released'")
+_UNLOADED_WORDS = ("not loaded", "been loaded", "is in state 'released'")
 _NOT_FOUND = 100
 _REFUSED_WORDS = ("auth", "permission", "privilege", "token")
 _PASSING_WORDS = (
@@ -197,6 +197,9 @@ def _silence(logger: logging.Logger, handler: logging.Handler) -> None:
 
 
 def _code(error: BaseException) -> int | None:
+    # The client's own refusals have the code of a server that has not started.
+    if type(error).__name__ in ("ParamError", "DataNotMatchException"):
+        return None
     code = getattr(error, "code", None)
     return code if isinstance(code, int) else None
 

@@ -101,12 +101,13 @@ class Table:
         size = self._page(columns)
         found: list[Row] = []
         for start in range(0, len(numbers), size):
-            filter_ = chosen(column, numbers[start : start + size])
-            if column == "id":
-                found += self.query(filter_, columns)
-            else:  # many photos may be of one content
-                found += (row for page in self.pages(filter_, columns) for row in page)
+            found += self.matching(chosen(column, numbers[start : start + size]), columns)
         return sorted(found, key=lambda row: int(row["id"]))
+
+    def matching(self, filter_: str, columns: Sequence[str]) -> list[Row]:
+        """The rows that the filter takes, which are thought to be few; by id."""
+        pages = self._range(*_ALL_IDS, filter_, columns, 2 * self._page(columns))
+        return [row for page in pages for row in page]
 
     def pages(self, filter_: str, columns: Sequence[str]) -> Iterator[list[Row]]:
         """All rows that the filter takes, by id, in pages."""
