@@ -87,7 +87,8 @@ def peak_memory() -> dict[str, float]:
     """Peak of a fresh process that describes one photo, above what the loaded model takes."""
     code = (
         "import sys; sys.path.insert(0, 'benchmarks'); import speed; "
-        "network = speed.load_checkpoint('haf').network; image = speed.noise(speed.SIZE); "
+        "from hafloc.nn import load_checkpoint; "
+        "network = load_checkpoint('haf').network; image = speed.noise(speed.SIZE); "
         "loaded = speed.memory_of_this_process()['VmRSS']; network.describe([image]); "
         "print(loaded, speed.memory_of_this_process()['VmHWM'])"
     )
