@@ -18,6 +18,9 @@ Rows = NDArray[np.int16]  # [H, W, 3]
 _NOISE, _RINGING = 4, 20
 # Of a border's pixels that must be of its one colour, apart from rows with a caption.
 _PURE = 0.75
+# A night sky above a straight roof is of one colour too, but for the camera's noise. So what is darker
+# than this must be as pure as what a program draws.
+_DARK, _DARK_NOISE, _DARK_PURE = 48, 2, 0.95
 # Of a row: what differs in one that is plain, in one beside an edge, and in one of the photo.
 _PLAIN, _NEARLY_PLAIN, _FULL = 0.01, 0.1, 0.7
 # Of what the photo differs from the border on the whole: by so much at once, as no fog does.
@@ -89,7 +92,9 @@ def _border(rows: Rows, least: float = _FULL) -> int:
             full, contrast, row
         ):
             is_worth_it = row >= _LEAST * height
-            return row if is_worth_it and _is_pure(away[:row], share[:row] <= _PLAIN) else 0
+            is_dark = bool(colour.max() < _DARK)
+            is_pure = _is_pure(away[:row], share[:row] <= _PLAIN, is_dark=is_dark)
+            return row if is_worth_it and is_pure else 0
     return 0
 
 
@@ -104,7 +109,7 @@ def _begins(full: Flags, contrast: Floats, row: int) -> bool:
     return bool(full[ahead].mean() >= _FULL and step >= _SHARP * contrast[ahead].mean())
 
 
-def _is_pure(away: Rows, plain: Flags) -> bool:
+def _is_pure(away: Rows, plain: Flags, *, is_dark: bool) -> bool:
     """Whether plain rows are of one colour, but for those beside an edge of either side."""
     inner = plain.copy()
     for shift in range(1, _EDGE + 1):
@@ -112,4 +117,5 @@ def _is_pure(away: Rows, plain: Flags) -> bool:
     inner[:_EDGE] = inner[-_EDGE:] = False
     if not inner.any():
         inner = plain
-    return bool((away[inner] <= _NOISE).mean() >= _PURE)
+    noise, share = (_DARK_NOISE, _DARK_PURE) if is_dark else (_NOISE, _PURE)
+    return bool((away[inner] <= noise).mean() >= share)
