@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.optimize import minimize
 from trials import PLACE, consensus, draw
@@ -151,6 +151,7 @@ def test_a_sign_that_points_the_wrong_way_or_never_changes_is_dropped() -> None:
     assert weights[1:] == pytest.approx([0, 0])
 
 
+@settings(max_examples=25, deadline=None)
 @given(st.integers(0, 500))
 def test_more_evidence_never_lowers_confidence(seed: int) -> None:
     calibration = fit(draw(40, seed), verified=True)
