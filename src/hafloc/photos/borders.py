@@ -18,8 +18,8 @@ Rows = NDArray[np.int16]  # [H, W, 3]
 _NOISE, _RINGING = 4, 20
 # Of a border's pixels that must be of its one colour, apart from rows with a caption.
 _PURE = 0.75
-# A night sky above a straight roof is of one colour too, but for the camera's noise. So what is darker
-# than this must be as pure as what a program draws.
+# A night sky above a straight roof is of one colour too, but for the camera's noise. So what is
+# darker than this must be as pure as what a program draws.
 _DARK, _DARK_NOISE, _DARK_PURE = 48, 2, 0.95
 # Of a row: what differs in one that is plain, in one beside an edge, and in one of the photo.
 _PLAIN, _NEARLY_PLAIN, _FULL = 0.01, 0.1, 0.7
