@@ -16,6 +16,25 @@ def check_vectors(vectors: NDArray[np.float32], expected: tuple[int, ...]) -> No
         raise ValueError("vectors must be finite and none of them zero")
 
 
+def check_regions(
+    regions: NDArray[np.float32] | None, expected: tuple[int, int, int]
+) -> NDArray[np.float32]:
+    """The photos' vectors of regions `[N, R, D]`. Raises ValueError as `check_vectors`, and where
+    there are none."""
+    if regions is None:
+        raise ValueError("the index has regions, so its photos need vectors of theirs")
+    check_vectors(regions, expected)
+    return regions
+
+
+def check_queries(vectors: NDArray[np.float32], k: int, dimension: int) -> None:
+    """Raises ValueError unless the vectors are `[Q, dimension]` and k is at least 1."""
+    if vectors.ndim != 2 or vectors.shape[1] != dimension:
+        raise ValueError(f"vectors have shape {vectors.shape}, not (Q, {dimension})")
+    if k < 1:
+        raise ValueError(f"k is {k}, not at least 1")
+
+
 def check_model(location: object, ours: ModelInfo, wanted: ModelInfo | None) -> None:
     """Raises IndexFileError where the index at `location` is of another checkpoint, or of a runtime
     whose vectors are not proven to fit."""

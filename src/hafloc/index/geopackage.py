@@ -18,7 +18,7 @@ from hafloc.index import connection as sqlite
 from hafloc.index import local_features as compact
 from hafloc.index import runtimes, writing
 from hafloc.index import vectors as stored
-from hafloc.index.checks import check_model, check_vectors
+from hafloc.index.checks import check_model, check_regions, check_vectors
 from hafloc.index.connections import Connections
 from hafloc.index.paths import linked_file
 from hafloc.index.reading import CALIBRATION, REGION_TYPE, REGIONS, GeoPackageReader
@@ -122,10 +122,10 @@ class GeoPackageIndex(GeoPackageReader):
         features = [None if found is None else compact.encode(found) for found in local]
         parts: Sequence[bytes | None] = [None] * len(records)
         if self._regions:
-            if regions is None:
-                raise ValueError("the index has regions, so its photos need vectors of theirs")
-            check_vectors(regions, (len(records), self._regions, self._model.dimension))
-            coded = stored.encode(regions.reshape(-1, self._model.dimension), REGION_TYPE)
+            shape = len(records), self._regions, self._model.dimension
+            coded = stored.encode(
+                check_regions(regions, shape).reshape(-1, self._model.dimension), REGION_TYPE
+            )
             parts = [
                 b"".join(coded[i : i + self._regions]) for i in range(0, len(coded), self._regions)
             ]

@@ -16,6 +16,7 @@ from hafloc.index import local_features as compact
 from hafloc.index import rows as photos
 from hafloc.index import runtimes, spatial
 from hafloc.index import vectors as stored
+from hafloc.index.checks import check_queries
 from hafloc.index.connections import Connections
 from hafloc.index.matrix import Matrix
 from hafloc.index.paths import PhotoPaths, index_root
@@ -90,12 +91,7 @@ class GeoPackageReader:
         With the queries' `regions` `[Q, R, D]`, in an index that has such, similar means what
         `regions.search_by_regions` says.
         """
-        if vectors.ndim != 2 or vectors.shape[1] != self._model.dimension:
-            raise ValueError(
-                f"vectors have shape {vectors.shape}, not (Q, {self._model.dimension})"
-            )
-        if k < 1:
-            raise ValueError(f"k is {k}, not at least 1")
+        check_queries(vectors, k, self._model.dimension)
         whole = self._matrix.current()
         if regions is None or not self._regions:
             return whole.search(vectors, k, near)

@@ -12,7 +12,7 @@ from hafloc.description import LocalFeatures
 from hafloc.errors import IndexFileError
 from hafloc.index import runtimes
 from hafloc.index import vectors as stored
-from hafloc.index.checks import check_model, check_vectors
+from hafloc.index.checks import check_model, check_regions, check_vectors
 from hafloc.index.milvus import address, schema
 from hafloc.index.milvus import rows as photos
 from hafloc.index.milvus.reading import CALIBRATION, MilvusReader
@@ -102,10 +102,7 @@ class MilvusIndex(MilvusReader):
         check_vectors(vectors, (len(records), dimension))
         parts: NDArray[np.float32] = np.empty((len(records), 0, dimension), dtype=np.float32)
         if self.regions:
-            if regions is None:
-                raise ValueError("the index has regions, so its photos need vectors of theirs")
-            check_vectors(regions, (len(records), self.regions, dimension))
-            parts = regions
+            parts = check_regions(regions, (len(records), self.regions, dimension))
         if not records:
             return []
         rows = [self._row(record) for record in records]

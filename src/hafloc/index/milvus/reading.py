@@ -9,6 +9,7 @@ from hafloc import geo
 from hafloc.description import LocalFeatures
 from hafloc.geo import Position
 from hafloc.index import spatial
+from hafloc.index.checks import check_queries
 from hafloc.index.milvus import rows as photos
 from hafloc.index.milvus import schema
 from hafloc.index.milvus.rows import RECORD, Row, missing
@@ -59,10 +60,7 @@ class MilvusReader:
         With the queries' `regions` `[Q, R, D]`, in an index that has such, similar means what
         `regions.search_by_regions` says.
         """
-        if vectors.ndim != 2 or vectors.shape[1] != self.model.dimension:
-            raise ValueError(f"vectors have shape {vectors.shape}, not (Q, {self.model.dimension})")
-        if k < 1:
-            raise ValueError(f"k is {k}, not at least 1")
+        check_queries(vectors, k, self.model.dimension)
         if regions is None or not self.regions:
             return self._engine.search(vectors, k, near)
         return search_by_regions(
