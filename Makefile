@@ -26,7 +26,7 @@ test: lint
 	$(BIN)/python -m pytest
 
 test-slow: setup
-	$(BIN)/python -m pytest -m slow
+	HYPOTHESIS_PROFILE=explore $(BIN)/python -m pytest -m "slow or hypothesis"
 
 bench: setup
 	$(BIN)/python benchmarks/speed.py

@@ -13,9 +13,11 @@ from hafloc.nn import HAF, HAFOptions, save_checkpoint
 TINY = HAFOptions(
     channels=(12, 16, 8), level_sizes=(12, 16, 8), local_features=120, longer_side=160
 )
-# Time is shared on the machines that test; a slow moment is no failure.
-settings.register_profile("hafloc", deadline=None)
-settings.load_profile("hafloc")
+# Time is shared on the machines that test; a slow moment is no failure. The same cases every time,
+# so that a change is judged by what it changes; `make test-slow` looks for new ones.
+settings.register_profile("hafloc", deadline=None, derandomize=True)
+settings.register_profile("explore", deadline=None, max_examples=300)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "hafloc"))
 
 # Commands are tested with the exact runtime unless a test says otherwise, and write no graphs.
 os.environ["HAFLOC_RUNTIME"] = "torch"

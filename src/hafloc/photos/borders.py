@@ -20,7 +20,7 @@ _NOISE, _RINGING = 4, 20
 _PURE = 0.75
 # A night sky above a straight roof is of one colour too, but for the camera's noise. So what is
 # darker than this must be as pure as what a program draws.
-_DARK, _DARK_NOISE, _DARK_PURE = 48, 2, 0.95
+_DARK, _DARK_NOISE, _DARK_PURE = 48, 1, 0.95
 # Of a row: what differs in one that is plain, in one beside an edge, and in one of the photo.
 _PLAIN, _NEARLY_PLAIN, _FULL = 0.01, 0.1, 0.7
 # Of what the photo differs from the border on the whole: by so much at once, as no fog does.
@@ -29,6 +29,8 @@ _SHARP = 0.5
 _PAIRED = 0.35
 # Rows, or columns, that an edge takes where the picture was reduced or JPEG rings.
 _EDGE = 4
+# What JPEG makes of the photo reaches to the end of its block, 16 rows with halved colour.
+_BLOCK = 16
 # Columns count where they differ from the border in this share of the rows: others are border too.
 _ACTIVE = 0.2
 # Of a side: less is not worth cutting, and of the whole this must remain.
@@ -114,7 +116,11 @@ def _is_pure(away: Rows, plain: Flags, *, is_dark: bool) -> bool:
     inner = plain.copy()
     for shift in range(1, _EDGE + 1):
         inner[:-shift] &= plain[shift:]
-    inner[:_EDGE] = inner[-_EDGE:] = False
+    inner[:_EDGE] = False
+    if is_dark or plain[:-_EDGE].all():
+        inner[-max(_EDGE, min(_BLOCK, len(plain) - 2 * _EDGE)) :] = False
+    else:
+        inner[-_EDGE:] = False
     if not inner.any():
         inner = plain
     noise, share = (_DARK_NOISE, _DARK_PURE) if is_dark else (_NOISE, _PURE)
