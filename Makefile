@@ -3,6 +3,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.ready
+# Of the tests: with one thread each they leave each other alone.
+PROCESSES ?= 2
 
 .PHONY: setup demo test test-slow lint bench constraints clean
 
@@ -23,7 +25,7 @@ lint: setup
 	$(BIN)/lint-imports
 
 test: lint
-	$(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(PROCESSES) --dist worksteal
 
 test-slow: setup
 	HYPOTHESIS_PROFILE=explore $(BIN)/python -m pytest -m "slow or hypothesis"
