@@ -11,13 +11,14 @@ index's own way by regions are counted, and `lost` is the larger loss of the two
 queries, paired; below 0: more were found). A run adds its rows to those of `--out`, or takes the
 place of the same runtime's.
 
-`--ship` also writes `nn/checkpoints/haf.runtimes.json`: "auto" takes what lost at most 0.5 points
-on every set. bf16 and float16 are never in it where the processor cannot multiply them.
+`--ship` also writes `nn/checkpoints/haf.runtimes.json`, with the network's responses to rendered
+photos that int8 needs: "auto" takes what lost at most 0.5 points on every set. bf16 and float16 are never in it where the processor cannot multiply them.
 """
 
 import argparse
 import json
 import platform
+import re
 import statistics
 import time
 from collections.abc import Iterator
@@ -30,8 +31,10 @@ from rich.console import Console
 from rich.progress import track
 
 from hafloc.describe import Describer
+from hafloc.describe.run_by import shown
 from hafloc.files import write_whole
 from hafloc.index import open_index
+from hafloc.nn import GRAPH_VERSION, HAF, Responses, load_checkpoint
 from hafloc.photos import read
 from regions import Asked, by_parts, read_sets, shortened, whole
 
@@ -152,6 +155,20 @@ def _all_rows(rows: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
             yield {"runtime": runtime, "precision": precision, "unmeasured": why}
 
 
+def ship(rows: list[dict[str, Any]]) -> None:
+    checkpoint = load_checkpoint("haf")
+    assert isinstance(checkpoint.network, HAF)
+    content = {
+        "checkpoint": checkpoint.hash,
+        "graph": GRAPH_VERSION,
+        "responses": Responses.of(checkpoint.network, shown()).to_json(),
+        "rows": list(_all_rows(rows)),
+    }
+    text = json.dumps(content, indent=1)
+    lists = re.sub(r"\[[-0-9.e,\s]+\]", lambda found: " ".join(found[0].split()), text)
+    write_whole(SHIPPED, (lists + "\n").encode())
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("data", type=Path)
@@ -169,9 +186,7 @@ def main() -> None:
         rows = [row for row in rows if (row["runtime"], row["precision"]) != key] + [made]
         write_whole(chosen.out, (json.dumps({"rows": rows}, indent=1) + "\n").encode())
     if chosen.ship:
-        shipped = json.loads(SHIPPED.read_text())
-        shipped["rows"] = list(_all_rows(rows))
-        write_whole(SHIPPED, (json.dumps(shipped, indent=1) + "\n").encode())
+        ship(rows)
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ from hafloc.describe import Describer, graph_store, run_by, runtime, sessions
 from hafloc.describe.run_by import probe_image
 from hafloc.describe.runtime import Proofs, Runtime, choices
 from hafloc.errors import CheckpointError, MissingExtraError, OptionError
-from hafloc.nn import load_checkpoint, save_checkpoint
+from hafloc.nn import Responses, load_checkpoint, save_checkpoint
 
 INSTALLED = [
     pytest.param(
@@ -253,8 +253,10 @@ def test_auto_passes_over_a_runtime_that_fails_and_says_so(
 
 def test_the_shipped_table_is_of_the_shipped_checkpoint() -> None:
     proofs = runtime.proofs_of(load_checkpoint("haf").hash)
-    assert proofs.ranges is not None
-    assert min(proofs.ranges.values()) > 0
+    assert proofs.responses is not None
+    responses = Responses.from_json(proofs.responses)
+    assert min(responses.largest.values()) > 0
+    assert min(means.min() for means in responses.means.values()) >= 0
     assert {row["runtime"] for row in proofs.table} >= {"openvino", "torch"}
     for row in proofs.table:
         assert "unmeasured" in row or row["cosine"]["min"] >= run_by.BOUNDS[row["precision"]]

@@ -1,5 +1,7 @@
 """The graph of a HAF, run by ONNX Runtime, against the network itself."""
 
+import importlib
+import json
 import sys
 from collections.abc import Callable, Sequence
 from functools import cache
@@ -7,10 +9,15 @@ from functools import cache
 import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from hafloc.errors import MissingExtraError
-from hafloc.nn import HAF, GraphHAF, HAFOptions, HalfHAF, find_ranges, write_graph
+from hafloc.nn import HAF, GraphHAF, HAFOptions, HalfHAF, Responses, write_graph
+from hafloc.nn.graph import _Graph, _with_their_sums
+from hafloc.nn.haf import LEVELS
+from hafloc.nn.vgg import LAYERS
 
 pytest.importorskip("onnx", reason="makes the graph; pip install hafloc[onnx]")
 onnxruntime = pytest.importorskip("onnxruntime", reason="pip install hafloc[onnx]")
@@ -86,7 +93,7 @@ def test_heat_maps_of_a_graph_are_those_of_the_network() -> None:
 def test_int8_is_near_and_its_graph_a_quarter_as_large() -> None:
     haf = network()
     images = [an_image(64, 96), an_image(80, 64)]
-    content = write_graph(haf, find_ranges(haf, images))
+    content = write_graph(haf, Responses.of(haf, images))
     assert len(content) < 0.3 * len(write_graph(haf))
     for image in images:
         cosine = float((haf(image) @ GraphHAF(haf, run_of(content))(image).T).item())
@@ -111,9 +118,52 @@ def test_a_batch_gets_what_its_images_get_alone() -> None:
     assert float(together[0] @ together[1]) < 0.9999
 
 
-def test_ranges_that_lack_a_layer_are_refused() -> None:
-    with pytest.raises(ValueError, match="each layer"):
-        write_graph(network(), {"conv1_1": 1.0})
+def test_responses_that_lack_a_layer_are_refused() -> None:
+    haf = network()
+    whole = Responses.of(haf, [an_image(64, 64)])
+    for largest, means in (({"conv1_1": 1.0}, whole.means), (whole.largest, {})):
+        with pytest.raises(ValueError, match="each layer"):
+            write_graph(haf, Responses(largest, means))
+
+
+def test_responses_come_back_from_json() -> None:
+    found = Responses.of(network(), [an_image(64, 96), an_image(80, 64)])
+    again = Responses.from_json(json.loads(json.dumps(found.to_json())))
+    assert again.to_json() == found.to_json()
+    for name, means in found.means.items():
+        np.testing.assert_allclose(again.means[name], means, rtol=1e-3)
+
+
+def test_means_are_those_of_what_each_layer_reads() -> None:
+    haf = network()
+    image = an_image(64, 96)
+    found = Responses.of(haf, [image]).means
+    x = haf.trunk.centre(image)
+    for name in LAYERS:
+        if name != "conv1_1":
+            x = torch.nn.functional.max_pool2d(x, 2, ceil_mode=True) if name[-1] == "1" else x
+            np.testing.assert_allclose(found[name], x.mean((0, 2, 3)), rtol=1e-3, atol=1e-4)
+        x = torch.relu(haf.trunk.get_submodule(name)(x))
+    for level, tap in zip(LEVELS, haf.taps(image), strict=True):
+        np.testing.assert_allclose(found[level], tap.mean((0, 2, 3)), rtol=1e-3, atol=1e-3)
+
+
+@given(seed=st.integers(0, 1000), kernel=st.sampled_from([1, 3]))
+def test_kernels_are_rounded_by_less_than_one_and_keep_their_sums(seed: int, kernel: int) -> None:
+    steps = np.random.default_rng(seed).uniform(-126, 126, (3, 4, kernel, kernel))
+    rows = _with_their_sums(steps.astype(np.float32))
+    assert np.abs(rows - steps).max() < 1
+    assert np.abs(rows.sum((2, 3)) - steps.sum((2, 3))).max() <= 0.501
+
+
+def test_the_bias_takes_away_what_rounding_adds_on_the_average() -> None:
+    # Given a 1×1 layer whose weights 0.4 and 1 round to steps of 1/127, and inputs of mean 2 and 3
+    haf = network()
+    graph = _Graph(importlib.import_module("onnx"), Responses.of(haf, [an_image(64, 64)]))
+    weight = np.array([[[[0.4]], [[1.0]]]], np.float32)
+    _, bias = graph._rounded(weight, np.array([5.0], np.float32), np.array([2, 3], np.float32))
+    # Then 0.4 is 50.8 steps, rounded to 51: 0.2 steps too many, twice
+    np.testing.assert_allclose(bias, [5.0 - 0.2 / 127 * 2], atol=1e-6)
 
 
 def test_half_precision_pools_in_float32() -> None:

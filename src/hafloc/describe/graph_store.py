@@ -42,13 +42,13 @@ def folder() -> Path:
     return Path(torch.hub.get_dir()) / "hafloc" / "graphs"
 
 
-def kind_of(precision: str, ranges: object) -> str:
-    """The name of a kind of graph: "float", or "int8" with what its ranges were."""
+def kind_of(precision: str, responses: object) -> str:
+    """The name of a kind of graph: "float", or "int8" with what it knows of responses."""
     if precision != "int8":
         return "float"
-    if ranges is None:
+    if responses is None:
         return "int8-own"
-    text = json.dumps(ranges, sort_keys=True).encode()
+    text = json.dumps(responses, sort_keys=True).encode()
     return f"int8-{hashlib.blake2b(text, digest_size=4).hexdigest()}"
 
 

@@ -17,7 +17,7 @@ from hafloc.describe.projection import ProjectedNetwork
 from hafloc.describe.runtime import Runtime, choices, has_units, proofs_of
 from hafloc.describe.sessions import Session, is_installed
 from hafloc.errors import CheckpointError, HaflocError, MissingExtraError, OptionError
-from hafloc.nn import HAF, Checkpoint, GraphHAF, HalfHAF, find_ranges, to_batch, write_graph
+from hafloc.nn import HAF, Checkpoint, GraphHAF, HalfHAF, Responses, to_batch, write_graph
 from hafloc.photos import read
 
 log = logging.getLogger(__name__)
@@ -26,7 +26,7 @@ log = logging.getLogger(__name__)
 BOUNDS = {"float32": 1 - 1e-5, "float16": 0.999, "bf16": 0.99, "int8": 0.98}
 # Not whole in any level's steps: runtimes have differed in what pooling does at the edges.
 _PROBE = (90, 122)
-# Rendered photos that show the ranges of a checkpoint of one's own.
+# Rendered photos that show the responses of a checkpoint of one's own.
 _SHOWN = 8
 
 
@@ -102,13 +102,14 @@ def _network(haf: HAF, hash_: str, runtime: Runtime, device: str) -> HAF:
     if runtime.name == "torch":
         half = torch.bfloat16 if runtime.precision == "bf16" else torch.float16
         return HalfHAF(haf, half)
-    ranges = proofs_of(hash_).ranges
-    kind = kind_of(runtime.precision, ranges)
+    known = proofs_of(hash_).responses
+    kind = kind_of(runtime.precision, known)
 
     def make() -> bytes:
         if runtime.precision != "int8":
             return write_graph(haf)
-        return write_graph(haf, find_ranges(haf, _shown()) if ranges is None else ranges)
+        responses = known and Responses.from_json(known)
+        return write_graph(haf, responses or Responses.of(haf, shown()))
 
     def content() -> bytes:
         return graph_of(hash_, kind, make)
@@ -142,7 +143,7 @@ def probe_image() -> NDArray[np.uint8]:
     return np.asarray(image / image.max() * 255, np.uint8)
 
 
-def _shown() -> Iterator[torch.Tensor]:
+def shown() -> Iterator[torch.Tensor]:
     """Rendered photos: unrelated to any test, and the same wherever they are made."""
     with tempfile.TemporaryDirectory() as folder:
         render_city(Path(folder), database=_SHOWN, queries=0, size=(320, 240))

@@ -46,10 +46,10 @@ class Runtime:
 
 @dataclass(frozen=True, slots=True)
 class Proofs:
-    """What is known of a checkpoint in other runtimes: int8's `ranges` by layer, and a `table` of
-    rows, each of one runtime and precision."""
+    """What is known of a checkpoint in other runtimes: the `responses` that int8 needs, as JSON
+    has them, and a `table` of rows, each of one runtime and precision."""
 
-    ranges: Mapping[str, float] | None = None
+    responses: Mapping[str, Any] | None = None
     table: tuple[Mapping[str, Any], ...] = ()
 
     def proves(self, name: str, precision: str) -> bool:
@@ -72,7 +72,7 @@ def proofs_of(checkpoint: str) -> Proofs:
             continue
         content = json.loads(file.read_text(encoding="utf-8"))
         if (content["checkpoint"], content["graph"]) == (checkpoint, GRAPH_VERSION):
-            return Proofs(content["ranges"], tuple(content["rows"]))
+            return Proofs(content["responses"], tuple(content["rows"]))
     return Proofs()
 
 

@@ -2,7 +2,7 @@
 
 from hafloc.nn.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from hafloc.nn.crn import CRN
-from hafloc.nn.graph import GRAPH_VERSION, find_ranges, write_graph
+from hafloc.nn.graph import GRAPH_VERSION, Responses, write_graph
 from hafloc.nn.graph_haf import GraphHAF, HalfHAF
 from hafloc.nn.haf import HAF, LEVELS, HAFOptions
 from hafloc.nn.haf_public_code import HAFPublicCode, HAFPublicCodeOptions
@@ -32,12 +32,12 @@ __all__ = [
     "NetVLAD",
     "NetVLADOptions",
     "Network",
+    "Responses",
     "SuperPoint",
     "SuperPointOptions",
     "Whitening",
     "build_network",
     "check_sides",
-    "find_ranges",
     "load_checkpoint",
     "load_start_weights",
     "pair_whitening",

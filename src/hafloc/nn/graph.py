@@ -4,11 +4,18 @@ The graph ends at the taps' own resolution: what heads, fusions and masks give t
 taps that key points read. Upsampling, power means, whitening and key points follow in float32, for
 their small differences are what tells places apart. int8 is written as pairs of QuantizeLinear and
 DequantizeLinear, which every runtime reads: weights by output channel, responses by layer.
+
+Rounded weights are what int8 costs most, and two things make that small, at no cost when it runs.
+Neighbouring places of a map are alike, so the nine weights of a kernel are rounded such that their
+sum stays. And responses are never below 0, so what rounding adds to an output on the average is
+known, and the bias takes it away (Nagel et al., Data-Free Quantization, ICCV 2019, section 4.2).
 """
 
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from importlib import import_module
-from typing import Any
+from itertools import pairwise
+from typing import Any, Self
 
 import numpy as np
 import torch
@@ -17,10 +24,10 @@ from torch import Tensor, nn
 
 from hafloc.errors import MissingExtraError
 from hafloc.nn.haf import HAF, LEVELS, LOCAL_LEVELS, Level, Reads
-from hafloc.nn.vgg import LAYERS, LEVEL_OF_TAP, MEAN
+from hafloc.nn.vgg import LAYERS, LEVEL_OF_TAP, MEAN, TAPS, pool
 
 # Grows when the same checkpoint gives another graph.
-GRAPH_VERSION = 1
+GRAPH_VERSION = 2
 INPUT = "image"
 _OPSET = 17
 _ONNX_FORMAT = 8
@@ -28,25 +35,57 @@ _RESPONSES, _BLEND, _MASK = "responses", "blend", "mask"
 # The three colours say too little for int8: their layer is a hundredth of the work.
 _FIRST = "conv1_1"
 
-Ranges = Mapping[str, float]
+Floats = NDArray[np.float32]
 
 
-def find_ranges(haf: HAF, images: Iterable[Tensor]) -> dict[str, float]:
-    """The largest response of each of the trunk's layers to images `1×3×H×W`, by layer."""
-    ranges = dict.fromkeys(LAYERS, 0.0)
-    with torch.inference_mode():
-        for image in images:
-            found = haf.trunk.responses(list(LAYERS), haf.trunk.centre(image))
-            for name, responses in found.items():
-                ranges[name] = max(ranges[name], float(responses.max()))
-    return ranges
+@dataclass(frozen=True, slots=True)
+class Responses:
+    """What int8 needs to know of a network's responses to photos.
+
+    `largest` is the largest response of each layer of the trunk, `means` the mean input of each
+    channel, `[C]`, by what reads it: a layer of the trunk but the first, or the head of a level.
+    """
+
+    largest: Mapping[str, float]
+    means: Mapping[str, Floats]
+
+    @classmethod
+    def of(cls, haf: HAF, images: Iterable[Tensor]) -> Self:
+        """A network's responses to images `1×3×H×W`."""
+        largest = dict.fromkeys(LAYERS, 0.0)
+        means: dict[str, list[Tensor]] = {}
+        layers = list(LAYERS)
+        with torch.inference_mode():
+            for image in images:
+                found = haf.trunk.responses(layers, haf.trunk.centre(image))
+                for name, responses in found.items():
+                    largest[name] = max(largest[name], float(responses.max()))
+                for level, tap in TAPS.items():
+                    means.setdefault(level, []).append(found[tap].mean((0, 2, 3)))
+                for before, name in pairwise(layers):
+                    read = pool(found[before]) if name.endswith("_1") else found[before]
+                    means.setdefault(name, []).append(read.mean((0, 2, 3)))
+        return cls(
+            largest, {name: torch.stack(rows).mean(0).numpy() for name, rows in means.items()}
+        )
+
+    @classmethod
+    def from_json(cls, content: Mapping[str, Any]) -> Self:
+        """What `to_json` gave."""
+        means = {name: np.array(row, np.float32) for name, row in content["means"].items()}
+        return cls(content["largest"], means)
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain numbers, of four digits."""
+        means = {name: [float(f"{x:.4g}") for x in row] for name, row in self.means.items()}
+        return {"largest": {n: round(x, 2) for n, x in self.largest.items()}, "means": means}
 
 
-def write_graph(haf: HAF, ranges: Ranges | None = None) -> bytes:
-    """The ONNX model of a network; with `ranges` its products are int8.
+def write_graph(haf: HAF, responses: Responses | None = None) -> bytes:
+    """The ONNX model of a network; with its `responses` to photos its products are int8.
 
     Takes `image` `1×3×H×W`, RGB 0..255 as float32; gives what `read_outputs` reads. Raises
-    MissingExtraError without the package onnx, ValueError where `ranges` lack a layer.
+    MissingExtraError without the package onnx, ValueError where `responses` lack a layer.
     """
     try:
         onnx = import_module("onnx")
@@ -54,14 +93,21 @@ def write_graph(haf: HAF, ranges: Ranges | None = None) -> bytes:
         raise MissingExtraError(
             "making the graph of a network needs the package onnx; pip install hafloc[onnx]"
         ) from error
-    if ranges is not None and not all(ranges.get(name, 0) > 0 for name in LAYERS):
-        raise ValueError("ranges must hold a number above 0 for each layer of the trunk")
-    graph = _Graph(onnx, ranges)
+    if responses is not None and not _is_whole(responses):
+        raise ValueError("responses must hold a number above 0 for each layer, and all means")
+    graph = _Graph(onnx, responses)
     taps = _add_trunk(graph, haf)
     outputs = [graph.give(f"{name}_tap", taps[name]) for name in LOCAL_LEVELS]
     for name in LEVELS:
         outputs += _add_level(graph, name, haf.level(name), taps[name])
     return graph.model(outputs)
+
+
+def _is_whole(responses: Responses) -> bool:
+    readers = {*LAYERS, *LEVELS} - {_FIRST}
+    return readers <= set(responses.means) and all(
+        responses.largest.get(name, 0) > 0 for name in LAYERS
+    )
 
 
 def output_names(haf: HAF) -> list[str]:
@@ -95,9 +141,9 @@ def read_outputs(
 class _Graph:
     """Nodes and weights of a graph in the making; values are known by their names."""
 
-    def __init__(self, onnx: Any, ranges: Ranges | None) -> None:
+    def __init__(self, onnx: Any, responses: Responses | None) -> None:
         self._onnx = onnx
-        self.ranges = ranges
+        self._responses = responses
         self._nodes: list[Any] = []
         self._weights: list[Any] = []
 
@@ -116,28 +162,35 @@ class _Graph:
         self._nodes.append(self._onnx.helper.make_node("Identity", [value], [name], name=name))
         return name
 
-    def convolve(self, layer: nn.Module, value: str, *, exact: bool = False) -> str:
+    def convolve(self, layer: nn.Module, value: str, name: str = "") -> str:
+        """A convolution; one of a `name` by which its mean inputs are known may be rounded."""
         assert isinstance(layer, nn.Conv2d)
-        weight = layer.weight.detach().float().numpy()
         assert layer.bias is not None
+        weight = layer.weight.detach().float().numpy()
         bias = layer.bias.detach().float().numpy()
-        kernel = self.keep(weight) if exact or self.ranges is None else self._rounded(weight)
+        if name and self._responses is not None:
+            kernel, bias = self._rounded(weight, bias, self._responses.means[name])
+        else:
+            kernel = self.keep(weight)
         margin = int(layer.padding[0])
         return self.add("Conv", [value, kernel, self.keep(bias)], pads=[margin] * 4)
 
-    def _rounded(self, weight: NDArray[np.float32]) -> str:
-        """Weights as int8, each output channel's largest ±127."""
+    def _rounded(self, weight: Floats, bias: Floats, means: Floats) -> tuple[str, Floats]:
+        """Weights as int8, each output channel's largest ±127, and the bias that goes with them."""
         scale = np.abs(weight).max((1, 2, 3)).clip(min=1e-12) / 127
-        rows = np.rint(weight / scale[:, None, None, None]).clip(-127, 127).astype(np.int8)
+        steps = weight / scale[:, None, None, None]
+        rows = _with_their_sums(steps)
+        missing = ((steps - rows).sum((2, 3)) @ means) * scale
         zero = np.zeros(len(rows), np.int8)
         inputs = [self.keep(rows), self.keep(scale.astype(np.float32)), self.keep(zero)]
-        return self.add("DequantizeLinear", inputs, axis=0)
+        kernel = self.add("DequantizeLinear", inputs, axis=0)
+        return kernel, (bias + missing).astype(np.float32)
 
     def round_responses(self, layer: str, value: str) -> str:
-        """Responses of a layer, all at least 0, in 256 steps of its range; as they are in float."""
-        if self.ranges is None:
+        """Responses of a layer, all at least 0, in 256 steps; as they are in float."""
+        if self._responses is None:
             return value
-        scale = self.keep(np.array(self.ranges[layer] / 255, np.float32))
+        scale = self.keep(np.array(self._responses.largest[layer] / 255, np.float32))
         zero = self.keep(np.array(0, np.uint8))
         return self.add(
             "DequantizeLinear", [self.add("QuantizeLinear", [value, scale, zero]), scale, zero]
@@ -161,6 +214,20 @@ class _Graph:
         return bytes(model.SerializeToString())
 
 
+def _with_their_sums(steps: Floats) -> NDArray[np.int8]:
+    """Kernels `O×I×h×w` rounded to whole numbers of at most 127, each sum to the nearest one.
+
+    Rounded up are the weights of a kernel that are closest to their next number.
+    """
+    down = np.floor(steps)
+    rest = (steps - down).reshape(*steps.shape[:2], -1)
+    count = np.rint(rest.sum(2, keepdims=True))
+    order = np.argsort(np.argsort(-rest, axis=2, kind="stable"), axis=2)
+    up = (order < count).reshape(steps.shape)
+    rounded: NDArray[np.int8] = (down + up).clip(-127, 127).astype(np.int8)
+    return rounded
+
+
 def _add_trunk(graph: _Graph, haf: HAF) -> dict[str, str]:
     """The VGG16; the taps by level."""
     value = graph.add("Sub", [INPUT, graph.keep(np.array(MEAN, np.float32).reshape(1, 3, 1, 1))])
@@ -170,7 +237,8 @@ def _add_trunk(graph: _Graph, haf: HAF) -> dict[str, str]:
             value = graph.add("MaxPool", [value], kernel_shape=[2, 2], strides=[2, 2], ceil_mode=1)
             # Pooling keeps the steps; runtimes see that only where they are written again.
             value = graph.round_responses(before, value)
-        value = graph.convolve(haf.trunk.get_submodule(name), value, exact=name == _FIRST)
+        layer = haf.trunk.get_submodule(name)
+        value = graph.convolve(layer, value, "" if name == _FIRST else name)
         value = graph.round_responses(name, graph.add("Relu", [value]))
         if name in LEVEL_OF_TAP:
             taps[LEVEL_OF_TAP[name]] = value
@@ -181,13 +249,13 @@ def _add_trunk(graph: _Graph, haf: HAF) -> dict[str, str]:
 def _add_level(graph: _Graph, name: str, level: Level, tap: str) -> list[str]:
     """A level's head, fusion and mask, all but the head's product in float32; their names."""
     bounds = [graph.keep(np.array(bound, np.float32)) for bound in (0, 6)]
-    responses = graph.add("Clip", [graph.convolve(level.head, tap), *bounds])
+    responses = graph.add("Clip", [graph.convolve(level.head, tap, name), *bounds])
     # Channels last is how they are pooled.
     turned = graph.add("Transpose", [responses], perm=[0, 2, 3, 1])
     outputs = [graph.give(f"{name}_{_RESPONSES}", turned)]
     if level.fusion is not None:
-        value = graph.add("Relu", [graph.convolve(level.fusion.reduce, responses, exact=True)])
-        value = graph.add("Sigmoid", [graph.convolve(level.fusion.weigh, value, exact=True)])
+        value = graph.add("Relu", [graph.convolve(level.fusion.reduce, responses)])
+        value = graph.add("Sigmoid", [graph.convolve(level.fusion.weigh, value)])
         outputs.append(graph.give(f"{name}_{_BLEND}", value))
     if level.mask is not None:
         ratio = level.mask_stride // level.stride
@@ -197,8 +265,8 @@ def _add_level(graph: _Graph, name: str, level: Level, tap: str) -> list[str]:
                 "AveragePool", [responses], kernel_shape=window, strides=window, ceil_mode=1
             )
         readers = level.mask.readers.values()
-        read = [graph.convolve(reader, responses, exact=True) for reader in readers]
+        read = [graph.convolve(reader, responses) for reader in readers]
         value = graph.add("Relu", [graph.add("Concat", read, axis=1)])
-        value = graph.add("Sigmoid", [graph.convolve(level.mask.accumulate, value, exact=True)])
+        value = graph.add("Sigmoid", [graph.convolve(level.mask.accumulate, value)])
         outputs.append(graph.give(f"{name}_{_MASK}", value))
     return outputs
