@@ -12,7 +12,8 @@ queries, paired; below 0: more were found). A run adds its rows to those of `--o
 place of the same runtime's.
 
 `--ship` also writes `nn/checkpoints/haf.runtimes.json`, with the network's responses to rendered
-photos that int8 needs: "auto" takes what lost at most 0.5 points on every set. bf16 and float16 are never in it where the processor cannot multiply them.
+photos that int8 needs: "auto" takes what lost at most 0.5 points on every set. bf16 and float16 are
+never in it where the processor cannot multiply them.
 """
 
 import argparse
