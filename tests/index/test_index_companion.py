@@ -18,6 +18,7 @@ from hafloc.geo import Position
 from hafloc.index import Near, create_index, open_index
 from hafloc.index import matrix as matrix_module
 from hafloc.index.records import GeoIndex
+from hafloc.index.rows import FIELDS
 
 PHOTOS = 60
 
@@ -290,6 +291,7 @@ def test_a_full_disk_leaves_the_old_one_whole(
 
 def test_a_file_of_an_older_format_is_read_without(city: Path) -> None:
     for statement in (
+        *(f"ALTER TABLE photos DROP COLUMN {name}" for name in FIELDS[-3:]),
         *("DROP TABLE changes", "UPDATE hafloc SET value = '4' WHERE key = 'format_version'"),
         *(
             f"DROP TRIGGER {name}"

@@ -354,6 +354,9 @@ def _where_and_when(said: Metadata) -> dict[str, Any]:
         "time": said.time,
         "accuracy": said.accuracy,
         "gps_status": said.gps_status,
+        "licence": said.licence,
+        "producer": said.producer,
+        "source_url": said.source_url,
     }
 
 

@@ -38,8 +38,9 @@ class Record:
     is degrees clockwise from north, magnetic north where `magnetic`; `accuracy` metres, as the
     position's source gives it; `gps_status` the receiver's own "A" (valid) or "V" (warned).
     `bytes` and `modified` (nanoseconds since 1970) are those of the file when it was read, and
-    `stated` a fingerprint of what its table row and name said then. `id` is None until the index
-    has stored the record.
+    `stated` a fingerprint of what its table row and name said then. `licence`, `producer` and
+    `source_url` are the credit of a photo of others. `id` is None until the index has stored the
+    record.
     """
 
     path: str
@@ -58,6 +59,9 @@ class Record:
     bytes: int | None = None
     modified: int | None = None
     stated: str | None = None
+    licence: str | None = None
+    producer: str | None = None
+    source_url: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

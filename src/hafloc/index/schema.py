@@ -199,12 +199,19 @@ INSERT INTO gpkg_extensions VALUES ('changes', NULL, 'hafloc_index',
     'which photos changed in which order', 'write-only');
 """
 
+_CREDITS = """
+ALTER TABLE photos ADD COLUMN licence TEXT;
+ALTER TABLE photos ADD COLUMN producer TEXT;
+ALTER TABLE photos ADD COLUMN source_url TEXT;
+"""
+
 MIGRATIONS: tuple[str, ...] = (
     _GEOPACKAGE + _PHOTOS + _SPATIAL_INDEX + _OURS,
     _LOCAL_FEATURES,
     _SOURCES,
     _REGIONS,
     _CHANGES,
+    _CREDITS,
 )
 # Readers do without what later migrations add; writers bring a file up to date.
 OLDEST_READABLE = 1
