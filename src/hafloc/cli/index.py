@@ -25,6 +25,7 @@ from hafloc.cli.options import (
 from hafloc.cli.output import print_json, say, tell
 from hafloc.cli.own_calibration import Calibrate, calibrate_itself
 from hafloc.cli.progress import bar
+from hafloc.cli.sharing import export, get, merge
 from hafloc.cli.shortened import shortened
 from hafloc.cli.statuses import IN_PART
 from hafloc.cli.stopping import when_stopped
@@ -242,10 +243,23 @@ def _info(index: str, facts: "IndexInfo", text: str | None) -> dict[str, object]
 
 
 @command(app, "index verify")
-def verify(index: IndexLocation, as_json: Json = False) -> None:
+def verify(
+    index: IndexLocation,
+    bundle: Annotated[
+        bool,
+        typer.Option(
+            "--bundle",
+            help="First refuse a file that holds anything but what hafloc writes, as one of "
+            "strangers may.",
+        ),
+    ] = False,
+    as_json: Json = False,
+) -> None:
     """Check an index for damage, and its photos' files for changes."""
-    from hafloc.index import find_stale, open_index, paths_of
+    from hafloc.index import check_bundle, find_stale, open_index, paths_of
 
+    if bundle:
+        check_bundle(Path(index), index)
     with open_index(index) as opened, bar() as progress:
         problems = opened.verify()
         photos = opened.count()
@@ -264,22 +278,7 @@ def verify(index: IndexLocation, as_json: Json = False) -> None:
         raise typer.Exit(IN_PART)
 
 
-@command(app, "index export")
-def export(
-    index: IndexLocation,
-    out: Annotated[Path, typer.Argument(help="Ending .geojson, .csv, or .npz (vectors).")],
-    as_json: Json = False,
-) -> None:
-    """Write the photos of an index as GeoJSON or CSV, or their vectors as .npz."""
-    from hafloc.index import export as write
-    from hafloc.index import open_index
-
-    with open_index(index) as opened:
-        count = write(opened, out)
-    if as_json:
-        print_json({"index": index, "written": out, "photos": count})
-    else:
-        say(f"{out}: {count:,} photos")
+command(app, "index export")(export)
 
 
 @command(app, "index copy")
@@ -301,3 +300,7 @@ def copy(
         print_json({"index": index, "to": to} | asdict(report))
     else:
         say(f"{to}: {report.copied:,} copied, {report.unchanged:,} unchanged")
+
+
+command(app, "index merge")(merge)
+command(app, "index get")(get)

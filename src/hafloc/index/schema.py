@@ -217,14 +217,14 @@ MIGRATIONS: tuple[str, ...] = (
 OLDEST_READABLE = 1
 
 
-def migrate(connection: sqlite3.Connection, version: int) -> None:
-    """Bring a file of format `version` (0: empty) to the newest, inside the open transaction."""
-    for script in MIGRATIONS[version:]:
+def migrate(connection: sqlite3.Connection, version: int, to: int | None = None) -> None:
+    """Bring a file of format `version` (0: empty) to the newest, or the one `to` which it shall
+    have, inside the open transaction."""
+    newest = len(MIGRATIONS) if to is None else to
+    for script in MIGRATIONS[version:newest]:
         for statement in _statements(script):
             connection.execute(statement)
-    connection.execute(
-        "INSERT OR REPLACE INTO hafloc VALUES ('format_version', ?)", (str(len(MIGRATIONS)),)
-    )
+    connection.execute("INSERT OR REPLACE INTO hafloc VALUES ('format_version', ?)", (str(newest),))
 
 
 def _statements(script: str) -> Iterator[str]:

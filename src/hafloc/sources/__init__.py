@@ -2,6 +2,7 @@
 
 from hafloc.sources.area import Area, area_near, area_of_box, area_of_file
 from hafloc.sources.choose import choose
+from hafloc.sources.download import Shared, download, read_catalogue, stated_hash
 from hafloc.sources.fetch import FetchReport, Offer, check_room, fetch, offer
 from hafloc.sources.mapillary import Mapillary
 from hafloc.sources.panoramax import Panoramax
@@ -19,6 +20,7 @@ __all__ = [
     "Mapillary",
     "Offer",
     "Panoramax",
+    "Shared",
     "Source",
     "StreetPhoto",
     "Wanted",
@@ -28,6 +30,9 @@ __all__ = [
     "area_of_file",
     "check_room",
     "choose",
+    "download",
     "fetch",
     "offer",
+    "read_catalogue",
+    "stated_hash",
 ]

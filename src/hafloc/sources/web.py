@@ -8,8 +8,8 @@ import threading
 import time
 from base64 import b64decode
 from binascii import Error as Base64Error
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, TypeVar
 from urllib.parse import urlencode, urljoin, urlsplit
 from urllib.request import getproxies, proxy_bypass
 
@@ -31,6 +31,7 @@ _TRIES = 6
 _TIMEOUT = urllib3.Timeout(connect=15, read=60)
 _TEMPORARY = frozenset({408, 425, 429, 500, 502, 503, 504})
 _REDIRECTS = 5
+_LONGEST_TEXT = 100_000
 _LARGEST_JSON = 128 * 2**20
 # A panorama of 200 megapixels has some 80 MB.
 _LARGEST_PHOTO = 256 * 2**20
@@ -38,7 +39,10 @@ _CHUNK = 1 << 18
 _OBJECT = re.compile(r"^[(']*(?:<[^>]*>|\w+\([^)]*\)):? ")
 
 
-class _TryAgainError(Exception):
+T = TypeVar("T")
+
+
+class TryAgainError(Exception):
     """A try that failed, and may succeed later; `wait` is what the server asks for, in seconds."""
 
     def __init__(self, reason: str, wait: float | None = None) -> None:
@@ -79,6 +83,10 @@ class Web:
                 "check the address of the server"
             ) from error
 
+    def text(self, url: str) -> str:
+        """A short text. Raises SourceError."""
+        return self._fetch(url, {}, _LONGEST_TEXT, Received()).decode("utf-8", "replace")
+
     def photo(self, url: str, *, size: int | None = None, sha256: str | None = None) -> bytes:
         """The bytes of a photo's file, whole: as long as the server says, of the hash it says.
 
@@ -90,8 +98,8 @@ class Web:
     def size(self, url: str) -> int | None:
         """How long a file is; None where the server does not say."""
         try:
-            answer = self._answer("HEAD", url, {})
-        except (_TryAgainError, SourceError):
+            answer = self.answer("HEAD", url, {})
+        except (TryAgainError, SourceError):
             return None
         answer.drain_conn()
         answer.release_conn()
@@ -101,10 +109,17 @@ class Web:
     def _fetch(
         self, url: str, headers: Mapping[str, str], most: int, received: "Received"
     ) -> bytes:
+        return self.tried(url, lambda: self._try(url, headers, most, received))
+
+    def tried(self, url: str, once: Callable[[], T]) -> T:
+        """What `once` gives, which is tried again where it raises TryAgainError.
+
+        Raises SourceError where it fails for good, or is to wait for too long.
+        """
         for attempt in range(_TRIES):
             try:
-                return self._try(url, headers, most, received)
-            except _TryAgainError as again:
+                return once()
+            except TryAgainError as again:
                 if attempt + 1 == _TRIES:
                     raise SourceError(
                         f"cannot read {plain(url)}: {again.reason}, {_TRIES:,} times; "
@@ -113,7 +128,7 @@ class Web:
                 self._pause(url, again, attempt)
         raise AssertionError("unreachable")
 
-    def _pause(self, url: str, again: _TryAgainError, attempt: int) -> None:
+    def _pause(self, url: str, again: TryAgainError, attempt: int) -> None:
         if again.wait is not None and again.wait > _LONGEST_WAIT:
             raise SourceError(
                 f"cannot read {plain(url)}: the server asks to wait {again.wait:,.0f} seconds; "
@@ -127,7 +142,7 @@ class Web:
         self._wait(seconds)
 
     def _try(self, url: str, headers: Mapping[str, str], most: int, received: "Received") -> bytes:
-        answer = self._answer("GET", url, {**headers, **received.onward()})
+        answer = self.answer("GET", url, {**headers, **received.onward()})
         try:
             received.begin(answer.status, answer.headers)
             # Not stream(): when the link dies, that loses what it has not handed out yet.
@@ -140,18 +155,19 @@ class Web:
                     )
         except (HTTPError, OSError) as error:
             answer.close()
-            raise _TryAgainError(f"the link died ({_short(error)})") from error
+            raise TryAgainError(f"the link died ({_short(error)})") from error
         finally:
             answer.release_conn()
         if problem := received.problem():
             received.forget()
-            raise _TryAgainError(problem)
+            raise TryAgainError(problem)
         return bytes(received.data)
 
-    def _answer(
-        self, method: str, url: str, headers: Mapping[str, str]
-    ) -> urllib3.BaseHTTPResponse:
-        """An answer of status 200 or 206, its body still to be read."""
+    def answer(self, method: str, url: str, headers: Mapping[str, str]) -> urllib3.BaseHTTPResponse:
+        """An answer of status 200 or 206, its body still to be read.
+
+        Raises TryAgainError where it may come later, else SourceError.
+        """
         # What one thread was asked to wait for holds for the others, too.
         if (ahead := self._not_before - time.monotonic()) > 0:
             self._wait(ahead)
@@ -191,7 +207,7 @@ class Web:
                 raise SourceError(
                     f"cannot read {plain(url)}: it is no address; check it"
                 ) from error
-            raise _TryAgainError(f"no answer ({_short(error)})") from error
+            raise TryAgainError(f"no answer ({_short(error)})") from error
 
     def _pool(self, url: str) -> urllib3.PoolManager:
         parts = urlsplit(url)
@@ -240,7 +256,7 @@ class Received:
             return
         if status == 206:
             self.forget()
-            raise _TryAgainError("the server sends another part than was asked for")
+            raise TryAgainError("the server sends another part than was asked for")
         self.forget()
         coded = headers.get("Content-Encoding", "identity") != "identity"
         length = headers.get("Content-Length", "")
@@ -268,6 +284,27 @@ class Received:
             if hashlib.new(name, self.data, usedforsecurity=False).digest() != digest:
                 return f"its {name} is not what the server says"
         return ""
+
+
+def pieces(answer: urllib3.BaseHTTPResponse) -> Iterator[bytes]:
+    """The body of an answer as it comes. Raises TryAgainError where the link dies."""
+    try:
+        # Not stream(): when the link dies, that loses what it has not handed out yet.
+        while chunk := answer.read1(_CHUNK, decode_content=True):
+            yield chunk
+    except (HTTPError, OSError) as error:
+        answer.close()
+        raise TryAgainError(f"the link died ({_short(error)})") from error
+    finally:
+        answer.release_conn()
+
+
+def too_long(url: str, most: int) -> SourceError:
+    """The error of what is longer than so many bytes."""
+    return SourceError(
+        f"cannot read {plain(url)}: it is longer than {most:,} bytes; leave it out, or tell the "
+        "server's operator"
+    )
 
 
 def origin(url: str) -> tuple[str, str]:
@@ -308,7 +345,7 @@ def _base64(text: str) -> bytes:
 def _refusal(url: str, answer: urllib3.BaseHTTPResponse) -> Exception:
     status = answer.status
     if status in _TEMPORARY:
-        return _TryAgainError(
+        return TryAgainError(
             f"the server answers {status} {answer.reason or ''}".rstrip(), _asked(answer)
         )
     cures = {
