@@ -197,7 +197,7 @@ def lose_rows(city: Path) -> None:
 
 def other_format(city: Path) -> None:
     photos = folder(city) / "photos"
-    photos.write_bytes(photos.read_bytes().replace(b'"format": 1', b'"format": 9', 1))
+    photos.write_bytes(photos.read_bytes().replace(b'"format": ', b'"format": 9', 1))
 
 
 @pytest.mark.parametrize("damage", [cut_off, overwrite, flip, scribble, lose_rows, other_format])
