@@ -17,6 +17,7 @@ from small_index import MODEL, sample
 from hafloc.geo import Position
 from hafloc.index import Near, create_index, open_index
 from hafloc.index import matrix as matrix_module
+from hafloc.index import reading as reading_module
 from hafloc.index.records import GeoIndex
 
 PHOTOS = 60
@@ -317,3 +318,27 @@ def test_it_goes_with_the_database(tmp_path: Path) -> None:
         assert index.drop()
 
     assert list(tmp_path.iterdir()) == []
+
+
+def test_info_tells_how_the_folder_stands_to_the_database(
+    city: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def told() -> dict[str, str | int]:
+        with open_index(city) as index:
+            details = index.info().details
+        return {name: value for name, value in details.items() if "companion" in name}
+
+    monkeypatch.setattr(reading_module, "WORTH", 1)
+    assert told() == {"companion": "none"}
+    with open_index(city) as index:
+        found(index)
+    size = sum(file.stat().st_size for file in folder(city).iterdir())
+    assert told() == {"companion": "up to date", "companion_bytes": size}
+    with open_index(city, write=True) as index:
+        index.add(*sample(3, start=200))
+    assert told() == {"companion": "3 changes behind", "companion_bytes": size}
+    flip(city)
+    assert told() == {"companion": "of no use: it is damaged"}
+    shutil.rmtree(folder(city))
+    monkeypatch.setattr(reading_module, "WORTH", PHOTOS + 10)
+    assert told() == {}

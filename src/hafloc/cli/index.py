@@ -7,7 +7,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from hafloc.cli.build_report import report_build
-from hafloc.cli.existing import check_regions, check_vector_type, choose_local, stored_photos
+from hafloc.cli.existing import (
+    check_regions,
+    check_vector_type,
+    choose_local,
+    local_size,
+    stored_photos,
+)
 from hafloc.cli.explained import command, group
 from hafloc.cli.options import (
     Csv,
@@ -51,6 +57,23 @@ Local = Annotated[
         show_default="--local",
     ),
 ]
+LocalPoints = Annotated[
+    int | None,
+    typer.Option(
+        min=16,
+        help="Keep the strongest so many key points of each photo; each takes 36 bytes. An index "
+        "that exists goes on as it is.",
+        show_default="all, 680 at most",
+    ),
+]
+LocalBits = Annotated[
+    int | None,
+    typer.Option(
+        help="Keep key points in 8 bits a number, or in 4: 20 bytes each. An index that exists "
+        "goes on as it is.",
+        show_default="8",
+    ),
+]
 
 Regions = Annotated[
     bool | None,
@@ -92,6 +115,8 @@ def build(
     dimension: Dimension = None,
     vector_type: VectorType = None,
     local: Local = None,
+    local_points: LocalPoints = None,
+    local_bits: LocalBits = None,
     regions: Regions = None,
     prune: Prune = False,
     calibrate: Calibrate = True,
@@ -110,6 +135,7 @@ def build(
     paths = scan(photos).not_empty().paths
     check_vector_type(index, vector_type)
     check_regions(index, regions)
+    size = local_size(index, local_points, local_bits, local)
     chosen = runtime_for(runtime, len(paths))
     describer = Describer.open(
         model, device=choose_device(device), runtime=chosen, precision=precision
@@ -126,6 +152,7 @@ def build(
             vector_type=vector_type or "int8",
             local=stores_local,
             regions=regions is not False,
+            local_size=size,
             prune=prune,
             workers=workers,
             progress=progress,
@@ -219,10 +246,20 @@ def info(index: IndexLocation, as_json: Json = False) -> None:
     say(f"vectors     {facts.model.dimension:,} × {facts.vector_type}, by {facts.model.runtime}")
     if facts.regions:
         say(f"regions     {facts.regions:,} a photo")
-    say(f"verifiable  {facts.verifiable:,}")
+    say(f"verifiable  {facts.verifiable:,}{_kept(facts)}")
     say(f"calibrated  {calibrated_in_words(text, facts.model.hash)}")
+    width = max(12, *(len(name) + 2 for name in facts.details))
     for name, value in facts.details.items():
-        say(f"{name:<12}{value:,}" if isinstance(value, int) else f"{name:<12}{value}")
+        said = f"{value:,}" if isinstance(value, int) else value
+        say(f"{name.replace('_', ' '):<{width}}{said}")
+
+
+def _kept(facts: "IndexInfo") -> str:
+    """How much of key points is kept, where it is less than all."""
+    points = f"{facts.local.points:,} key points a photo" if facts.local.points else ""
+    bits = f"{facts.local.bits} bits a number" if facts.local.bits != 8 else ""
+    kept = ", ".join(filter(None, (points, bits)))
+    return f", with at most {kept}" if points else f", in {kept}" if kept else ""
 
 
 def _info(index: str, facts: "IndexInfo", text: str | None) -> dict[str, object]:

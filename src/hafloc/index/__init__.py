@@ -23,6 +23,7 @@ from hafloc.index.learned import (
     origin_to_json,
     read_origin,
 )
+from hafloc.index.local_features import LocalSize
 from hafloc.index.paths import PhotoPaths
 from hafloc.index.plan import Skipped
 from hafloc.index.records import Box, GeoIndex, Held, Hits, IndexInfo, ModelInfo, Near, Record
@@ -44,6 +45,7 @@ __all__ = [
     "Hits",
     "IndexInfo",
     "LearnedFrom",
+    "LocalSize",
     "Location",
     "ModelInfo",
     "Near",

@@ -126,6 +126,24 @@ class CompanionFolder:
             self._tell(f"searching without {self.folder}, which cannot be written: {error}")
             return None
 
+    def facts(self, connection: sqlite3.Connection) -> dict[str, str | int]:
+        """What there is to say of the folder: how it stands to the database, and its bytes."""
+        try:
+            taken = sum(file.stat().st_size for file in self.folder.iterdir())
+            head = self._read_photos()[0]
+        except FileNotFoundError:
+            return {"companion": "none"}
+        except (OSError, _UselessError) as error:
+            return {"companion": f"of no use: {error}"}
+        state = State(int(head["number"]), int(head["tag"]))
+        if state == last_change(connection):
+            how = "up to date"
+        elif _happened(connection, state):
+            how = f"{len(_changed_since(connection, state)):,} changes behind"
+        else:
+            how = "of no use: it belongs to another database"
+        return {"companion": how, "companion_bytes": taken}
+
     def remove(self) -> None:
         """Delete the folder, where it is there and holds nothing else."""
         with suppress(OSError):

@@ -6,7 +6,14 @@ from itertools import islice
 from pathlib import Path
 
 from hafloc.errors import OptionError
-from hafloc.index.backends import Location, create_index, index_exists, open_index, paths_of
+from hafloc.index.backends import (
+    Location,
+    create_index,
+    index_exists,
+    local_size_at,
+    open_index,
+    paths_of,
+)
 from hafloc.index.paths import PhotoPaths
 from hafloc.index.records import GeoIndex, Record
 from hafloc.progress import Progress, Silent
@@ -50,8 +57,10 @@ def copy_index(
 
 def _target(origin: GeoIndex, target: Location, vector_type: str | None) -> GeoIndex:
     if not index_exists(target):
-        wanted = vector_type or origin.info().vector_type
-        return create_index(target, origin.model, wanted, origin.regions)
+        facts = origin.info()
+        local = local_size_at(target, facts.local)
+        wanted = vector_type or facts.vector_type
+        return create_index(target, origin.model, wanted, origin.regions, local)
     goal = open_index(target, write=True, model=origin.model)
     try:
         if goal.regions != origin.regions:

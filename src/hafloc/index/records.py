@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from hafloc.description import LocalFeatures
 from hafloc.geo import Position
 from hafloc.index import runtimes
+from hafloc.index.local_features import ALL, LocalSize
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,8 +100,9 @@ class IndexInfo:
     """The facts of an index for a person: where it is, its model, number of photos and extent.
 
     `verifiable` photos have their local features stored; `vector_type` is how vectors are stored;
-    `regions` is how many parts of each photo have a vector of their own.
-    `details` are facts of the backend, such as the size and format of a file.
+    `regions` is how many parts of each photo have a vector of their own; `local` how much of a
+    photo's key points is kept. `details` are facts of the backend, such as the size and format of a
+    file.
     """
 
     location: str
@@ -110,6 +112,7 @@ class IndexInfo:
     bounds: Box | None
     vector_type: str
     regions: int = 0
+    local: LocalSize = ALL
     details: Mapping[str, str | int] = field(default_factory=dict)
 
 
