@@ -8,6 +8,7 @@ HaflocError
 │   └── IndexBusyError    another process is writing to it
 ├── TrainingError     a training set, recipe or run cannot be used
 ├── EvaluationError   a benchmark's files, lists or vectors are not what they should be
+├── SourceError       a server of photos or indexes fails, or answers what cannot be used
 ├── OutputError       a result cannot be written
 ├── OptionError       options contradict each other, or would have no effect
 └── MissingExtraError     an optional dependency is not installed
@@ -56,6 +57,10 @@ class EvaluationError(HaflocError):
 
 class TrainingError(HaflocError):
     """A training set, a recipe or a run cannot be used."""
+
+
+class SourceError(HaflocError):
+    """A server of photos or indexes does not answer, refuses, or answers what cannot be used."""
 
 
 class OutputError(HaflocError):

@@ -56,10 +56,19 @@ def run(
         ("without", ["--local"], "holds no key points; --local has no effect"),
         ("with", ["--no-regions"], "holds vectors of regions; --no-regions has no effect"),
         ("without", ["--regions"], "holds no vectors of regions; --regions has no effect"),
+        (
+            "with",
+            ["--local-points", 100],
+            "with.gpkg keeps all key points a photo, 8 bits a number; "
+            "--local-points 100 has no effect",
+        ),
+        ("with", ["--local-bits", 4], "8 bits a number; --local-bits 4 has no effect"),
+        ("with", ["--local-bits", 5], "--local-bits is 5; give 4 or 8"),
+        ("new", ["--no-local", "--local-bits", 4], "--no-local stores no key points"),
     ],
 )
 def test_an_option_that_an_existing_index_contradicts_is_refused(
-    run: Run, street: Path, index: str, option: list[str], said: str
+    run: Run, street: Path, index: str, option: list[object], said: str
 ) -> None:
     file = street / f"{index}.gpkg"
     code, out, err = run("index", "build", file, street / "database", *option, model=True)
@@ -74,6 +83,24 @@ def test_options_that_say_what_the_index_is_are_welcome(run: Run, street: Path) 
         0,
         "",
     )
+
+
+def test_a_new_index_keeps_fewer_and_coarser_key_points(
+    run: Run, street: Path, tmp_path: Path
+) -> None:
+    asked = ("index", "build", tmp_path / "city.gpkg", street / "database", "--no-calibrate")
+    assert run(*asked, "--local-points", 20, "--local-bits", 4, model=True)[0] == 0
+    # The same again, and without a word of it, go on as it is.
+    assert run(*asked, "--local-points", 20, model=True)[::2] == (0, "")
+    assert run(*asked, model=True)[::2] == (0, "")
+
+    _, out, _ = run("index", "info", tmp_path / "city.gpkg")
+    assert "verifiable  4, with at most 20 key points a photo, 4 bits a number" in out
+    _, facts, _ = run("index", "info", tmp_path / "city.gpkg", "--json")
+    assert json.loads(facts)["local"] == {"points": 20, "bits": 4}
+    assert 0 < json.loads(facts)["details"]["key_point_bytes"] <= 4 * (10 + 20 * (4 + 16))
+    with GeoPackageIndex.open(tmp_path / "city.gpkg") as opened:
+        assert max(len(item) for item in opened.local_features([1, 2, 3, 4]) if item) == 20
 
 
 def test_an_index_tells_of_its_regions_and_evaluates_by_them(run: Run, street: Path) -> None:

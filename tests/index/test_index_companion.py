@@ -17,7 +17,9 @@ from small_index import MODEL, sample
 from hafloc.geo import Position
 from hafloc.index import Near, create_index, open_index
 from hafloc.index import matrix as matrix_module
+from hafloc.index import reading as reading_module
 from hafloc.index.records import GeoIndex
+from hafloc.index.rows import FIELDS
 
 PHOTOS = 60
 
@@ -197,7 +199,7 @@ def lose_rows(city: Path) -> None:
 
 def other_format(city: Path) -> None:
     photos = folder(city) / "photos"
-    photos.write_bytes(photos.read_bytes().replace(b'"format": 1', b'"format": 9', 1))
+    photos.write_bytes(photos.read_bytes().replace(b'"format": ', b'"format": 9', 1))
 
 
 @pytest.mark.parametrize("damage", [cut_off, overwrite, flip, scribble, lose_rows, other_format])
@@ -290,6 +292,7 @@ def test_a_full_disk_leaves_the_old_one_whole(
 
 def test_a_file_of_an_older_format_is_read_without(city: Path) -> None:
     for statement in (
+        *(f"ALTER TABLE photos DROP COLUMN {name}" for name in FIELDS[-3:]),
         *("DROP TABLE changes", "UPDATE hafloc SET value = '4' WHERE key = 'format_version'"),
         *(
             f"DROP TRIGGER {name}"
@@ -317,3 +320,27 @@ def test_it_goes_with_the_database(tmp_path: Path) -> None:
         assert index.drop()
 
     assert list(tmp_path.iterdir()) == []
+
+
+def test_info_tells_how_the_folder_stands_to_the_database(
+    city: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def told() -> dict[str, str | int]:
+        with open_index(city) as index:
+            details = index.info().details
+        return {name: value for name, value in details.items() if "companion" in name}
+
+    monkeypatch.setattr(reading_module, "WORTH", 1)
+    assert told() == {"companion": "none"}
+    with open_index(city) as index:
+        found(index)
+    size = sum(file.stat().st_size for file in folder(city).iterdir())
+    assert told() == {"companion": "up to date", "companion_bytes": size}
+    with open_index(city, write=True) as index:
+        index.add(*sample(3, start=200))
+    assert told() == {"companion": "3 changes behind", "companion_bytes": size}
+    flip(city)
+    assert told() == {"companion": "of no use: it is damaged"}
+    shutil.rmtree(folder(city))
+    monkeypatch.setattr(reading_module, "WORTH", PHOTOS + 10)
+    assert told() == {}

@@ -101,6 +101,9 @@ def test_records_come_back_as_they_were_added(opened: Open) -> None:
         bytes=2**33,
         modified=1_700_000_000_123_456_789,
         stated="a fingerprint",
+        licence="CC-BY-SA-4.0",
+        producer="Ada Ångström",
+        source_url="https://example.org/photos/1.jpg?size=hd",
     )
     local = replace(bare, time=datetime(2010, 1, 5, 12, 30))
     with opened() as index:

@@ -13,6 +13,7 @@ from small_index import MODEL, sample
 from hafloc.errors import OutputError
 from hafloc.geo import Position
 from hafloc.index import GeoIndex, create_index, export
+from hafloc.photos import read_positions_csv
 
 
 @pytest.fixture
@@ -97,6 +98,7 @@ def test_an_export_that_fails_leaves_the_old_file(index: GeoIndex, tmp_path: Pat
 def test_what_the_source_said_of_itself_is_exported(index: GeoIndex, tmp_path: Path) -> None:
     (record, *_), vectors = sample(1, start=70)
     known = replace(record, heading=9.5, magnetic=True, accuracy=3.5, gps_status="V")
+    known = replace(known, licence="CC-BY-4.0", producer='Ada, "A"', source_url="https://x.org/1")
     index.add([known], vectors[:1])
 
     export(index, tmp_path / "city.csv")
@@ -104,6 +106,11 @@ def test_what_the_source_said_of_itself_is_exported(index: GeoIndex, tmp_path: P
     *_, row = csv.DictReader((tmp_path / "city.csv").read_text().splitlines())
     assert (row["heading"], row["magnetic"]) == ("9.5", "1")
     assert (row["accuracy"], row["gps_status"]) == ("3.5", "V")
+    assert (row["licence"], row["producer"]) == ("CC-BY-4.0", 'Ada, "A"')
+    read = read_positions_csv(tmp_path / "city.csv").rows[record.path]
+    assert (read.licence, read.producer, read.source_url) == (
+        *("CC-BY-4.0", 'Ada, "A"', "https://x.org/1"),
+    )
 
 
 def test_an_export_that_breaks_off_leaves_no_part(

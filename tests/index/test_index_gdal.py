@@ -31,6 +31,7 @@ def test_gdal_sees_one_layer_of_points_with_extent_and_fields(city: Path) -> Non
     assert info["fields"].tolist() == [
         *("path", "content", "heading", "time", "altitude", "width", "height", "source"),
         *("magnetic", "accuracy", "gps_status", "bytes", "modified", "stated"),
+        *("licence", "producer", "source_url"),
     ]
 
 

@@ -12,7 +12,14 @@ from small_index import MODEL, sample
 
 from hafloc.description import LocalFeatures
 from hafloc.errors import IndexFileError
-from hafloc.index import GeoPackageIndex, local_features
+from hafloc.index import (
+    GeoPackageIndex,
+    LocalSize,
+    copy_index,
+    create_index,
+    local_features,
+    open_index,
+)
 from hafloc.index.rows import FIELDS
 
 
@@ -43,11 +50,82 @@ def test_features_come_back_as_they_were_to_a_65_535th_of_the_side(
 @pytest.mark.parametrize("dimension", [32, 64, 128])
 def test_a_photo_takes_at_most_24_kb_and_keeps_its_strongest(dimension: int) -> None:
     xy = np.random.default_rng(0).uniform(0, 480, (5_000, 2)).astype(np.float32)
-    rows = np.ones((5_000, dimension), np.int8)
+    rows = np.full((5_000, dimension), 127, np.int8)
     blob = local_features.encode(LocalFeatures(xy, rows, (480, 480)))
     assert 24 * 1024 - dimension - 4 < len(blob) <= 24 * 1024
     kept = local_features.decode(blob)
     assert np.allclose(kept.xy, xy[: len(kept)], atol=0.01)
+
+
+@given(st.integers(0, 99), st.integers(0, 40), st.integers(1, 9))
+def test_numbers_within_seven_come_back_exactly_from_half_bytes(
+    seed: int, count: int, dimension: int
+) -> None:
+    random = np.random.default_rng(seed)
+    xy = random.uniform(0, 480, (count, 2)).astype(np.float32)
+    before = LocalFeatures(xy, random.integers(-7, 8, (count, dimension), np.int8), (480, 480))
+
+    blob = local_features.encode(before)
+
+    assert len(blob) == 10 + count * (4 + -(-dimension // 2) if count else 0)
+    assert same(local_features.decode(blob), before)
+
+
+def test_key_points_kept_in_4_bits_are_the_strongest_and_point_the_same_way() -> None:
+    before = features(3, 300)
+
+    kept = local_features.shrink(before, LocalSize(points=100, bits=4))
+
+    assert np.array_equal(kept.xy, before.xy[:100])
+    rows, old = kept.descriptors.astype(float), before.descriptors[:100].astype(float)
+    cosines = (rows * old).sum(1) / np.linalg.norm(rows, axis=1) / np.linalg.norm(old, axis=1)
+    assert cosines.min() > 0.97
+    # A row of zeros, which matches nothing, stays one.
+    nothing = replace(before, descriptors=np.zeros_like(before.descriptors))
+    assert not local_features.shrink(nothing, LocalSize(bits=4)).descriptors.any()
+
+
+def test_all_key_points_are_kept_unless_told_otherwise() -> None:
+    assert same(local_features.shrink(features(1), LocalSize()), features(1))
+
+
+@pytest.mark.parametrize(("points", "bits"), [(0, 8), (-1, 4), (10, 5)])
+def test_what_key_points_cannot_be_kept_as_is_refused(points: int, bits: int) -> None:
+    with pytest.raises(ValueError, match="cannot be kept"):
+        LocalSize(points, bits)
+
+
+def test_an_index_keeps_key_points_as_it_was_made_to_whoever_adds_to_it(tmp_path: Path) -> None:
+    city, size = tmp_path / "city.gpkg", LocalSize(points=12, bits=4)
+    with create_index(city, MODEL, local=size) as index:
+        index.add(*sample(1), [features(0)])
+    with open_index(city, write=True) as index:
+        index.add(*sample(1, start=5), [features(1, count=5)])
+
+    copy_index(city, tmp_path / "copy.gpkg")
+
+    for file in (city, tmp_path / "copy.gpkg"):
+        with open_index(file) as index:
+            assert index.info().local == size
+            found = index.local_features([1, 2])
+            assert same(found[0], local_features.shrink(features(0), size))
+            assert same(found[1], local_features.shrink(features(1, count=5), size))
+            # 8 numbers of half a byte and a place of 4 bytes for each, heads of 10.
+            assert index.info().details["key_point_bytes"] == 2 * 10 + (12 + 5) * (4 + 4)
+            assert index.info().details["vector_bytes"] == 2 * 32
+            assert index.verify() == []
+
+
+def test_a_server_keeps_all_key_points_and_says_so() -> None:
+    with pytest.raises(IndexFileError, match=r"only a \.gpkg file keeps them so; leave"):
+        create_index("milvus://nowhere.invalid:1/city", MODEL, local=LocalSize(points=100))
+
+
+def test_what_key_points_take_is_reckoned_from_some_where_there_are_many(tmp_path: Path) -> None:
+    with GeoPackageIndex.create(tmp_path / "city.gpkg", MODEL) as index:
+        index.add(*sample(2_500), [features(0, count=i % 20) for i in range(2_500)])
+        exact = 2_500 * 10 + 125 * sum(range(20)) * (4 + 8)
+        assert index.info().details["key_point_bytes"] == pytest.approx(exact, rel=0.06)
 
 
 @given(st.binary(max_size=200))
@@ -64,6 +142,7 @@ def test_bytes_of_any_kind_are_features_or_an_error(blob: bytes) -> None:
     [
         (lambda blob: blob[:-1], "bytes, not"),
         (lambda blob: b"\x09" + blob[1:], "version 9"),
+        (lambda blob: b"\x02" + blob[1:], "bytes, not"),
         (lambda blob: blob[:6] + b"\0\0" + blob[8:], "without pixels"),
         (lambda blob: blob[:3], "without a head"),
     ],
@@ -126,7 +205,7 @@ def old_file(tmp_path: Path) -> Path:
         "DELETE FROM hafloc WHERE key = 'regions';"
         "UPDATE hafloc SET value = '1' WHERE key = 'format_version';"
         "DROP INDEX descriptors_by_photo;"
-        + "".join(f"ALTER TABLE photos DROP COLUMN {name};" for name in FIELDS[-6:])
+        + "".join(f"ALTER TABLE photos DROP COLUMN {name};" for name in FIELDS[9:])
     )
     database.close()
     return path
@@ -148,7 +227,7 @@ def test_a_file_of_format_1_takes_features_once_it_is_written_to(old_file: Path)
     with GeoPackageIndex.open(old_file, write=True) as index:
         ids = index.add(records, vectors, [features(0), features(1)])
     with GeoPackageIndex.open(old_file) as index:
-        assert (index.info().details["format"], index.count()) == (5, 6)
+        assert (index.info().details["format"], index.count()) == (6, 6)
         assert same(index.local_features(ids)[1], features(1))
         assert index.local_features([1]) == [None]
         assert index.verify() == []

@@ -95,6 +95,7 @@ def test_json_has_exactly_the_documented_keys_and_survives_a_round_trip() -> Non
     value = sample().to_dict()
     assert json.loads(json.dumps(value, allow_nan=False)) == value
     of_source = {"magnetic": False, "accuracy": None, "gps_status": None}
+    of_source |= dict.fromkeys(("licence", "producer", "source_url"))
     unverified = dict.fromkeys(("inliers", "matches", "geometry", "strength"))
     assert value == {
         "query": "query.jpg",
@@ -161,8 +162,9 @@ def test_both_forms_name_the_duplicate() -> None:
 
 def test_both_forms_say_what_the_source_says_of_a_position_and_heading() -> None:
     known = replace(record(1, 10, 20), heading=12.5, magnetic=True, accuracy=4.7512, gps_status="V")
-    answer = Answer.from_hits("q", [known], [0.5], note="on its own")
-    said = {"heading": 12.5, "magnetic": True, "accuracy": 4.75, "gps_status": "V"}
+    credit = {"licence": "CC-BY-4.0", "producer": "Ada", "source_url": "https://example.org/1"}
+    answer = Answer.from_hits("q", [replace(known, **credit)], [0.5], note="on its own")
+    said = {"heading": 12.5, "magnetic": True, "accuracy": 4.75, "gps_status": "V"} | credit
     assert said.items() <= answer.to_dict()["candidates"][0].items()
     features = answer.to_geojson()["features"]
     assert said.items() <= features[1]["properties"].items()

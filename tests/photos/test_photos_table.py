@@ -58,9 +58,9 @@ def test_all_that_an_export_holds_comes_back(tmp_path):
     found = the_row(
         tmp_path,
         "image,lat,lon,heading,time,path,altitude,width,height,source,content,accuracy,magnetic,"
-        "gps_status\n"
+        "gps_status,licence,producer,source_url\n"
         "p/a.jpg,48.2,16.37,90.5,2024-05-31T16:20:00+02:00,p/a.jpg,171.5,160,120,exif,"
-        "0f,4.5,True,A\n",
+        "0f,4.5,True,A,CC-BY-SA-4.0,Ada \x1b[31m,https://example.org/1\n",
     )
     assert found == Metadata(
         VIENNA,
@@ -71,10 +71,18 @@ def test_all_that_an_export_holds_comes_back(tmp_path):
         True,
         accuracy=4.5,
         gps_status="A",
+        licence="CC-BY-SA-4.0",
+        producer="Ada ?[31m",
+        source_url="https://example.org/1",
     )
     for written in ("False", "0", "", "T"):
         row = f"image,lat,lon,heading,magnetic\na,1,2,3,{written}\n"
         assert not the_row(tmp_path, row).magnetic
+
+
+def test_a_licence_that_stands_there_twice_costs_the_licence_alone(tmp_path):
+    table = "image,lat,lon,XMP-cc:License,XMP-xmpRights:License\na.jpg,48.2,16.37,by,by-sa\n"
+    assert the_row(tmp_path, table) == Metadata(VIENNA, source="csv")
 
 
 EXIFTOOL = (

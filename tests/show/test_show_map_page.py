@@ -264,3 +264,21 @@ def test_a_heading_from_magnetic_north_is_told(tmp_path: Path) -> None:
     page = written(tmp_path, [answer(tmp_path, records)], records)
     assert page.content["queries"][0]["candidates"][0]["magnetic"] is True
     assert "from magnetic north" in page.inside["script"][1]
+
+
+def test_a_photo_of_others_has_its_credit_in_the_page_with_and_without_scripts(
+    tmp_path: Path,
+) -> None:
+    own, theirs = database(tmp_path, 2)
+    hostile = "</script><b>Ada"
+    theirs = dataclasses.replace(
+        theirs, producer=hostile, licence="CC-BY-SA-4.0", source_url="https://example.org/1"
+    )
+    records = [theirs, own]
+    write_map(tmp_path / "map.html", [answer(tmp_path, records)], Held(records, tmp_path))
+
+    page = Page((tmp_path / "map.html").read_text(encoding="utf-8"))
+    credit = f"{hostile}, CC-BY-SA-4.0, https://example.org/1"
+    candidates = page.content["queries"][0]["candidates"]
+    assert [candidate["credit"] for candidate in candidates] == [credit, ""]
+    assert f"1.jpg ({credit})" in page.inside["td"]

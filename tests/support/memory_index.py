@@ -216,7 +216,8 @@ class MemoryIndex:
         bounds = (min(lons), min(lats), max(lons), max(lats)) if places else None
         verifiable = len(self._store.local)
         return IndexInfo(
-            self.location, len(places), verifiable, self.model, bounds, "float32", {"kind": "lists"}
+            *(self.location, len(places), verifiable, self.model, bounds, "float32"),
+            details={"kind": "lists"},
         )
 
     def verify(self) -> list[str]:

@@ -41,6 +41,9 @@ COMMANDS = {
         "evaluate", "Write a table or figure of the paper, its numbers beside ours."
     ),
     "index": Entry("index", "Make, extend and inspect an index of photos."),
+    "fetch": Entry(
+        "fetch", "Bring street-level photos of others, with positions and credits, into a folder."
+    ),
     "show": Entry("show", "Draw what the network sees, and what an answer rests on."),
     "datasets": Entry("datasets", "Benchmarks: what they are, whether yours is whole."),
 }

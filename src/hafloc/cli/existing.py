@@ -7,7 +7,7 @@ from hafloc.errors import HaflocError, OptionError
 
 if TYPE_CHECKING:
     from hafloc.describe import Describer
-    from hafloc.index import IndexInfo
+    from hafloc.index import IndexInfo, LocalSize
 
 
 def check_vector_type(index: str, wanted: str | None) -> None:
@@ -31,6 +31,39 @@ def check_regions(index: str, wanted: bool | None) -> None:
             f"{index} holds {what}vectors of regions; {option} has no effect on an existing index: "
             "leave it out, or build a new index"
         )
+
+
+def local_size(index: str, points: int | None, bits: int | None, local: bool | None) -> "LocalSize":
+    """How much of the key points a new index is to keep.
+
+    Raises OptionError for what cannot be, or where the index keeps them otherwise.
+    """
+    from hafloc.index import LocalSize
+
+    given = [
+        f"{option} {value}"
+        for option, value in (("--local-points", points), ("--local-bits", bits))
+        if value is not None
+    ]
+    if not given:
+        return LocalSize()
+    if local is False:
+        raise OptionError(f"--no-local stores no key points; leave it out, or {given[0]}")
+    if bits not in (None, 4, 8):
+        raise OptionError(f"--local-bits is {bits:,}; give 4 or 8")
+    wanted = LocalSize(points, bits or 8)
+    facts = _facts(index)
+    if facts is not None and (
+        (points is not None and facts.local.points != points)
+        or (bits is not None and facts.local.bits != bits)
+    ):
+        held = "all" if facts.local.points is None else f"{facts.local.points:,}"
+        raise OptionError(
+            f"{index} keeps {held} key points a photo, {facts.local.bits} bits a number; "
+            f"{' '.join(given)} has no effect on an existing index: leave it out, or build a new "
+            "index"
+        )
+    return wanted
 
 
 def choose_local(index: str, wanted: bool | None, describer: "Describer") -> bool:

@@ -7,7 +7,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from hafloc.cli.build_report import report_build
-from hafloc.cli.existing import check_regions, check_vector_type, choose_local, stored_photos
+from hafloc.cli.existing import (
+    check_regions,
+    check_vector_type,
+    choose_local,
+    local_size,
+    stored_photos,
+)
 from hafloc.cli.explained import command, group
 from hafloc.cli.options import (
     Csv,
@@ -25,6 +31,7 @@ from hafloc.cli.options import (
 from hafloc.cli.output import print_json, say, tell
 from hafloc.cli.own_calibration import Calibrate, calibrate_itself
 from hafloc.cli.progress import bar
+from hafloc.cli.sharing import export, get, merge
 from hafloc.cli.shortened import shortened
 from hafloc.cli.statuses import IN_PART
 from hafloc.cli.stopping import when_stopped
@@ -49,6 +56,23 @@ Local = Annotated[
         help="Store key points (at most 24 KB a photo), or none: candidates are then verified "
         "from their files, which is slow. An index that exists goes on as it is.",
         show_default="--local",
+    ),
+]
+LocalPoints = Annotated[
+    int | None,
+    typer.Option(
+        min=16,
+        help="Keep the strongest so many key points of each photo; each takes 36 bytes. An index "
+        "that exists goes on as it is.",
+        show_default="all, 680 at most",
+    ),
+]
+LocalBits = Annotated[
+    int | None,
+    typer.Option(
+        help="Keep key points in 8 bits a number, or in 4: 20 bytes each. An index that exists "
+        "goes on as it is.",
+        show_default="8",
     ),
 ]
 
@@ -92,6 +116,8 @@ def build(
     dimension: Dimension = None,
     vector_type: VectorType = None,
     local: Local = None,
+    local_points: LocalPoints = None,
+    local_bits: LocalBits = None,
     regions: Regions = None,
     prune: Prune = False,
     calibrate: Calibrate = True,
@@ -110,6 +136,7 @@ def build(
     paths = scan(photos).not_empty().paths
     check_vector_type(index, vector_type)
     check_regions(index, regions)
+    size = local_size(index, local_points, local_bits, local)
     chosen = runtime_for(runtime, len(paths))
     describer = Describer.open(
         model, device=choose_device(device), runtime=chosen, precision=precision
@@ -126,6 +153,7 @@ def build(
             vector_type=vector_type or "int8",
             local=stores_local,
             regions=regions is not False,
+            local_size=size,
             prune=prune,
             workers=workers,
             progress=progress,
@@ -219,10 +247,20 @@ def info(index: IndexLocation, as_json: Json = False) -> None:
     say(f"vectors     {facts.model.dimension:,} × {facts.vector_type}, by {facts.model.runtime}")
     if facts.regions:
         say(f"regions     {facts.regions:,} a photo")
-    say(f"verifiable  {facts.verifiable:,}")
+    say(f"verifiable  {facts.verifiable:,}{_kept(facts)}")
     say(f"calibrated  {calibrated_in_words(text, facts.model.hash)}")
+    width = max(12, *(len(name) + 2 for name in facts.details))
     for name, value in facts.details.items():
-        say(f"{name:<12}{value:,}" if isinstance(value, int) else f"{name:<12}{value}")
+        said = f"{value:,}" if isinstance(value, int) else value
+        say(f"{name.replace('_', ' '):<{width}}{said}")
+
+
+def _kept(facts: "IndexInfo") -> str:
+    """How much of key points is kept, where it is less than all."""
+    points = f"{facts.local.points:,} key points a photo" if facts.local.points else ""
+    bits = f"{facts.local.bits} bits a number" if facts.local.bits != 8 else ""
+    kept = ", ".join(filter(None, (points, bits)))
+    return f", with at most {kept}" if points else f", in {kept}" if kept else ""
 
 
 def _info(index: str, facts: "IndexInfo", text: str | None) -> dict[str, object]:
@@ -242,10 +280,23 @@ def _info(index: str, facts: "IndexInfo", text: str | None) -> dict[str, object]
 
 
 @command(app, "index verify")
-def verify(index: IndexLocation, as_json: Json = False) -> None:
+def verify(
+    index: IndexLocation,
+    bundle: Annotated[
+        bool,
+        typer.Option(
+            "--bundle",
+            help="First refuse a file that holds anything but what hafloc writes, as one of "
+            "strangers may.",
+        ),
+    ] = False,
+    as_json: Json = False,
+) -> None:
     """Check an index for damage, and its photos' files for changes."""
-    from hafloc.index import find_stale, open_index, paths_of
+    from hafloc.index import check_bundle, find_stale, open_index, paths_of
 
+    if bundle:
+        check_bundle(Path(index), index)
     with open_index(index) as opened, bar() as progress:
         problems = opened.verify()
         photos = opened.count()
@@ -264,22 +315,7 @@ def verify(index: IndexLocation, as_json: Json = False) -> None:
         raise typer.Exit(IN_PART)
 
 
-@command(app, "index export")
-def export(
-    index: IndexLocation,
-    out: Annotated[Path, typer.Argument(help="Ending .geojson, .csv, or .npz (vectors).")],
-    as_json: Json = False,
-) -> None:
-    """Write the photos of an index as GeoJSON or CSV, or their vectors as .npz."""
-    from hafloc.index import export as write
-    from hafloc.index import open_index
-
-    with open_index(index) as opened:
-        count = write(opened, out)
-    if as_json:
-        print_json({"index": index, "written": out, "photos": count})
-    else:
-        say(f"{out}: {count:,} photos")
+command(app, "index export")(export)
 
 
 @command(app, "index copy")
@@ -301,3 +337,7 @@ def copy(
         print_json({"index": index, "to": to} | asdict(report))
     else:
         say(f"{to}: {report.copied:,} copied, {report.unchanged:,} unchanged")
+
+
+command(app, "index merge")(merge)
+command(app, "index get")(get)

@@ -222,6 +222,8 @@ def _print(answer: "Answer", *, said: str | None = None) -> None:
         ],
         left=("photo",),
     )
+    if credit := answer.candidates[0].credit:
+        say(f"  photo 1: {credit}")
 
 
 def _collection(answers: "list[Answer]") -> dict[str, object]:

@@ -119,6 +119,8 @@ def matches(
             f"{out}: {evidence.inliers:,} inliers of {evidence.matches:,} matches with "
             f"{shown.path}, candidate {shown.rank:,}"
         )
+        if shown.credit:
+            say(f"  {shown.path}: {shown.credit}")
     for trouble in troubles:
         tell(trouble)
     if not evidence.inliers:

@@ -21,6 +21,8 @@ PARTLY = {
     "index add": "photos or rows of the table were skipped",
     "index remove": "none of the photos is in the index",
     "index verify": "problems were found, or files that hold something else now",
+    "fetch panoramax": "photos could not be fetched",
+    "fetch mapillary": "photos could not be fetched",
     "locate": "a photo could not be read, or its place is not in this database",
     "show matches": "the two photos do not match",
     "calibrate": "photos were skipped",

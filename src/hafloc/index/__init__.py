@@ -9,10 +9,12 @@ from hafloc.index.backends import (
     paths_of,
 )
 from hafloc.index.below import ids_below
+from hafloc.index.bundle import check_bundle
 from hafloc.index.copy import CopyReport, copy_index
 from hafloc.index.export import export
 from hafloc.index.folder import BuildReport, add_folder, build_index, model_info
 from hafloc.index.geopackage import GeoPackageIndex
+from hafloc.index.get import get_index
 from hafloc.index.learned import (
     CALIBRATION_FORMAT,
     LearnedFrom,
@@ -23,6 +25,12 @@ from hafloc.index.learned import (
     origin_to_json,
     read_origin,
 )
+<<<<<<< .merge_file_H4PWDT
+from hafloc.index.merge import MergeReport, merge_indexes
+from hafloc.index.part import Part, cut_part
+=======
+from hafloc.index.local_features import LocalSize
+>>>>>>> .merge_file_JQpWSY
 from hafloc.index.paths import PhotoPaths
 from hafloc.index.plan import Skipped
 from hafloc.index.records import Box, GeoIndex, Held, Hits, IndexInfo, ModelInfo, Near, Record
@@ -44,10 +52,13 @@ __all__ = [
     "Hits",
     "IndexInfo",
     "LearnedFrom",
+    "LocalSize",
     "Location",
+    "MergeReport",
     "ModelInfo",
     "Near",
     "Origin",
+    "Part",
     "PhotoPaths",
     "Record",
     "Skipped",
@@ -55,14 +66,18 @@ __all__ = [
     "add_folder",
     "build_index",
     "calibrated_in_words",
+    "check_bundle",
     "copy_index",
     "create_index",
+    "cut_part",
     "export",
     "find_stale",
     "folder_of",
+    "get_index",
     "ids_below",
     "index_exists",
     "is_outdated",
+    "merge_indexes",
     "model_info",
     "open_index",
     "origin_of",

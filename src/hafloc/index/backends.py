@@ -10,6 +10,7 @@ from typing import Protocol
 from hafloc.errors import IndexFileError
 from hafloc.index import connection
 from hafloc.index.geopackage import GeoPackageIndex
+from hafloc.index.local_features import ALL, LocalSize
 from hafloc.index.milvus import index as milvus
 from hafloc.index.milvus.address import LOCAL_FORM, SERVER_FORM, local_folder
 from hafloc.index.milvus.index import MilvusIndex
@@ -28,7 +29,8 @@ class Backend:
     """How one kind of database is opened and made; `form` says how its locations look.
 
     `root` is the folder that the paths of its photos are relative to, and where files beside it
-    lie; unless `in_folder`, paths are absolute, and nothing lies beside it.
+    lie; unless `in_folder`, paths are absolute, and nothing lies beside it. `keeps_less` says
+    whether it can be told to keep fewer or coarser key points than it is given.
     """
 
     form: str
@@ -37,6 +39,7 @@ class Backend:
     exists: Callable[[str], bool]
     root: Callable[[str], Path]
     in_folder: bool = True
+    keeps_less: bool = False
 
 
 def _top(location: str) -> Path:
@@ -54,6 +57,7 @@ BACKENDS: dict[str, Backend] = {
         GeoPackageIndex.create,
         connection.exists,
         index_root,
+        keeps_less=True,
     ),
     "milvus": Backend(SERVER_FORM, *_MILVUS, _top, in_folder=False),
     "milvus+tls": Backend("milvus+tls://… with TLS", *_MILVUS, _top, in_folder=False),
@@ -79,16 +83,34 @@ def open_index(
 
 
 def create_index(
-    location: Location, model: ModelInfo, vector_type: str = "int8", regions: int = 0
+    location: Location,
+    model: ModelInfo,
+    vector_type: str = "int8",
+    regions: int = 0,
+    local: LocalSize = ALL,
 ) -> GeoIndex:
     """A new empty index, open for writing; `vector_type` is float16, float32 or int8.
 
-    `regions` is how many regions of each photo have a vector too.
+    `regions` is how many regions of each photo have a vector too, `local` how much of its key
+    points is kept.
 
-    Raises IndexFileError where one exists or none can be made, IndexBusyError where another
-    program makes it at the same time.
+    Raises IndexFileError where one exists or none can be made, or where such a one keeps all key
+    points or none; IndexBusyError where another program makes it at the same time.
     """
-    return _backend(location).create(os.fspath(location), model, vector_type, regions)
+    backend = _backend(location)
+    if local == ALL:
+        return backend.create(os.fspath(location), model, vector_type, regions)
+    if not backend.keeps_less:
+        raise IndexFileError(
+            f"cannot create {location} with smaller key points: only a .gpkg file keeps them so; "
+            "leave --local-points and --local-bits out"
+        )
+    return GeoPackageIndex.create(location, model, vector_type, regions, local)
+
+
+def local_size_at(location: Location, wanted: LocalSize) -> LocalSize:
+    """`wanted` where a new index at `location` could keep key points so, else all of them."""
+    return wanted if _backend(location).keeps_less else ALL
 
 
 def index_exists(location: Location) -> bool:

@@ -3,7 +3,8 @@
 Reading the vectors of a million photos out of a GeoPackage takes half a minute. So they are kept in
 a folder beside it, `city.gpkg-search`, in the form in which search reads them:
 
-- `rows-TOKEN`: the stored vectors, one after another; only ever appended to;
+- `rows-TOKEN`: the stored vectors, one after another, int8 as `first_look.to_bytes` makes it; only
+  ever appended to;
 - `photos`: JSON in one line (format, how far it follows the database, checksum of the rest), then
   for each photo by ascending id its id, latitude, longitude, the scale of its vector and the row
   that the vector is in. It is written whole, and says which rows count.
@@ -31,11 +32,12 @@ from numpy.typing import NDArray
 
 from hafloc.errors import OutputError
 from hafloc.files import whole_file
+from hafloc.index import first_look
 from hafloc.index import vectors as stored
 
 log = logging.getLogger(__name__)
 
-FORMAT = 1
+FORMAT = 2
 # Databases of fewer photos are read in a moment.
 WORTH = 20_000
 # Rows that no photo counts any more are dropped when they are more than this share.
@@ -92,7 +94,8 @@ class CompanionFolder:
 
     def __init__(self, file: Path, vector_type: str, dimension: int) -> None:
         self.folder = file.with_name(f"{file.name}-search")
-        self._dtype = stored.stored_dtype(vector_type)
+        self._is_bytes = stored.stored_dtype(vector_type) == np.int8
+        self._dtype = np.dtype(np.uint8) if self._is_bytes else stored.stored_dtype(vector_type)
         self._dimension = dimension
         self._told = False
 
@@ -123,12 +126,34 @@ class CompanionFolder:
             self._tell(f"searching without {self.folder}, which cannot be written: {error}")
             return None
 
+    def facts(self, connection: sqlite3.Connection) -> dict[str, str | int]:
+        """What there is to say of the folder: how it stands to the database, and its bytes."""
+        try:
+            taken = sum(file.stat().st_size for file in self.folder.iterdir())
+            head = self._read_photos()[0]
+        except FileNotFoundError:
+            return {"companion": "none"}
+        except (OSError, _UselessError) as error:
+            return {"companion": f"of no use: {error}"}
+        state = State(int(head["number"]), int(head["tag"]))
+        if state == last_change(connection):
+            how = "up to date"
+        elif _happened(connection, state):
+            how = f"{len(_changed_since(connection, state)):,} changes behind"
+        else:
+            how = "of no use: it belongs to another database"
+        return {"companion": how, "companion_bytes": taken}
+
     def remove(self) -> None:
         """Delete the folder, where it is there and holds nothing else."""
         with suppress(OSError):
             for file in [*self.folder.glob("rows-*"), self.folder / "photos", self.folder / "lock"]:
                 file.unlink(missing_ok=True)
             self.folder.rmdir()
+
+    def _kept(self, batch: Batch) -> Rows:
+        """The rows of a batch as the folder keeps them."""
+        return first_look.to_bytes(batch.rows) if self._is_bytes else batch.rows
 
     def _tell(self, what: str) -> None:
         if not self._told:
@@ -182,7 +207,7 @@ class CompanionFolder:
         for batch in read(some["id"].tolist()):
             kept = some[np.searchsorted(some["id"], batch.ids)]
             places = np.stack([kept["lat"], kept["lon"]]) == np.stack([batch.lats, batch.lons])
-            if not (places.all() and np.array_equal(found.rows[kept["row"]], batch.rows)):
+            if not (places.all() and np.array_equal(found.rows[kept["row"]], self._kept(batch))):
                 raise _UselessError("it is damaged")
 
     def _follow(
@@ -209,7 +234,7 @@ class CompanionFolder:
         with file.open("r+b") as rows:
             rows.seek(used * self._dimension * self._dtype.itemsize)
             for batch in read(changed.tolist()):
-                rows.write(np.ascontiguousarray(batch.rows).tobytes())
+                rows.write(self._kept(batch).tobytes())
                 new.append(_photos(batch, used))
                 used += len(batch.ids)
             rows.truncate()
@@ -224,7 +249,7 @@ class CompanionFolder:
         used, photos = 0, [np.empty(0, PHOTO)]
         with whole_file(self.folder / f"rows-{token}") as rows:
             for batch in read(None):
-                rows.write(np.ascontiguousarray(batch.rows).tobytes())
+                rows.write(self._kept(batch).tobytes())
                 photos.append(_photos(batch, used))
                 used += len(batch.ids)
         made = self._write(state, token, np.concatenate(photos), used)

@@ -144,11 +144,17 @@ def _open_shared(path: Path) -> sqlite3.Connection:
     connection = _connect(path, "rw")
     try:
         _check_format(connection, path)
+        _distrust(connection)
         connection.execute("PRAGMA query_only=ON")
     except (sqlite3.Error, IndexFileError):
         connection.close()
         raise
     return connection
+
+
+def _distrust(connection: sqlite3.Connection) -> None:
+    # A file may come from strangers, and its views and triggers with it.
+    connection.execute("PRAGMA trusted_schema=OFF")
 
 
 def _leave_wal(path: Path) -> None:
@@ -181,6 +187,7 @@ def _open_immutable(path: Path) -> sqlite3.Connection:
     connection = _connect(path, "ro&immutable=1")
     try:
         _check_format(connection, path)
+        _distrust(connection)
     except (sqlite3.Error, IndexFileError):
         connection.close()
         raise

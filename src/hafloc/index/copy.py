@@ -6,7 +6,14 @@ from itertools import islice
 from pathlib import Path
 
 from hafloc.errors import OptionError
-from hafloc.index.backends import Location, create_index, index_exists, open_index, paths_of
+from hafloc.index.backends import (
+    Location,
+    create_index,
+    index_exists,
+    local_size_at,
+    open_index,
+    paths_of,
+)
 from hafloc.index.paths import PhotoPaths
 from hafloc.index.records import GeoIndex, Record
 from hafloc.progress import Progress, Silent
@@ -40,7 +47,7 @@ def copy_index(
     """
     if _is_same(source, target):
         raise OptionError(f"cannot copy {source} onto itself; name another place")
-    with open_index(source) as origin, _target(origin, target, vector_type) as goal:
+    with open_index(source) as origin, open_target(origin, target, vector_type) as goal:
         report = _copy(origin, goal, batch, progress or Silent())
         text = origin.calibration()
         if text is not None and text != goal.calibration() and goal.count() == origin.count():
@@ -48,10 +55,16 @@ def copy_index(
     return report
 
 
-def _target(origin: GeoIndex, target: Location, vector_type: str | None) -> GeoIndex:
+def open_target(origin: GeoIndex, target: Location, vector_type: str | None) -> GeoIndex:
+    """The index at `target` open for writing, made like `origin` where there is none.
+
+    Raises OptionError where the two do not fit, IndexFileError for another checkpoint's.
+    """
     if not index_exists(target):
-        wanted = vector_type or origin.info().vector_type
-        return create_index(target, origin.model, wanted, origin.regions)
+        facts = origin.info()
+        local = local_size_at(target, facts.local)
+        wanted = vector_type or facts.vector_type
+        return create_index(target, origin.model, wanted, origin.regions, local)
     goal = open_index(target, write=True, model=origin.model)
     try:
         if goal.regions != origin.regions:
@@ -78,7 +91,7 @@ def _copy(origin: GeoIndex, goal: GeoIndex, batch: int, progress: Progress) -> C
     while records := list(islice(found, batch)):
         waiting = list(_missing(goal, records, names))
         if waiting:
-            _add(origin, goal, waiting)
+            add_copies(origin, goal, waiting)
         copied += len(waiting)
         done += len(records)
         progress.advance(done)
@@ -103,7 +116,8 @@ def _missing(
             yield id_, record
 
 
-def _add(origin: GeoIndex, goal: GeoIndex, waiting: list[tuple[int, Record]]) -> None:
+def add_copies(origin: GeoIndex, goal: GeoIndex, waiting: list[tuple[int, Record]]) -> None:
+    """Store records in `goal`, each with what `origin` holds of the photo of that id."""
     ids = [id_ for id_, _ in waiting]
     goal.add(
         [record for _, record in waiting],

@@ -124,7 +124,7 @@ def _pieces(file: BinaryIO, size: int = 1 << 20) -> Iterator[bytes]:
 
 _AFTER_POSITION = (
     *("heading", "time", "altitude", "accuracy", "magnetic", "gps_status"),
-    *("width", "height", "source", "content"),
+    *("width", "height", "source", "content", "licence", "producer", "source_url"),
 )
 _PROPERTIES = ("path", *_AFTER_POSITION)
 _WRITERS: dict[str, Callable[[GeoIndex, BinaryIO, Path], int]] = {

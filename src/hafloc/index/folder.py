@@ -15,6 +15,7 @@ from hafloc.index.backends import (
     paths_of,
 )
 from hafloc.index.below import ids_below
+from hafloc.index.local_features import ALL, LocalSize
 from hafloc.index.paths import PhotoPaths
 from hafloc.index.plan import Kept, Plan, ScannedFile, Skipped, is_gone, make_plan
 from hafloc.index.records import GeoIndex, Held, ModelInfo, Record
@@ -127,6 +128,7 @@ def build_index(
     vector_type: str = "int8",
     local: bool = True,
     regions: bool = True,
+    local_size: LocalSize = ALL,
     prune: bool = False,
     workers: int = 1,
     progress: Progress | None = None,
@@ -134,7 +136,8 @@ def build_index(
     """A new index at `path` of the photos below `folder`, or the completion of a begun one.
 
     `csv`, `local`, `prune` and `workers` are those of `add_folder`. A new index holds vectors of
-    the photos' `regions` too, where the network has them; an old one stays as it is.
+    the photos' `regions` too, where the network has them, and keeps key points in `local_size`; an
+    old one stays as it is.
     Raises as `add_folder` does, and PositionError where not one photo could be stored; an index
     without photos is not left behind.
     """
@@ -143,7 +146,9 @@ def build_index(
     if index_exists(path):
         index = open_index(path, write=True, model=model)
     else:
-        index = create_index(path, model, vector_type, describer.regions if regions else 0)
+        index = create_index(
+            path, model, vector_type, describer.regions if regions else 0, local_size
+        )
     try:
         report = _Folder(index, folder, found, csv).bring_in(
             describer,
@@ -354,6 +359,9 @@ def _where_and_when(said: Metadata) -> dict[str, Any]:
         "time": said.time,
         "accuracy": said.accuracy,
         "gps_status": said.gps_status,
+        "licence": said.licence,
+        "producer": said.producer,
+        "source_url": said.source_url,
     }
 
 

@@ -21,7 +21,14 @@ from hafloc.index import vectors as stored
 from hafloc.index.checks import check_model, check_regions, check_vectors
 from hafloc.index.connections import Connections
 from hafloc.index.paths import linked_file
-from hafloc.index.reading import CALIBRATION, REGION_TYPE, REGIONS, GeoPackageReader
+from hafloc.index.reading import (
+    CALIBRATION,
+    LOCAL_BITS,
+    LOCAL_POINTS,
+    REGION_TYPE,
+    REGIONS,
+    GeoPackageReader,
+)
 from hafloc.index.records import ModelInfo, Record
 
 
@@ -46,11 +53,12 @@ class GeoPackageIndex(GeoPackageReader):
         model: ModelInfo,
         vector_type: str = "int8",
         regions: int = 0,
+        local: compact.LocalSize = compact.ALL,
     ) -> Self:
         """A new empty index, open for writing; `vector_type` is float16, float32 or int8.
 
-        `regions` is how many regions of each photo have a vector too, as int8. Raises
-        IndexFileError where `path` exists or cannot be written.
+        `regions` is how many regions of each photo have a vector too, as int8; `local` how much
+        of the key points it keeps. Raises IndexFileError where `path` exists or cannot be written.
         """
         stored.check_type(vector_type)
         settings = {
@@ -61,7 +69,10 @@ class GeoPackageIndex(GeoPackageReader):
             "vector_type": vector_type,
             REGIONS: str(regions),
             runtimes.KEY: model.runtime,
+            LOCAL_BITS: str(local.bits),
         }
+        if local.points is not None:
+            settings[LOCAL_POINTS] = str(local.points)
         sqlite.create_file(Path(path), settings)
         try:
             return cls.open(path, write=True)
@@ -119,7 +130,10 @@ class GeoPackageIndex(GeoPackageReader):
         check_vectors(vectors, (len(records), self._model.dimension))
         blobs = stored.encode(vectors, self._vector_type)
         local = [None] * len(records) if local is None else local
-        features = [None if found is None else compact.encode(found) for found in local]
+        features = [
+            None if found is None else compact.encode(compact.shrink(found, self._local))
+            for found in local
+        ]
         parts: Sequence[bytes | None] = [None] * len(records)
         if self._regions:
             shape = len(records), self._regions, self._model.dimension

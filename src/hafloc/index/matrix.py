@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hafloc.errors import IndexFileError
+from hafloc.index import first_look
 from hafloc.index import vectors as stored
 from hafloc.index.companion import WORTH, Batch, CompanionFolder
 from hafloc.index.connections import Connections, Lend
@@ -90,12 +91,13 @@ class Matrix:
         kind = stored.stored_dtype(self._vector_type)
         ids = np.empty(count, dtype=np.int64)
         lats, lons = np.empty(count), np.empty(count)
-        rows = np.empty((count, self._dimension), np.int8 if kind == np.int8 else np.float32)
+        is_bytes = kind == np.int8
+        rows = np.empty((count, self._dimension), np.uint8 if is_bytes else np.float32)
         n = 0
         for batch in self._read(connection, None):
             part = slice(n, n + len(batch.ids))
             ids[part], lats[part], lons[part] = batch.ids, batch.lats, batch.lons
-            rows[part] = batch.rows
+            rows[part] = first_look.to_bytes(batch.rows) if is_bytes else batch.rows
             n += len(batch.ids)
         return VectorSearch(ids[:n], rows[:n], lats=lats[:n], lons=lons[:n])
 

@@ -50,6 +50,9 @@ def write_parquet(index: GeoIndex, file: BinaryIO, _: Path) -> int:
         "height": number,
         "source": text,
         "content": text,
+        "licence": text,
+        "producer": text,
+        "source_url": text,
     }
     schema = pa.schema(
         [

@@ -17,11 +17,13 @@ from hafloc.index import rows as photos
 from hafloc.index import runtimes, spatial
 from hafloc.index import vectors as stored
 from hafloc.index.checks import check_queries
+from hafloc.index.companion import WORTH
 from hafloc.index.connections import Connections
 from hafloc.index.matrix import Matrix
 from hafloc.index.paths import PhotoPaths, index_root
 from hafloc.index.records import Box, Held, Hits, IndexInfo, ModelInfo, Near, Record
 from hafloc.index.regions import search_by_regions
+from hafloc.index.sizes import part_sizes
 from hafloc.index.soundness import find_problems
 
 _FETCH = 4_096  # rows fetched at a time
@@ -29,6 +31,8 @@ CALIBRATION = "calibration"
 # How many regions a photo has; and how their vectors are stored.
 REGIONS = "regions"
 REGION_TYPE = "int8"
+# How much of a photo's key points is kept.
+LOCAL_POINTS, LOCAL_BITS = "local_points", "local_bits"
 
 
 class GeoPackageReader:
@@ -49,6 +53,10 @@ class GeoPackageReader:
             runtime=settings.get(runtimes.KEY, runtimes.FLOAT32),
         )
         self._regions = int(settings.get(REGIONS, 0))
+        points = settings.get(LOCAL_POINTS)
+        self._local = compact.LocalSize(
+            None if points is None else int(points), int(settings.get(LOCAL_BITS, 8))
+        )
         self._columns = photos.columns(self._format_version)
         # Files of format 1 have no such table, and readers leave them as they are.
         self._holds_local_features = self._format_version >= 2
@@ -266,8 +274,28 @@ class GeoPackageReader:
             bounds=None if None in bounds or not count else bounds,
             vector_type=self._vector_type,
             regions=self._regions,
-            details={"size": self._path.stat().st_size, "format": self._format_version},
+            local=self._local,
+            details=self._details(),
         )
+
+    def _details(self) -> dict[str, str | int]:
+        details: dict[str, str | int] = {
+            "size": self._path.stat().st_size,
+            "format": self._format_version,
+        }
+        with self._connections.lent("info") as connection:
+            details |= part_sizes(
+                connection,
+                self._vector_type,
+                self._model.dimension,
+                self._regions,
+                self._holds_local_features,
+            )
+        companion = self._matrix.companion
+        if companion is not None and (self.count() >= WORTH or companion.folder.exists()):
+            with self._connections.lent("info") as connection:
+                details |= companion.facts(connection)
+        return details
 
     def verify(self) -> list[str]:
         """Problems found, in words; empty when the index is sound."""

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from hafloc.description import LocalFeatures
 from hafloc.geo import Position
 from hafloc.index import runtimes
+from hafloc.index.local_features import ALL, LocalSize
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,8 +39,9 @@ class Record:
     is degrees clockwise from north, magnetic north where `magnetic`; `accuracy` metres, as the
     position's source gives it; `gps_status` the receiver's own "A" (valid) or "V" (warned).
     `bytes` and `modified` (nanoseconds since 1970) are those of the file when it was read, and
-    `stated` a fingerprint of what its table row and name said then. `id` is None until the index
-    has stored the record.
+    `stated` a fingerprint of what its table row and name said then. `licence`, `producer` and
+    `source_url` are the credit of a photo of others. `id` is None until the index has stored the
+    record.
     """
 
     path: str
@@ -58,6 +60,9 @@ class Record:
     bytes: int | None = None
     modified: int | None = None
     stated: str | None = None
+    licence: str | None = None
+    producer: str | None = None
+    source_url: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,8 +104,9 @@ class IndexInfo:
     """The facts of an index for a person: where it is, its model, number of photos and extent.
 
     `verifiable` photos have their local features stored; `vector_type` is how vectors are stored;
-    `regions` is how many parts of each photo have a vector of their own.
-    `details` are facts of the backend, such as the size and format of a file.
+    `regions` is how many parts of each photo have a vector of their own; `local` how much of a
+    photo's key points is kept. `details` are facts of the backend, such as the size and format of a
+    file.
     """
 
     location: str
@@ -110,6 +116,7 @@ class IndexInfo:
     bounds: Box | None
     vector_type: str
     regions: int = 0
+    local: LocalSize = ALL
     details: Mapping[str, str | int] = field(default_factory=dict)
 
 

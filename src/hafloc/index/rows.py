@@ -12,16 +12,24 @@ from hafloc.index.records import Record
 FIELDS = (
     *("geom", "path", "content", "heading", "time", "altitude", "width", "height", "source"),
     *("magnetic", "accuracy", "gps_status", "bytes", "modified", "stated"),
+    *("licence", "producer", "source_url"),
 )
-# What a file of an earlier format than 3 has no columns for.
-_SINCE_3 = {"magnetic": "0", **dict.fromkeys(FIELDS[-5:], "NULL")}
+# What files of an earlier format than the number have no columns for, and what stands for it.
+_SINCE = {
+    3: {"magnetic": "0", **dict.fromkeys(FIELDS[10:15], "NULL")},
+    6: dict.fromkeys(FIELDS[15:], "NULL"),
+}
 
 
 def columns(format_version: int) -> str:
     """What to select for `record`, from a file of that format."""
-    if format_version >= 3:
-        return ", ".join(("id", *FIELDS))
-    return ", ".join(("id", *(_SINCE_3.get(name, name) for name in FIELDS)))
+    missing = {
+        name: value
+        for since, names in _SINCE.items()
+        if format_version < since
+        for name, value in names.items()
+    }
+    return ", ".join(("id", *(missing.get(name, name) for name in FIELDS)))
 
 
 def row(record: Record) -> tuple[Any, ...]:
@@ -42,6 +50,9 @@ def row(record: Record) -> tuple[Any, ...]:
         record.bytes,
         record.modified,
         record.stated,
+        record.licence,
+        record.producer,
+        record.source_url,
     )
 
 
@@ -62,7 +73,7 @@ def record(found: Sequence[Any], file: str) -> Record | None:
     Raises IndexFileError, which names `file`, where it holds what no record can.
     """
     id_, geometry, path, content, heading, time, altitude, width, height, source, *rest = found
-    magnetic, accuracy, gps_status, size, modified, stated = rest
+    magnetic, accuracy, gps_status, size, modified, stated, licence, producer, source_url = rest
     try:
         point = None if geometry is None else read_point(geometry)
         if point is None:
@@ -84,6 +95,9 @@ def record(found: Sequence[Any], file: str) -> Record | None:
             bytes=size,
             modified=modified,
             stated=stated,
+            licence=licence,
+            producer=producer,
+            source_url=source_url,
         )
     except (ValueError, PositionError) as error:
         raise _unreadable(f"photo {id_} ({path})", file, error) from error

@@ -199,25 +199,32 @@ INSERT INTO gpkg_extensions VALUES ('changes', NULL, 'hafloc_index',
     'which photos changed in which order', 'write-only');
 """
 
+_CREDITS = """
+ALTER TABLE photos ADD COLUMN licence TEXT;
+ALTER TABLE photos ADD COLUMN producer TEXT;
+ALTER TABLE photos ADD COLUMN source_url TEXT;
+"""
+
 MIGRATIONS: tuple[str, ...] = (
     _GEOPACKAGE + _PHOTOS + _SPATIAL_INDEX + _OURS,
     _LOCAL_FEATURES,
     _SOURCES,
     _REGIONS,
     _CHANGES,
+    _CREDITS,
 )
 # Readers do without what later migrations add; writers bring a file up to date.
 OLDEST_READABLE = 1
 
 
-def migrate(connection: sqlite3.Connection, version: int) -> None:
-    """Bring a file of format `version` (0: empty) to the newest, inside the open transaction."""
-    for script in MIGRATIONS[version:]:
+def migrate(connection: sqlite3.Connection, version: int, to: int | None = None) -> None:
+    """Bring a file of format `version` (0: empty) to the newest, or the one `to` which it shall
+    have, inside the open transaction."""
+    newest = len(MIGRATIONS) if to is None else to
+    for script in MIGRATIONS[version:newest]:
         for statement in _statements(script):
             connection.execute(statement)
-    connection.execute(
-        "INSERT OR REPLACE INTO hafloc VALUES ('format_version', ?)", (str(len(MIGRATIONS)),)
-    )
+    connection.execute("INSERT OR REPLACE INTO hafloc VALUES ('format_version', ?)", (str(newest),))
 
 
 def _statements(script: str) -> Iterator[str]:

@@ -3,7 +3,8 @@
 Measured with 100,000 vectors of 1,024 on two busy cores, milliseconds for one query and for
 each of 32 at once: float32 matrix 25 and 7; int8 turned to float32 in blocks of 1 MB 29 and
 12; torch's float16 product 33 and 26, its bfloat16 product 46 and 34, and both round their
-sums. So float16 is held as float32, which is twice its bytes, and int8 stays int8.
+sums. So float16 is held as float32, which is twice its bytes, and int8 stays bytes, which a single
+query looks at as they are (`first_look.py`).
 """
 
 import threading
@@ -13,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hafloc import geo
+from hafloc.index import first_look
 from hafloc.index import vectors as stored
 from hafloc.index.records import Hits, Near
 
@@ -29,9 +31,10 @@ _FLOAT32_ROUNDING = 2.0**-24
 class VectorSearch:
     """The photos of an index by vector and place, rows in ascending order of `ids` `[N]`.
 
-    `rows` `[R, D]` as stored (float32, float16 or int8), perhaps mapped from a file; `lats` and
-    `lons` `[N]` in degrees. Photo n has row `stored_in[n]`, row n unless given; `scales` `[N]` are
-    one over the rows' lengths, measured unless given.
+    `rows` `[R, D]` as stored (float32, float16 or int8) or as `first_look.to_bytes` makes them
+    (uint8), perhaps mapped from a file; `lats` and `lons` `[N]` in degrees. Photo n has row
+    `stored_in[n]`, row n unless given; `scales` `[N]` are one over the rows' lengths, measured
+    unless given.
     """
 
     def __init__(
@@ -51,11 +54,15 @@ class VectorSearch:
         # Northwards, so that a circle needs looking for in its band alone.
         self._northwards: tuple[Rows, NDArray[np.float64]] | None = None
         # float16 is turned to float32 once: each search would take ten times as long with it.
-        self._rows = rows if rows.dtype == np.int8 else rows.astype(np.float32, copy=False)
+        if rows.dtype == np.int8:
+            rows = first_look.to_bytes(rows)
+        self._bytes = rows.view(np.uint8) if rows.dtype == np.uint8 else None
+        self._rows = rows.astype(np.float32, copy=False) if self._bytes is None else rows
         if scales is None:
             scales = np.concatenate(
-                [1 / stored.lengths(rows[part]) for part in _parts(len(rows))]
+                [1 / stored.lengths(self._signed(rows[part])) for part in _parts(len(rows))]
             ).astype(np.float32)
+            scales = scales if stored_in is None else scales[stored_in]
         self._scales = scales
         in_order = stored_in is None or np.array_equal(stored_in, np.arange(len(rows)))
         self._stored_in = None if in_order else stored_in
@@ -69,12 +76,31 @@ class VectorSearch:
         if k > 0:
             for start in range(0, len(queries), _QUERIES_AT_ONCE):
                 part = slice(start, start + _QUERIES_AT_ONCE)
-                with self._one_product:
-                    table = self._similarities(queries[part], rows, whole=near is None)
-                for i, query in enumerate(queries[part], start):
-                    best, values = self._best(query, table[i - start], rows, k)
+                for i, (best, values) in enumerate(
+                    self._search(queries[part], rows, k, whole=near is None), start
+                ):
                     ids[i], similarities[i] = self._ids[best], values
         return Hits(ids, similarities)
+
+    def _search(
+        self, queries: NDArray[np.float32], rows: Rows, k: int, *, whole: bool
+    ) -> Iterator[tuple[Rows, NDArray[np.float32]]]:
+        """The best rows of each query, and how similar they are."""
+        if (
+            whole
+            and self._bytes is not None
+            and first_look.is_worth(len(queries), *self._rows.shape)
+        ):
+            for query in queries:
+                with self._one_product:
+                    some = first_look.possible(query, self._bytes, self._scales, self._stored_in, k)
+                    table = self._similarities(query[None], some, whole=False)
+                yield self._best(query, table[0], some, k)
+            return
+        with self._one_product:
+            table = self._similarities(queries, rows, whole=whole)
+        for query, similarities in zip(queries, table, strict=True):
+            yield self._best(query, similarities, rows, k)
 
     def vectors(self, ids: Sequence[int]) -> NDArray[np.float32]:
         """The unit vectors of ids that are there, `[N, D]`."""
@@ -82,8 +108,12 @@ class VectorSearch:
         return stored.unit(self._take(rows))
 
     def _take(self, rows: Rows) -> NDArray[np.generic]:
-        """The stored vectors of these photos."""
-        return self._rows[rows if self._stored_in is None else self._stored_in[rows]]
+        """The vectors of these photos as numbers."""
+        return self._signed(self._rows[rows if self._stored_in is None else self._stored_in[rows]])
+
+    def _signed(self, block: NDArray[np.generic]) -> NDArray[np.generic]:
+        """Bytes as the int8 they stand for."""
+        return block if self._bytes is None else first_look.from_bytes(block)
 
     def _within(self, near: Near) -> Rows:
         if self._northwards is None:
@@ -117,7 +147,7 @@ class VectorSearch:
         # With more queries a product is long enough to leave the cache, and short ones keep the
         # threads waiting for each other.
         for part in _parts(count, _BLOCK * len(queries)):
-            block = self._rows[part] if whole else self._take(rows[part])
+            block = self._signed(self._rows[part]) if whole else self._take(rows[part])
             table[:, part] = queries @ block.astype(np.float32, copy=False).T
         if whole and self._stored_in is not None:
             table = table[:, self._stored_in]

@@ -9,7 +9,7 @@ from typing import Any
 from hafloc.geo import Position, distance
 from hafloc.index import Record
 from hafloc.locate.trust import SHIPPED, Verdict
-from hafloc.photos import Window
+from hafloc.photos import Window, credit_in_words
 from hafloc.verify import Evidence
 
 # Degrees with seven decimals are exact to a centimetre.
@@ -29,7 +29,8 @@ class Candidate:
     the distance from the answer's position. `inliers` of `matches` key points agree with one
     `geometry`, "homography" or "fundamental" ("" where none was found); all three are None where
     key points were not compared. `strength` is the log-odds of the learned rule that the candidate
-    shows the query's place, None where there is no evidence.
+    shows the query's place, None where there is no evidence. `licence`, `producer` and `source_url`
+    are the record's: the credit of a photo of others.
     """
 
     rank: int
@@ -47,6 +48,14 @@ class Candidate:
     magnetic: bool = False
     accuracy: float | None = None
     gps_status: str | None = None
+    licence: str | None = None
+    producer: str | None = None
+    source_url: str | None = None
+
+    @property
+    def credit(self) -> str:
+        """Whose photo it is, in words; "" for one's own."""
+        return credit_in_words(self.producer, self.licence, self.source_url)
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,7 +162,8 @@ class Answer:
         is from magnetic north), `accuracy` (metres, of its own position) and `gps_status` ("A",
         "V"; both null where its source says nothing), `similarity`, `feature_distance`, `metres`
         (from the answer's position), `inliers`, `matches` and `geometry` (null where key points
-        were not compared), and `strength` (null without evidence).
+        were not compared), `strength` (null without evidence), and `licence`, `producer` and
+        `source_url`, the credit of a photo of others (null for one's own).
         """
         duplicate = self.duplicate_of
         return {
@@ -281,6 +291,9 @@ def _candidate(
         magnetic=record.magnetic,
         accuracy=record.accuracy,
         gps_status=record.gps_status,
+        licence=record.licence,
+        producer=record.producer,
+        source_url=record.source_url,
     )
 
 
@@ -297,6 +310,9 @@ def _numbers(candidate: Candidate) -> dict[str, float | str | None]:
         "matches": candidate.matches,
         "geometry": candidate.geometry,
         "strength": None if candidate.strength is None else round(candidate.strength, 4),
+        "licence": candidate.licence,
+        "producer": candidate.producer,
+        "source_url": candidate.source_url,
     }
 
 

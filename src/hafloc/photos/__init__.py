@@ -1,5 +1,6 @@
 """Photos: decoding, EXIF and XMP, positions from tables and file names, scanning folders."""
 
+from hafloc.photos.credit import credit_in_words
 from hafloc.photos.decode import MAX_PIXELS, read, read_metadata
 from hafloc.photos.folder import Scan, ScannedPhoto, is_file, is_folder, photo_paths, scan
 from hafloc.photos.given import Given, as_photo, as_query
@@ -25,6 +26,7 @@ __all__ = [
     "as_photo",
     "as_query",
     "content",
+    "credit_in_words",
     "is_file",
     "is_folder",
     "photo_paths",

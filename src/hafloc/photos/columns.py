@@ -46,7 +46,13 @@ NAMES: Mapping[str, tuple[str, ...]] = {
     ),
     "offset": ("offsettimeoriginal", "offsettime"),
     "fraction": ("subsectimeoriginal",),
+    # Not "author", "copyright" or "url": exiftool's tags of one's own camera, and anything at all.
+    "licence": ("licence", "license"),
+    "producer": ("producer",),
+    "source_url": ("sourceurl",),
 }
+# No table is refused for them.
+_CREDIT = ("licence", "producer", "source_url")
 REQUIRED = ("image", "lat", "lon")
 NEEDED = "the columns are image,lat,lon[,heading,time]"
 _LISTED = 12  # columns named in a message
@@ -62,7 +68,7 @@ def find_columns(header: Sequence[str]) -> dict[str, int] | None:
     places: dict[str, int] = {}
     for field, names in NAMES.items():
         name = next((name for name in names if name in plain), None)
-        if name is not None:
+        if name is not None and not (field in _CREDIT and plain.count(name) > 1):
             places[field] = _place(name, plain, header)
     return places if all(field in places for field in REQUIRED) else None
 

@@ -23,7 +23,8 @@ class Metadata:
     that the file holds is not used; beside a position, what speaks against it.
     `accuracy` is the position's error in metres (above 0) and `gps_status` "A" (the receiver was
     measuring) or "V" (it was not, so the position is an older one), both as the source of
-    the position states them.
+    the position states them. `licence`, `producer` and `source_url` say under which terms and
+    from whom a photo of others comes; None for one's own.
     """
 
     position: Position | None = None
@@ -35,6 +36,9 @@ class Metadata:
     problem: str | None = None
     accuracy: float | None = None
     gps_status: str | None = None
+    licence: str | None = None
+    producer: str | None = None
+    source_url: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -126,6 +126,9 @@ def _plain(metadata: Metadata) -> dict[str, object]:
         "magnetic": metadata.magnetic or None,
         "accuracy": metadata.accuracy,
         "gps_status": metadata.gps_status,
+        "licence": metadata.licence,
+        "producer": metadata.producer,
+        "source_url": metadata.source_url,
     }
     return {name: value for name, value in values.items() if value is not None}
 

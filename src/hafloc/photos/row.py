@@ -21,6 +21,7 @@ _NUMBER = re.compile(
 _LEVEL = re.compile(
     r"(.*?)\s*\b(above|below) (?:sea level|the ellipsoid|ellipsoid.*)", re.IGNORECASE
 )
+_LONGEST_WORDS = 2_000  # letters; the longest address that browsers take
 _NO_TIME = re.compile(r"[0:/\-.\sTZ]*")  # "0000:00:00 00:00:00"
 
 Row = Mapping[str, str]
@@ -50,6 +51,9 @@ def metadata_of_row(row: Row) -> tuple[Metadata, list[str]]:
         magnetic=heading is not None and _is_magnetic(row),
         accuracy=accuracy,
         gps_status=_status(row),
+        licence=_words(row, "licence"),
+        producer=_words(row, "producer"),
+        source_url=_words(row, "source_url"),
     )
     return metadata, remarks
 
@@ -150,6 +154,11 @@ def _status(row: Row) -> str | None:
     if status in ("a", "v"):
         return status.upper()
     return {"measurement active": "A", "measurement void": "V"}.get(status)
+
+
+def _words(row: Row, name: str) -> str | None:
+    text = _cell(row, name)
+    return None if _is_empty(text) else shown(text, _LONGEST_WORDS)
 
 
 def _cell(row: Row, name: str) -> str:

@@ -143,6 +143,7 @@ def _listed(candidate: Candidate, picture: int | str) -> dict[str, Any]:
         "inliers": candidate.inliers,
         "matches": candidate.matches,
         "geometry": candidate.geometry,
+        "credit": candidate.credit,
         "picture": picture,
     }
 
@@ -168,5 +169,6 @@ def _row(answer: Answer) -> str:
     """The answer for readers without scripts."""
     best = answer.candidates[0]
     inliers = "" if best.inliers is None else f"{best.inliers:,}"
-    cells = (answer.query, in_words(answer), best.path, f"{best.similarity:.2f}", inliers)
+    photo = f"{best.path} ({best.credit})" if best.credit else best.path
+    cells = (answer.query, in_words(answer), photo, f"{best.similarity:.2f}", inliers)
     return "<tr>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in cells) + "</tr>"

@@ -13,7 +13,7 @@ from PIL import Image, ImageDraw
 from hafloc.description import Description
 from hafloc.geo import Position
 from hafloc.index import GeoIndex
-from hafloc.locate import Comparison, in_words
+from hafloc.locate import Candidate, Comparison, in_words
 from hafloc.photos import Image as Pixels
 from hafloc.photos import Window, read
 from hafloc.show.attention import overlay
@@ -75,7 +75,7 @@ def match_picture(comparison: Comparison, describer: Seer, index: GeoIndex) -> I
             f"query: {Path(comparison.answer.query).name}",
             comparison.answer.window,
         ),
-        _side(comparison.file, describer, f"candidate {candidate.rank:,}: {candidate.path}"),
+        _side(comparison.file, describer, _caption(candidate)),
     )
     second = _HEAD + _PHOTO[1] + _CAPTION + GAP
     sheet = Image.new("RGB", (_WIDTH, second + _SMALL[1] + _CAPTION + GAP), PAPER)
@@ -129,6 +129,11 @@ def _side(file: Path, describer: Seer, caption: str, window: Window | None = Non
         height, width = image.shape[:2]
         seen = window.scaled((photo.width, photo.height), (width, height)).of(image)
     return _Side(image, seen, describer.describe(seen), caption)
+
+
+def _caption(candidate: Candidate) -> str:
+    credit = f"  ({candidate.credit})" if candidate.credit else ""
+    return f"candidate {candidate.rank:,}: {candidate.path}{credit}"
 
 
 def _paste(

@@ -27,7 +27,7 @@ LONGEST_TEXT = 65_535
 LONGEST_PATH, LONGEST_CONTENT = 8_192, 512
 _FACTS = (
     *("width", "height", "source", "heading", "altitude", "magnetic", "accuracy"),
-    *("gps_status", "bytes", "modified", "stated"),
+    *("gps_status", "bytes", "modified", "stated", "licence", "producer", "source_url"),
 )
 RECORD = ("id", "path", "content", "lat", "lon", "facts")
 

@@ -323,7 +323,8 @@ function card(query, candidate) {
   ...(candidate.inliers === null ? [] : [element("span", { class: "facts" },
     candidate.inliers ? `${number(candidate.inliers)} of ${number(candidate.matches)} matches agree` : "no match of key points")]),
   element("span", { class: "facts" }, `similarity ${number(candidate.similarity, 2)}`),
-  element("span", { class: "facts" }, `feature distance ${number(candidate.distance, 2)}`));
+  element("span", { class: "facts" }, `feature distance ${number(candidate.distance, 2)}`),
+  ...(candidate.credit ? [element("span", { class: "facts credit" }, candidate.credit)] : []));
 }
 
 const dialog = at("compare");
@@ -334,12 +335,13 @@ function compare(rank) {
     element("figcaption", {}, element("strong", {}, title), ...lines.flatMap((line) => [element("br"), line])));
   const looked = candidate.heading === null ? [] : [`looking ${compass(candidate.heading)} (${number(candidate.heading)}°${candidate.magnetic ? " from magnetic north" : ""})`];
   const agreed = candidate.inliers === null ? [] : [agreement(candidate)];
+  const credit = candidate.credit ? [candidate.credit] : [];
   at("pair").replaceChildren(...(joined ? [matching(query, candidate)] : []),
     figure(query.picture, `Query: ${query.name}`, [degrees(query.lat, query.lon)]),
     figure(candidate.picture, `${candidate.rank}: ${candidate.path}`, [
       degrees(candidate.lat, candidate.lon),
       `${length(candidate.metres)} from the answer · similarity ${number(candidate.similarity, 3)} · feature distance ${number(candidate.distance, 3)}`,
-      ...agreed, ...looked]));
+      ...agreed, ...looked, ...credit]));
   at("previous").disabled = rank <= 1;
   at("next").disabled = rank >= query.candidates.length;
   light(rank);

@@ -1,0 +1,45 @@
+"""Download an index that somebody shares, and let it in only when it is nothing else."""
+
+import hashlib
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from hafloc.errors import HaflocError, IndexFileError, OptionError, OutputError
+from hafloc.index.bundle import check_bundle
+from hafloc.progress import Progress, Silent
+
+if TYPE_CHECKING:  # what reads the web is an extra
+    from hafloc.sources import Shared, Web
+
+# A city of a million photos has some 40 GB with key points.
+LARGEST = 200 * 10**9
+
+
+def get_index(shared: "Shared", target: Path, web: "Web", progress: Progress | None = None) -> str:
+    """Download `shared` to `target`, which appears once all of it has been looked at; its SHA-256.
+
+    What an interrupted download has brought is gone on with. Raises OptionError where `target` is
+    there, SourceError where it cannot be had or is not what was stated, OutputError where it
+    cannot be written, IndexFileError where it is no index or more than one.
+    """
+    from hafloc.sources import download
+
+    if target.exists():
+        raise OptionError(f"cannot write {target}: it exists already; choose another name")
+    if not target.absolute().parent.is_dir():
+        raise OutputError(f"cannot write {target}: there is no folder {target.parent}; make it")
+    key = hashlib.blake2b(f"{shared.url} {shared.sha256}".encode(), digest_size=6).hexdigest()
+    part = target.with_name(f".{key}.part")
+    digest = download(shared, part, web, progress or Silent(), LARGEST)
+    try:
+        check_bundle(part, f"what {shared.url.partition('?')[0]} gives")
+    except HaflocError:
+        part.unlink()
+        raise
+    try:
+        part.replace(target)
+    except OSError as error:
+        raise IndexFileError(
+            f"cannot write {target}: {error.strerror}; choose another place"
+        ) from error
+    return digest

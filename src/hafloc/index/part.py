@@ -1,0 +1,141 @@
+"""A part of an index as a new file of its own, to be shared: no name in it tells of this disk."""
+
+import re
+import secrets
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from itertools import islice
+from pathlib import Path, PurePosixPath, PureWindowsPath
+
+from hafloc.errors import IndexFileError, OptionError, OutputError
+from hafloc.index.backends import Location, open_index, paths_of
+from hafloc.index.below import ids_below
+from hafloc.index.geopackage import GeoPackageIndex
+from hafloc.index.records import Box, GeoIndex, Near, Record
+from hafloc.progress import Progress, Silent
+
+_BATCH = 256
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """What is cut out: the photos in a `box` or `near` a place, else all; not those `without`.
+
+    `without` are photos and folders, with all below them. `local` takes key points along.
+    """
+
+    box: Box | None = None
+    near: Near | None = None
+    without: tuple[Path, ...] = ()
+    local: bool = True
+
+
+def cut_part(source: Location, target: Path, part: Part, progress: Progress | None = None) -> int:
+    """Write a part of an index as a new GeoPackage, whole or not at all; how many photos it has.
+
+    A photo's name is what it is called below the folder of `source`, or in its own folder where
+    it lies elsewhere. Credits go along, and the calibration where all photos do. Raises
+    OptionError where nothing is left or `target` is there, IndexFileError, OutputError.
+    """
+    if target.exists():
+        raise OptionError(f"cannot write {target}: it exists already; choose another name")
+    unfinished = target.with_name(f".{secrets.token_hex(8)}.part")
+    try:
+        with (
+            open_index(source) as origin,
+            GeoPackageIndex.create(
+                unfinished, origin.model, origin.info().vector_type, origin.regions
+            ) as goal,
+        ):
+            count = _cut(origin, goal, part, progress or Silent())
+            text = origin.calibration()
+            if text is not None and count == origin.count():
+                goal.store_calibration(text)
+        if not count:
+            raise OptionError(
+                f"cannot write {target}: no photo of {origin.location} is left for it; "
+                "choose a larger area"
+            )
+        unfinished.replace(target)
+    except IndexFileError as error:
+        # A person knows the file by its own name.
+        raise IndexFileError(str(error).replace(str(unfinished), str(target))) from error
+    except OSError as error:
+        raise OutputError(
+            f"cannot write {target}: {error.strerror or error}; choose another place"
+        ) from error
+    finally:
+        with suppress(OSError):
+            unfinished.unlink()
+    return count
+
+
+def _cut(origin: GeoIndex, goal: GeoIndex, part: Part, progress: Progress) -> int:
+    without = set(ids_below(origin, paths_of(origin.location), part.without))
+    progress.start("cutting", origin.count())
+    named = _names()
+    records = (
+        replace(record, path=named(record))
+        for record in _chosen(origin, part)
+        if record.id not in without
+    )
+    done = 0
+    while batch := list(islice(records, _BATCH)):
+        ids = [record.id or 0 for record in batch]
+        goal.add(
+            [replace(record, id=None) for record in batch],
+            origin.vectors(ids),
+            origin.local_features(ids) if part.local else None,
+            origin.region_vectors(ids) if origin.regions else None,
+        )
+        done += len(batch)
+        progress.advance(done)
+    return done
+
+
+def _chosen(origin: GeoIndex, part: Part) -> Iterator[Record]:
+    return origin.iterate(part.box) if part.near is None else origin.within(part.near)
+
+
+def _names() -> Callable[[Record], str]:
+    """What photos are called in a part, each by a name of its own."""
+    taken: set[str] = set()
+
+    def name(record: Record) -> str:
+        found = inner_name(record.path)
+        while found in taken:
+            path = PurePosixPath(found)
+            found = str(path.with_name(f"{mark(record.content)}-{path.name}"))
+        taken.add(found)
+        return found
+
+    return name
+
+
+def inner_name(path: str) -> str:
+    """A name that leads nowhere else: as it is below a folder, else the last folder and file."""
+    if is_inner(path):
+        return path
+    pieces = re.split(r"[/\\\\]+", path.replace(":", "_"))
+    kept = [piece for piece in pieces if piece not in ("", ".", "..")]
+    name = "".join(letter if letter.isprintable() else "_" for letter in "/".join(kept[-2:]))
+    return name or "photo"
+
+
+def is_inner(path: str) -> bool:
+    """Whether a photo's name stays below the folder it is relative to, on every system."""
+    # A backslash is written twice, and separates on Windows.
+    windows = PureWindowsPath(path.replace("\\\\", "\\"))
+    return (
+        bool(path)
+        and not windows.drive
+        and not windows.root
+        and ".." not in windows.parts
+        and path.isprintable()
+    )
+
+
+def mark(content: str) -> str:
+    """What tells files of one name apart, of what identifies their bytes."""
+    return re.sub(r"[^0-9a-f]", "", content)[:32] or "0"

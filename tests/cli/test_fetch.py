@@ -1,0 +1,129 @@
+"""`hafloc fetch` as a person runs it: what is shown first, what is asked, what is left on disk."""
+
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from street_server import Street, serving
+
+from hafloc.cli import main
+
+Run = Callable[..., tuple[int, str, str]]
+BOX = ("--bbox", "16.36,48.19,16.40,48.21")
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
+    def run(*arguments: object) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["hafloc", *map(str, arguments)])
+        with pytest.raises(SystemExit) as stop:
+            main()
+        out, err = capsys.readouterr()
+        return int(stop.value.code or 0), out, err
+
+    return run
+
+
+def test_how_many_how_large_and_under_which_licences_is_shown_first(
+    run: Run, tmp_path: Path
+) -> None:
+    change = {1: {"properties": {"license": None}}}
+    with serving(Street(count=6, change=change)) as address:
+        code, out, err = run("fetch", "panoramax", tmp_path / "p", *BOX, "--server", address)
+    assert code == 2
+    assert "6 photos to fetch, about 0 MB" in out
+    assert "licence CC-BY-SA-4.0: 5" in out
+    assert "licence unknown: ask the server's operator before you publish anything: 1" in out
+    assert "producers: 2" in out
+    assert "add --yes to fetch them" in err
+    assert not (tmp_path / "p").exists()
+
+
+def test_a_town_is_fetched_indexed_and_located_in_with_its_credits(
+    run: Run, tmp_path: Path, tiny_checkpoint: Path
+) -> None:
+    photos, index = tmp_path / "photos", tmp_path / "city.gpkg"
+    street = Street(count=5, side=96)
+    with serving(street) as address:
+        words = ("fetch", "panoramax", photos, *BOX, "--server", address, "--yes")
+        assert json.loads(run(*words, "--json")[1])["fetched"] == 5
+        code, out, _ = run(*words)
+    assert code == 0
+    assert "0 fetched (0.0 MB), 5 were there; credits in CREDITS.txt" in out
+    model = ("--model", tiny_checkpoint)
+    code, _, err = run("index", "build", index, photos, "--no-calibrate", *model)
+    assert (code, err) == (0, "")
+
+    query = sorted(photos.glob("*.jpg"))[3]
+    _, out, _ = run("locate", index, query, "--rerank", 0, *model)
+    page = f"{street.address}/api/items/00000003-65eb-4a90-9764-86b3661aaa77"
+    assert f"photo 1: Ada 1, CC-BY-SA-4.0, {page}" in out
+    run("index", "export", index, tmp_path / "city.csv")
+    assert (tmp_path / "city.csv").read_text().count("CC-BY-SA-4.0") == 5
+
+
+def test_an_area_without_photos_names_the_nearest(run: Run, tmp_path: Path) -> None:
+    with serving(Street(count=3)) as address:
+        code, out, err = run(
+            *("fetch", "panoramax", tmp_path / "p", "--near", "48.2,16.5,200"),
+            *("--server", address, "--yes"),
+        )
+    assert (code, out) == (2, "")
+    assert "has no photo in this area; the nearest to its middle is 9,6" in err
+    assert "--near 48.20000,16.37020,500 has it" in err
+    assert err.count("\n") == 1
+    assert not (tmp_path / "p").exists()
+
+
+def test_photos_that_fail_are_named_and_the_status_says_so(run: Run, tmp_path: Path) -> None:
+    broken = "/api/pictures/00000001-65eb-4a90-9764-86b3661aaa77/sd.jpg"
+    with serving(Street(count=3, moods={broken: ["broken"]})) as address:
+        words = ("fetch", "panoramax", tmp_path, *BOX, "--server", address, "--yes")
+        code, out, err = run(*words)
+    assert code == 1
+    assert "2 fetched" in out
+    assert err.startswith("skipped panoramax-00000001-65eb-4a90-9764-86b3661aaa77.jpg: ")
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ((), "name one area"),
+        ((*BOX, "--near", "48,16,100"), "name one area"),
+        ((*BOX, "--every", "x"), "is no distance in metres"),
+        ((*BOX, "--every", "-3m"), "is no distance in metres"),
+        ((*BOX, "--years", "2024-2020"), "is not FROM-TO"),
+        ((*BOX, "--kind", "round"), "choose one of 360, flat, all"),
+        ((*BOX, "--size", "huge"), "choose one of hd, sd, auto"),
+        ((*BOX, "--server", "x"), "is no address of a server"),
+    ],
+)
+def test_options_that_make_no_sense_are_refused_before_anything_is_asked(
+    run: Run, tmp_path: Path, words: tuple[str, ...], message: str
+) -> None:
+    code, out, err = run("fetch", "panoramax", tmp_path / "p", *words)
+    assert (code, out) == (2, "")
+    assert message in err
+    assert err.count("\n") == 1
+
+
+def test_mapillary_needs_a_token_and_never_shows_it(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("MAPILLARY_TOKEN", raising=False)
+    code, _, err = run("fetch", "mapillary", tmp_path / "p", *BOX)
+    assert code == 2
+    assert "MAPILLARY_TOKEN is not set" in err
+    monkeypatch.setenv("MAPILLARY_TOKEN", "MLY|1|secret")
+    with serving(Street(count=3)) as address:
+        monkeypatch.setenv("HAFLOC_MAPILLARY_SERVER", address)
+        code, out, err = run(
+            "fetch", "mapillary", tmp_path / "p", "--near", "48.2,16.37,500", "--yes"
+        )
+    assert (code, err) == (0, "")
+    assert "3 fetched" in out
+    assert "licence CC-BY-SA-4.0: 3" in out
+    left = "".join(path.read_text() for path in (tmp_path / "p").glob("*.[ct][sx][vt]"))
+    assert "secret" not in out + err + left
