@@ -62,7 +62,13 @@ OtherIndex = Annotated[
     ),
 ]
 IndexOption = Annotated[str, typer.Option("--index", help=INDEX_HELP, callback=_index_location)]
-Folder = Annotated[Path, typer.Argument(help="Folder of photos, searched with all below it.")]
+Photos = Annotated[
+    str,
+    typer.Argument(
+        help="Folder of photos, searched with all below it, or its URL: s3://, gs://, https:// …",
+        show_default=False,
+    ),
+]
 Csv = Annotated[
     Path | None,
     typer.Option(

@@ -29,7 +29,7 @@ from hafloc.describe.worker import run_at
 from hafloc.description import Description, ImageFeatures
 from hafloc.errors import CheckpointError, HaflocError, OptionError, PhotoError
 from hafloc.nn import HAF, Checkpoint, check_sides, load_checkpoint, to_batch
-from hafloc.photos import Photo, read
+from hafloc.photos import Photo, PhotoFile, read
 from hafloc.prefetch import AHEAD, prefetch
 from hafloc.processes import Died, Processes
 
@@ -238,13 +238,14 @@ class Describer:
 
     def describe_files(
         self,
-        paths: Iterable[Path],
-        check: Callable[[Path, Photo], None] = lambda path, photo: None,
+        paths: Iterable[PhotoFile],
+        check: Callable[[PhotoFile, Photo], None] = lambda path, photo: None,
         *,
         local: bool = False,
         regions: bool = False,
         workers: int = 1,
-    ) -> Iterator[tuple[Path, Described | HaflocError]]:
+        readers: int = 2,
+    ) -> Iterator[tuple[PhotoFile, Described | HaflocError]]:
         """Each file's photo and vector in the order of `paths`, or why it has none.
 
         With `local` and `regions`, those as well.
@@ -253,9 +254,10 @@ class Describer:
         one size go through it together. `check` may raise a HaflocError to spare a decoded photo
         the network. On a processor, several `workers` describe a photo each, in processes of their
         own: more photos a second, and more memory; see `Processes` for what a script needs.
+        `readers` threads read the files: many, where servers are to answer.
         """
 
-        def decode(path: Path) -> Photo | HaflocError:
+        def decode(path: PhotoFile) -> Photo | HaflocError:
             try:
                 photo = read(path, longer_side=self.longer_side)
                 check(path, photo)
@@ -264,11 +266,16 @@ class Describer:
             return photo
 
         if workers > 1 and self.device == "cpu" and self._opened is not None:
-            yield from self._by_processes(paths, decode, workers, local=local, regions=regions)
+            yield from self._by_processes(
+                prefetch(paths, decode, AHEAD + 2 * readers - 4, readers),
+                workers,
+                local=local,
+                regions=regions,
+            )
             return
         most = _BATCH.get(torch.device(self.device).type, 1)
-        waiting: list[tuple[Path, Photo, Image]] = []
-        for path, photo in prefetch(paths, decode, AHEAD + most - 1):
+        waiting: list[tuple[PhotoFile, Photo, Image]] = []
+        for path, photo in prefetch(paths, decode, AHEAD + most + 2 * readers - 5, readers):
             if isinstance(photo, HaflocError):
                 yield from self._batch(waiting, local=local, regions=regions)
                 waiting = []
@@ -286,15 +293,14 @@ class Describer:
 
     def _by_processes(
         self,
-        paths: Iterable[Path],
-        decode: Callable[[Path], Photo | HaflocError],
+        decoded: Iterable[tuple[PhotoFile, Photo | HaflocError]],
         workers: int,
         *,
         local: bool,
         regions: bool,
-    ) -> Iterator[tuple[Path, Described | HaflocError]]:
-        def pieces() -> Iterator[tuple[tuple[Path, Photo | HaflocError], Image | None]]:
-            for path, photo in prefetch(paths, decode, AHEAD):
+    ) -> Iterator[tuple[PhotoFile, Described | HaflocError]]:
+        def pieces() -> Iterator[tuple[tuple[PhotoFile, Photo | HaflocError], Image | None]]:
+            for path, photo in decoded:
                 image = None if isinstance(photo, HaflocError) else self.fit(photo.image)
                 yield (path, photo), image
 
@@ -316,8 +322,8 @@ class Describer:
                 yield path, Described(photo, found)
 
     def _batch(
-        self, waiting: Sequence[tuple[Path, Photo, Image]], *, local: bool, regions: bool
-    ) -> Iterator[tuple[Path, Described | HaflocError]]:
+        self, waiting: Sequence[tuple[PhotoFile, Photo, Image]], *, local: bool, regions: bool
+    ) -> Iterator[tuple[PhotoFile, Described | HaflocError]]:
         """Photos of one size with their fitted images, described together."""
         if not waiting:
             return

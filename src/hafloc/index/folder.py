@@ -21,13 +21,16 @@ from hafloc.index.records import GeoIndex, Held, ModelInfo, Record
 from hafloc.index.runtimes import FLOAT32
 from hafloc.index.store import BATCH, Entry, add_all
 from hafloc.photos import (
+    REQUESTS,
     Metadata,
     Photo,
+    PhotoFile,
+    PhotoUrl,
     Positions,
     Scan,
     content,
+    find_photos,
     read_metadata,
-    scan,
     shown,
 )
 from hafloc.progress import Progress, Silent
@@ -64,7 +67,7 @@ class BuildReport:
     gone: tuple[str, ...] = ()
     skipped: tuple[Skipped, ...] = field(default=())
     left_out: str = ""
-    table: Path | None = None
+    table: PhotoFile | None = None
     table_problems: tuple[str, ...] = ()
     unmatched_rows: tuple[str, ...] = ()
     unmatched_photos: tuple[str, ...] = ()
@@ -84,9 +87,10 @@ def model_info(describer: "Describer", index: Location | None = None) -> ModelIn
 def add_folder(
     index: GeoIndex,
     describer: "Describer",
-    folder: Path,
+    folder: PhotoFile,
     *,
-    csv: Path | None = None,
+    csv: PhotoFile | None = None,
+    found: Scan | None = None,
     local: bool = True,
     prune: bool = False,
     batch: int = BATCH,
@@ -97,7 +101,8 @@ def add_folder(
 
     New photos and those whose file has changed are described and stored; a renamed file keeps its
     record; a photo of which the table, its name or its EXIF now say something else is corrected.
-    Of an unchanged photo only size and time are looked at. Positions come from `csv`, a
+    Of an unchanged photo only size and time are looked at. `folder` may be a URL, see
+    `photos.find_photos`; what that said may be given as `found`. Positions come from `csv`, a
     positions.csv in or beside the folder, file names or EXIF; see `photos.Positions`. `local`
     stores local features too, where the network has them, so that candidates can be verified
     without their files. `prune` removes the records of files that are gone. With several
@@ -108,7 +113,8 @@ def add_folder(
     Raises PhotoError and PositionError where nothing can be done at all, IndexFileError where the
     index cannot be written; what was stored before stays.
     """
-    return _Folder(index, folder, scan(folder).not_empty(), csv).bring_in(
+    found = found or find_photos(folder, csv)
+    return _Folder(index, folder, found.not_empty(), csv).bring_in(
         describer,
         local=local,
         prune=prune,
@@ -121,9 +127,10 @@ def add_folder(
 def build_index(
     path: Location,
     describer: "Describer",
-    folder: Path,
+    folder: PhotoFile,
     *,
-    csv: Path | None = None,
+    csv: PhotoFile | None = None,
+    found: Scan | None = None,
     vector_type: str = "int8",
     local: bool = True,
     regions: bool = True,
@@ -133,12 +140,12 @@ def build_index(
 ) -> BuildReport:
     """A new index at `path` of the photos below `folder`, or the completion of a begun one.
 
-    `csv`, `local`, `prune` and `workers` are those of `add_folder`. A new index holds vectors of
-    the photos' `regions` too, where the network has them; an old one stays as it is.
+    `csv`, `found`, `local`, `prune` and `workers` are those of `add_folder`. A new index holds
+    vectors of the photos' `regions` too, where the network has them; an old one stays as it is.
     Raises as `add_folder` does, and PositionError where not one photo could be stored; an index
     without photos is not left behind.
     """
-    found = scan(folder).not_empty()
+    found = (found or find_photos(folder, csv)).not_empty()
     model = model_info(describer, path)
     if index_exists(path):
         index = open_index(path, write=True, model=model)
@@ -167,12 +174,14 @@ def build_index(
 class _Folder:
     """One folder's photos beside an index: what each stage needs of both."""
 
-    def __init__(self, index: GeoIndex, folder: Path, found: Scan, csv: Path | None) -> None:
+    def __init__(
+        self, index: GeoIndex, folder: PhotoFile, found: Scan, csv: PhotoFile | None
+    ) -> None:
         self._index = index
         self._folder = folder
         self._found = found
         self._paths: PhotoPaths = paths_of(index.location)
-        inside = [path.relative_to(folder).as_posix() for path in found.paths]
+        inside = [_inside(path, folder) for path in found.paths]
         self._positions = Positions.for_folder(folder, inside, csv)
         self._files = [
             ScannedFile(
@@ -218,7 +227,7 @@ class _Folder:
         progress.start("comparing", len(self._files))
         read = 0
 
-        def content_of(path: Path) -> str:
+        def content_of(path: PhotoFile) -> str:
             nonlocal read
             read += 1
             progress.advance(read)
@@ -231,9 +240,17 @@ class _Folder:
             self._index.held(),
             self._files,
             content=content_of,
-            is_gone=lambda name: is_gone(self._paths, name),
+            is_gone=self._is_gone,
             below=below,
         )
+
+    def _is_gone(self, name: str) -> bool:
+        # Of all servers only the one at hand is asked.
+        file = self._paths.file_of(name)
+        ours = self._folder if isinstance(self._folder, PhotoUrl) else None
+        if isinstance(file, PhotoUrl) and (ours is None or file.inside(ours) is None):
+            return False
+        return is_gone(self._paths, name)
 
     def _update(self, plan: Plan) -> BuildReport:
         """Bring the records that stay up to date; their share of the report."""
@@ -297,7 +314,7 @@ class _Folder:
     ) -> Iterable[Entry | Skipped]:
         files = {file.path: file for file in plan.describe}
 
-        def where(path: Path, photo: Photo) -> Metadata:
+        def where(path: PhotoFile, photo: Photo) -> Metadata:
             return self._positions.of(photo, files[path].inside)
 
         described = describer.describe_files(
@@ -306,6 +323,7 @@ class _Folder:
             local=local,
             regions=self._index.regions > 0,
             workers=workers,
+            **({"readers": REQUESTS} if isinstance(self._folder, PhotoUrl) else {}),
         )
         for path, found in described:
             if isinstance(found, HaflocError):
@@ -334,7 +352,14 @@ class _Folder:
         ]
 
 
-def _require_position(metadata: Metadata, path: Path) -> None:
+def _inside(file: PhotoFile, folder: PhotoFile) -> str:
+    if isinstance(file, PhotoUrl):
+        assert isinstance(folder, PhotoUrl), "what is found behind a URL lies there"
+        return file.inside(folder) or file.name
+    return file.relative_to(str(folder)).as_posix()
+
+
+def _require_position(metadata: Metadata, path: PhotoFile) -> None:
     if metadata.position is None:
         reason = metadata.problem or "it has no GPS position"
         raise PositionError(
@@ -357,7 +382,7 @@ def _where_and_when(said: Metadata) -> dict[str, Any]:
     }
 
 
-def _nothing_stored(folder: Path, report: BuildReport) -> str:
+def _nothing_stored(folder: PhotoFile, report: BuildReport) -> str:
     first = next(iter(report.skipped), None)
     example = f"; the first: {first.reason}" if first else ""
     also = f"; {report.left_out}" if report.left_out else ""

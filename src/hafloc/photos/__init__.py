@@ -7,16 +7,21 @@ from hafloc.photos.name import position_from_name
 from hafloc.photos.photo import Image, Metadata, Photo, Window
 from hafloc.photos.pixels import BACKGROUND
 from hafloc.photos.positions import Positions
+from hafloc.photos.remote import PhotoFile, PhotoUrl, is_url, photo_file
+from hafloc.photos.sources import REQUESTS, find_photos
 from hafloc.photos.stored import content, shown
 from hafloc.photos.table import PositionTable, read_positions_csv
 
 __all__ = [
     "BACKGROUND",
     "MAX_PIXELS",
+    "REQUESTS",
     "Given",
     "Image",
     "Metadata",
     "Photo",
+    "PhotoFile",
+    "PhotoUrl",
     "PositionTable",
     "Positions",
     "Scan",
@@ -25,8 +30,11 @@ __all__ = [
     "as_photo",
     "as_query",
     "content",
+    "find_photos",
     "is_file",
     "is_folder",
+    "is_url",
+    "photo_file",
     "photo_paths",
     "position_from_name",
     "read",
