@@ -2,7 +2,7 @@
 
 import io
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from itertools import count
 from pathlib import Path
 
@@ -19,7 +19,7 @@ from photo_server import PhotoServer, photo_server
 
 from hafloc.cli import main
 from hafloc.describe import Describer
-from hafloc.errors import PhotoError, PositionError
+from hafloc.errors import MissingExtraError, PhotoError
 from hafloc.index import (
     BuildReport,
     build_index,
@@ -29,7 +29,10 @@ from hafloc.index import (
     open_index,
     paths_of,
 )
+from hafloc.locate import Localizer
 from hafloc.photos import PhotoUrl, find_photos, photo_file, read, remote
+from hafloc.show import candidate_sheet
+from hafloc.verify import open_matcher
 
 _numbers = count()
 
@@ -247,9 +250,7 @@ def test_photos_are_removed_by_the_url_of_their_folder(
         assert ids_below(index, paths_of(index.location), [tmp_path]) == []
 
 
-def test_urls_stay_as_they_are_in_a_copy(
-    tmp_path: Path, bucket: str, describer: Describer
-) -> None:
+def test_urls_stay_as_they_are_in_a_copy(tmp_path: Path, bucket: str, describer: Describer) -> None:
     put(f"{bucket}/a.jpg", jpeg(1, 48))
     build(tmp_path / "i.gpkg", bucket, describer)
     (tmp_path / "other").mkdir()
@@ -277,7 +278,9 @@ def test_a_file_url_is_a_path() -> None:
 
 def test_a_missing_file_system_is_told_with_its_package(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "s3fs", None)
-    with pytest.raises(Exception, match=r"s3:// needs an extra; `pip install hafloc\[urls\] s3fs`"):
+    with pytest.raises(
+        MissingExtraError, match=r"s3:// needs an extra; `pip install hafloc\[urls\] s3fs`"
+    ):
         find_photos(photo_file("s3://bucket/photos"))
 
 
@@ -287,34 +290,41 @@ def test_nothing_below_a_prefix_is_told(bucket: str) -> None:
         find_photos(photo_file(f"{bucket}/nowhere"))
 
 
-def test_matches_are_shown_from_the_photo_behind_the_url(
+def test_candidates_are_seen_and_shown_behind_their_urls(
+    tmp_path: Path, bucket: str, describer: Describer
+) -> None:
+    for number in range(3):
+        put(f"{bucket}/{number}.jpg", jpeg(number, 48))
+    build(tmp_path / "i.gpkg", bucket, describer)
+    (tmp_path / "q.jpg").write_bytes(jpeg(1))
+    with open_index(tmp_path / "i.gpkg") as index:
+        localizer = Localizer(index, describer, matcher=open_matcher("orb"))
+        answer = localizer.locate(tmp_path / "q.jpg")
+        assert answer.candidates[0].path == f"{bucket}/1.jpg"
+        assert localizer.candidates.pairing is not None
+        assert localizer.candidates.pairing.troubles() == []
+        sheet = candidate_sheet(answer, localizer.paths)
+    fsspec.filesystem("memory").rm(f"{bucket}/1.jpg")
+    assert sheet != candidate_sheet(answer, localizer.paths)
+
+
+def test_a_url_is_given_to_the_commands_as_a_folder_is(
     tmp_path: Path,
     bucket: str,
     tiny_checkpoint: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    run = _commands(monkeypatch, tiny_checkpoint)
-    for number in range(3):
-        put(f"{bucket}/{number}.jpg", jpeg(number, 48))
-    index, query = tmp_path / "i.gpkg", tmp_path / "q.jpg"
-    query.write_bytes(jpeg(1))
-    assert run("index", "build", index, bucket, model=True) == 0
-    assert run("locate", index, query, "--json", model=True) in (0, 1)
-    assert f"{bucket}/1.jpg" in capsys.readouterr().out
-    found = run("locate", index, query, "--matcher", "orb", model=True)
-    assert found in (0, 1), capsys.readouterr().err
-    fsspec.filesystem("memory").rm(f"{bucket}/0.jpg")
-    assert run("index", "remove", index, f"{bucket}/1.jpg") == 0
-    assert len(paths(index)) == 2
-
-
-def _commands(monkeypatch: pytest.MonkeyPatch, checkpoint: Path) -> Callable[..., int]:
-    def run(*words: object, model: bool = False) -> int:
-        more = ["--model", str(checkpoint)] if model else []
-        monkeypatch.setattr(sys, "argv", ["hafloc", *map(str, words), *more])
+    def run(*words: object) -> int:
+        monkeypatch.setattr(sys, "argv", ["hafloc", *map(str, words)])
         with pytest.raises(SystemExit) as stop:
             main()
         return int(stop.value.code or 0)
 
-    return run
+    index = tmp_path / "i.gpkg"
+    put(f"{bucket}/0.jpg", jpeg(0, 48))
+    put(f"{bucket}/1.jpg", jpeg(1, 48))
+    assert run("index", "build", index, bucket, "--model", tiny_checkpoint, "--no-calibrate") == 0
+    assert run("index", "remove", index, f"{bucket}/1.jpg") == 0
+    assert paths(index) == [f"{bucket}/0.jpg"]
+    assert "1 removed" in capsys.readouterr().out

@@ -78,6 +78,14 @@ Workers = Annotated[
         "its share of the cores. On a GPU one is enough.",
     ),
 ]
+Ray = Annotated[
+    str | None,
+    typer.Option(
+        metavar="ADDRESS",
+        help="A Ray cluster whose nodes describe: HOST:PORT, ray://HOST:PORT, auto, or local. On "
+        "its GPUs, or else two cores a worker; --workers says how many.",
+    ),
+]
 Prune = Annotated[
     bool, typer.Option("--prune", help="Take photos out whose files are gone from the folder.")
 ]
@@ -99,6 +107,7 @@ def build(
     runtime: Runtime = "auto",
     precision: Precision = "auto",
     workers: Workers = 1,
+    ray: Ray = None,
     trust: Trust = False,
     as_json: Json = False,
 ) -> None:
@@ -111,7 +120,8 @@ def build(
     found = find_photos(folder, positions).not_empty()
     check_vector_type(index, vector_type)
     check_regions(index, regions)
-    chosen = runtime_for(runtime, len(found.photos))
+    # Nodes need not have what this machine has, and GPUs run torch.
+    chosen = runtime_for(runtime, len(found.photos), on_nodes=ray is not None)
     describer = Describer.open(
         model, device=choose_device(device), runtime=chosen, precision=precision
     )
@@ -130,6 +140,7 @@ def build(
             regions=regions is not False,
             prune=prune,
             workers=workers,
+            ray=ray,
             progress=progress,
         )
     with bar() as progress:
@@ -150,6 +161,7 @@ def add(
     runtime: Runtime = "auto",
     precision: Precision = "auto",
     workers: Workers = 1,
+    ray: Ray = None,
     trust: Trust = False,
     as_json: Json = False,
 ) -> None:
@@ -160,7 +172,8 @@ def add(
 
     folder = photo_file(photos)
     found = find_photos(folder, positions).not_empty()
-    chosen = runtime_for(runtime, len(found.photos))
+    # Nodes need not have what this machine has, and GPUs run torch.
+    chosen = runtime_for(runtime, len(found.photos), on_nodes=ray is not None)
     describer = Describer.open(
         model, device=choose_device(device), runtime=chosen, precision=precision
     )
@@ -177,6 +190,7 @@ def add(
                 local=stores_local,
                 prune=prune,
                 workers=workers,
+                ray=ray,
                 progress=progress,
             )
     with bar() as progress:

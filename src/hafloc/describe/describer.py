@@ -13,6 +13,7 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image as PillowImage
 
+from hafloc.cluster import Cluster
 from hafloc.consent import allowing
 from hafloc.describe.device import choose_device
 from hafloc.describe.hub_model import find, load_hub
@@ -24,6 +25,7 @@ from hafloc.describe.projection import PREFIX as PCA
 from hafloc.describe.projection import ProjectedNetwork, projected, read_projection
 from hafloc.describe.run_by import run_by
 from hafloc.describe.runtime import Runtime, check_names
+from hafloc.describe.shards import Looked, OpenDescriber, look_on_cluster
 from hafloc.describe.vector_network import VectorNetwork
 from hafloc.describe.worker import run_at
 from hafloc.description import Description, ImageFeatures
@@ -245,6 +247,8 @@ class Describer:
         regions: bool = False,
         workers: int = 1,
         readers: int = 2,
+        ray: str | None = None,
+        is_placed: Callable[[PhotoFile], bool] = lambda path: True,
     ) -> Iterator[tuple[PhotoFile, Described | HaflocError]]:
         """Each file's photo and vector in the order of `paths`, or why it has none.
 
@@ -255,6 +259,11 @@ class Describer:
         the network. On a processor, several `workers` describe a photo each, in processes of their
         own: more photos a second, and more memory; see `Processes` for what a script needs.
         `readers` threads read the files: many, where servers are to answer.
+
+        With the address of a `ray` cluster its workers describe, as many as `workers` says if that
+        is not 1, and results come as they are made; a photo's `image` is empty then. Those
+        that are not `is_placed`, and have no position in their file, come to `check` before
+        the network. See `Cluster` for what it raises.
         """
 
         def decode(path: PhotoFile) -> Photo | HaflocError:
@@ -265,6 +274,11 @@ class Describer:
                 return error
             return photo
 
+        if ray is not None:
+            files = self._by_cluster(paths, ray, workers, readers, is_placed, local, regions)
+            for path, looked in files:
+                yield path, _checked(path, looked, check)
+            return
         if workers > 1 and self.device == "cpu" and self._opened is not None:
             yield from self._by_processes(
                 prefetch(paths, decode, AHEAD + 2 * readers - 4, readers),
@@ -290,6 +304,29 @@ class Describer:
                 yield from self._batch(waiting, local=local, regions=regions)
                 waiting = []
         yield from self._batch(waiting, local=local, regions=regions)
+
+    def _by_cluster(
+        self,
+        paths: Iterable[PhotoFile],
+        address: str,
+        workers: int,
+        readers: int,
+        is_placed: Callable[[PhotoFile], bool],
+        local: bool,
+        regions: bool,
+    ) -> Iterator[tuple[PhotoFile, Looked | HaflocError]]:
+        if self._opened is None:
+            raise OptionError("only what Describer.open gives can be opened on other machines")
+        model, _, beside, runtime, precision = self._opened
+        model = str(Path(model).absolute()) if Path(model).is_file() else model
+        opened = OpenDescriber(model, beside, runtime, precision, self.hash, local, regions)
+        cluster = Cluster(
+            address,
+            opened,
+            count=None if workers == 1 else workers,
+            uses_gpus=runtime == Runtime().name,
+        )
+        return look_on_cluster(cluster, paths, is_placed, readers)
 
     def _by_processes(
         self,
@@ -336,6 +373,20 @@ class Describer:
             return
         for (path, photo, _), features in zip(waiting, found, strict=True):
             yield path, Described(photo, features)
+
+
+def _checked(
+    path: PhotoFile, looked: Looked | HaflocError, check: Callable[[PhotoFile, Photo], None]
+) -> Described | HaflocError:
+    if isinstance(looked, HaflocError):
+        return looked
+    try:
+        check(path, looked.photo)
+    except HaflocError as error:
+        return error
+    if looked.features is None:
+        return PhotoError(f"cannot describe {path}: it has no position")
+    return Described(looked.photo, looked.features)
 
 
 class _FeaturesOf:

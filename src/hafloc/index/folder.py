@@ -95,6 +95,7 @@ def add_folder(
     prune: bool = False,
     batch: int = BATCH,
     workers: int = 1,
+    ray: str | None = None,
     progress: Progress | None = None,
 ) -> BuildReport:
     """Make `index` hold what the photos below `folder` are today.
@@ -106,7 +107,8 @@ def add_folder(
     positions.csv in or beside the folder, file names or EXIF; see `photos.Positions`. `local`
     stores local features too, where the network has them, so that candidates can be verified
     without their files. `prune` removes the records of files that are gone. With several
-    `workers`, so many processes describe on a processor.
+    `workers`, so many processes describe on a processor; with the address of a `ray` cluster, its
+    workers do.
 
     What cannot be used is skipped and listed. Where a file holds something else than before that
     cannot be indexed, the old record is removed. On Ctrl-C what has been described is stored.
@@ -120,6 +122,7 @@ def add_folder(
         prune=prune,
         batch=batch,
         workers=workers,
+        ray=ray,
         progress=progress or Silent(),
     )
 
@@ -136,13 +139,14 @@ def build_index(
     regions: bool = True,
     prune: bool = False,
     workers: int = 1,
+    ray: str | None = None,
     progress: Progress | None = None,
 ) -> BuildReport:
     """A new index at `path` of the photos below `folder`, or the completion of a begun one.
 
-    `csv`, `found`, `local`, `prune` and `workers` are those of `add_folder`. A new index holds
-    vectors of the photos' `regions` too, where the network has them; an old one stays as it is.
-    Raises as `add_folder` does, and PositionError where not one photo could be stored; an index
+    `csv`, `found`, `local`, `prune`, `workers` and `ray` are those of `add_folder`. A new index
+    holds vectors of the photos' `regions` too, where the network has them; an old one stays as it
+    is. Raises as `add_folder` does, and PositionError where not one photo could be stored; an index
     without photos is not left behind.
     """
     found = (found or find_photos(folder, csv)).not_empty()
@@ -158,6 +162,7 @@ def build_index(
             prune=prune,
             batch=BATCH,
             workers=workers,
+            ray=ray,
             progress=progress or Silent(),
         )
     finally:
@@ -203,12 +208,13 @@ class _Folder:
         prune: bool,
         batch: int,
         workers: int,
+        ray: str | None,
         progress: Progress,
     ) -> BuildReport:
         plan = self._plan(progress)
         report = self._update(plan)
         progress.start("describing", len(plan.describe))
-        outcomes = self._describe(describer, plan, local, workers)
+        outcomes = self._describe(describer, plan, local, workers, ray)
         added, failed = add_all(self._index, outcomes, batch=batch, progress=progress.advance)
         stale = self._stale(plan, failed)
         removed = self._index.remove(stale) if stale else 0
@@ -310,20 +316,25 @@ class _Folder:
         return replace(record, stated=file.stated, **_where_and_when(said))
 
     def _describe(
-        self, describer: "Describer", plan: Plan, local: bool, workers: int
+        self, describer: "Describer", plan: Plan, local: bool, workers: int, ray: str | None
     ) -> Iterable[Entry | Skipped]:
         files = {file.path: file for file in plan.describe}
 
         def where(path: PhotoFile, photo: Photo) -> Metadata:
             return self._positions.of(photo, files[path].inside)
 
+        # Whoever brings a describer of their own need not know of these.
+        more: dict[str, Any] = {"readers": REQUESTS} if isinstance(self._folder, PhotoUrl) else {}
+        if ray is not None and files:
+            is_placed = lambda path: self._positions.places(files[path].inside)  # noqa: E731
+            more |= {"ray": ray, "is_placed": is_placed}
         described = describer.describe_files(
             files,
             check=lambda path, photo: _require_position(where(path, photo), path),
             local=local,
             regions=self._index.regions > 0,
             workers=workers,
-            **({"readers": REQUESTS} if isinstance(self._folder, PhotoUrl) else {}),
+            **more,
         )
         for path, found in described:
             if isinstance(found, HaflocError):

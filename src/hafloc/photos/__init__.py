@@ -1,6 +1,6 @@
 """Photos: decoding, EXIF and XMP, positions from tables and file names, scanning folders."""
 
-from hafloc.photos.decode import MAX_PIXELS, read, read_metadata
+from hafloc.photos.decode import MAX_PIXELS, read, read_bytes, read_metadata
 from hafloc.photos.folder import Scan, ScannedPhoto, is_file, is_folder, photo_paths, scan
 from hafloc.photos.given import Given, as_photo, as_query
 from hafloc.photos.name import position_from_name
@@ -9,7 +9,7 @@ from hafloc.photos.pixels import BACKGROUND
 from hafloc.photos.positions import Positions
 from hafloc.photos.remote import PhotoFile, PhotoUrl, is_url, photo_file
 from hafloc.photos.sources import REQUESTS, find_photos
-from hafloc.photos.stored import content, shown
+from hafloc.photos.stored import content, file_bytes, shown
 from hafloc.photos.table import PositionTable, read_positions_csv
 
 __all__ = [
@@ -30,6 +30,7 @@ __all__ = [
     "as_photo",
     "as_query",
     "content",
+    "file_bytes",
     "find_photos",
     "is_file",
     "is_folder",
@@ -38,6 +39,7 @@ __all__ = [
     "photo_paths",
     "position_from_name",
     "read",
+    "read_bytes",
     "read_metadata",
     "read_positions_csv",
     "scan",

@@ -87,6 +87,13 @@ class Positions:
         """What the CSV says of the photo at path `name` within the folder."""
         return self.rows.get(name)
 
+    def places(self, name: str) -> bool:
+        """Whether the CSV or the name says where the photo was taken, or contradicts itself."""
+        try:
+            return (self.row(name) or position_from_name(name)) is not None
+        except PositionError:
+            return True
+
     def stated(self, name: str | PurePath) -> str:
         """A fingerprint (16 hex digits) of all that is said of a photo outside its file.
 

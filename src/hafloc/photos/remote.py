@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from pathlib import Path
-from queue import Empty, SimpleQueue
 from typing import Any, Self
 from urllib.parse import quote, unquote, urlsplit
 from urllib.request import url2pathname
 
+from hafloc.bounded import within
 from hafloc.errors import MissingExtraError, PhotoError, reason_of
 
 # What a photo may take, and the listing of a bucket with millions of them.
@@ -224,7 +224,7 @@ def _asked(url: PhotoUrl, question: Callable[[Any, str], Any], seconds: float) -
     _servers.check(server)
     for wait in (*_WAITS, None):
         try:
-            answer = _within(seconds, lambda: question(*_system(url)))
+            answer = within(seconds, lambda: question(*_system(url)))
         except Exception as error:
             failure, passes = _failure(error, url)
             if not passes:
@@ -263,29 +263,6 @@ def _system(url: PhotoUrl) -> tuple[Any, str]:
             f"{url.scheme}:// needs an extra; {hint} ({reason_of(error)[:120]})"
         ) from error
     return system, system._strip_protocol(url.text)
-
-
-def _within(seconds: float, work: Callable[[], Any]) -> Any:
-    """What `work` returns or raises; TimeoutError where it takes longer, whatever it waits for.
-
-    Its thread is a daemon's: one that hangs keeps nobody from ending.
-    """
-    done: SimpleQueue[tuple[Any, BaseException | None]] = SimpleQueue()
-
-    def run() -> None:
-        try:
-            done.put((work(), None))
-        except BaseException as error:
-            done.put((None, error))
-
-    threading.Thread(target=run, name="remote", daemon=True).start()
-    try:
-        result, error = done.get(timeout=seconds)
-    except Empty:
-        raise TimeoutError from None
-    if error is not None:
-        raise error
-    return result
 
 
 def _failure(error: Exception, url: PhotoUrl) -> tuple[Exception, bool]:
