@@ -3,12 +3,12 @@
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-import hafloc
 from hafloc.cluster import Cluster
 from hafloc.description import ImageFeatures
 from hafloc.errors import CheckpointError, HaflocError, OptionError, PhotoError
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 # A shard is what a lost worker costs: so many photos, or bytes of them.
 _PHOTOS = 16
 _BYTES = 64 * 2**20
+# By name: the house's front door stands above this floor.
+VERSION: str = import_module("hafloc").__version__
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,17 +61,16 @@ class OpenDescriber:
     hash: str
     local: bool
     regions: bool
-    version: str = hafloc.__version__
+    version: str = VERSION
 
     def __call__(self, threads: int, device: str) -> Callable[[Piece], Looked | HaflocError]:
         import torch
 
         from hafloc.describe.describer import Describer
 
-        if self.version != hafloc.__version__:
+        if self.version != VERSION:
             raise OptionError(
-                f"a node has hafloc {hafloc.__version__}, and here is {self.version}; install the "
-                "same on all"
+                f"a node has hafloc {VERSION}, and here is {self.version}; install the same on all"
             )
         torch.set_num_threads(threads)
         # What may run here may run there.
