@@ -26,15 +26,16 @@ _GOODBYE_S = 20.0
 # How long one look at the cluster takes.
 _LOOK_S = 1.0
 # A worker loads Python, torch and the network; a node may have to be started for it first.
-_BEGIN_S = 600.0
+_BEGIN_S = 300.0
 # What a shard may take, and each of its pieces: well over what the slowest processor needs.
 _SHARD_S, _PIECE_S = 120.0, 60.0
 # Cores for each worker where there is no GPU.
 _CORES = 2
 # A piece that takes its worker down so often, the last times alone, is at fault itself.
 _LOSSES = 3
-# Workers in a row that are lost before any has finished something, by the number of workers.
-_FRUITLESS = 3
+# Workers in a row that end before they have begun, for each that was wanted; and pieces in a row
+# that take theirs down, before it is not they that are at fault.
+_FRUITLESS, _DEADLY = 3, 5
 
 _log = logging.getLogger(__name__)
 
@@ -90,7 +91,8 @@ class Cluster:
     _tasks: dict[Any, _Task] = field(default_factory=dict)
     _free: list[Any] = field(default_factory=list)
     _left: deque[_Shard] = field(default_factory=deque)
-    _lost: int = 0
+    _never_began: int = 0
+    _died: int = 0
     _last_reason: str = ""
     _make: Callable[[], Any] | None = None
 
@@ -167,8 +169,10 @@ class Cluster:
                 yield from self._lose(task, cause if cause is not None else error)
                 continue
             self._free.append(task.actor)
-            if task.shard is not None:
-                self._lost = 0
+            if task.shard is None:
+                self._never_began = 0
+            else:
+                self._died = 0
                 for (item, _), result in zip(task.shard.items, results, strict=True):
                     yield item, result
 
@@ -186,20 +190,31 @@ class Cluster:
         self._last_reason = reason_of(error).split(". ")[0][:300]
         _log.info("a worker of %s is lost: %s", self.address, self._last_reason)
         self._kill(task.actor)
-        if isinstance(error, HaflocError):  # it cannot begin, there or anywhere on that node
-            return
-        self._lost += 1
-        shard = task.shard
-        if shard is not None:
-            shard.losses += 1
-            if shard.losses < _LOSSES - 1 or (len(shard.items) == 1 and shard.losses < _LOSSES):
-                self._left.appendleft(shard)
-            elif len(shard.items) > 1:
-                self._left.extendleft(_Shard([item], _LOSSES - 2) for item in shard.items)
-            else:
-                yield shard.items[0][0], Died()
-        if self._lost < _FRUITLESS * (self.count or 1):
+        if task.shard is not None:
+            yield from self._do_again(task.shard)
             self._begin_one()
+            return
+        self._never_began += 1
+        # One that may not begin says so; one that waited in vain has no node to begin on.
+        is_final = isinstance(error, HaflocError | TimeoutError)
+        if not is_final and self._never_began < _FRUITLESS * (self.count or 1):
+            self._begin_one()
+
+    def _do_again(self, shard: _Shard) -> Iterator[tuple[Any, Any]]:
+        shard.losses += 1
+        is_one = len(shard.items) == 1
+        if shard.losses < (_LOSSES if is_one else _LOSSES - 1):
+            self._left.appendleft(shard)
+        elif not is_one:
+            self._left.extendleft(_Shard([item], _LOSSES - 2) for item in reversed(shard.items))
+        else:
+            self._died += 1
+            if self._died >= _DEADLY:
+                raise OptionError(
+                    f"workers of the Ray cluster {self.address} end over whatever they are given: "
+                    f"{self._last_reason}; give them more memory, or fewer --workers"
+                )
+            yield shard.items[0][0], Died()
 
     def _check(self) -> None:
         if not self._tasks and not self._free:

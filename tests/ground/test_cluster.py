@@ -77,6 +77,27 @@ def test_a_piece_that_takes_each_worker_down_is_told_and_costs_no_other() -> Non
     assert found == {name: square for name, square in SQUARES if name != "item 11"}
 
 
+def test_one_worker_is_enough_to_find_out_which_pieces_are_deadly() -> None:
+    def deadly(actor: int, works: list[int] | None) -> None:
+        if works and {10, 11, 12, 20} & set(works):
+            raise ActorError("out of memory")
+
+    found = done(FakeRay(fault=deadly), count=1)
+    assert [name for name, result in found if isinstance(result, Died)] == [
+        "item 10", "item 11", "item 12", "item 20"
+    ]  # fmt: skip
+    assert len(found) == len(SQUARES)
+
+
+def test_workers_that_end_over_everything_end_in_one_line() -> None:
+    def deadly(actor: int, works: list[int] | None) -> None:
+        if works:
+            raise ActorError("out of memory")
+
+    with pytest.raises(OptionError, match="end over whatever they are given: out of memory; give"):
+        done(FakeRay(fault=deadly))
+
+
 def test_workers_that_never_begin_end_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
     def never(actor: int, works: object) -> None:
         raise ActorError("the package hafloc is not there")

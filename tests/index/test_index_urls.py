@@ -123,6 +123,31 @@ def test_a_second_build_describes_what_is_new_or_replaced_alone(
     assert build(tmp_path / "i.gpkg", bucket, describer, prune=True).pruned == 1
 
 
+def test_keys_may_hold_what_addresses_cannot(
+    tmp_path: Path, bucket: str, describer: Describer
+) -> None:
+    names = ["a b.jpg", "a%20b.jpg", "a?b.jpg", "x/a[1].jpg", "ä.jpg"]
+    for number, name in enumerate(names):
+        put(f"{bucket}/{name}", jpeg(number, 48))
+    build(tmp_path / "i.gpkg", bucket, describer)
+    assert paths(tmp_path / "i.gpkg") == sorted(f"{bucket}/{name}" for name in names)
+    assert build(tmp_path / "i.gpkg", bucket, describer).unchanged == len(names)
+    with open_index(tmp_path / "i.gpkg") as index:
+        stale = find_stale(index, paths_of(index.location))
+    assert (stale.changed, stale.missing, stale.unreadable) == ((), (), ())
+
+
+def test_a_web_address_quotes_what_a_table_names(
+    tmp_path: Path, server: PhotoServer, describer: Describer
+) -> None:
+    names = ["rue d'été #3.jpg", "50%.jpg", "a?b.jpg", "a%20b.jpg"]
+    server.files = {f"p/{name}": jpeg(n) for n, name in enumerate(names)}
+    csv = tmp_path / "t.csv"
+    csv.write_bytes(table([f"{name},48,16" for name in names]))
+    assert build(tmp_path / "i.gpkg", f"{server.url}/p", describer, csv=csv).added == len(names)
+    assert build(tmp_path / "i.gpkg", f"{server.url}/p", describer, csv=csv).unchanged == len(names)
+
+
 def test_a_table_beside_the_photos_places_them(
     tmp_path: Path, bucket: str, describer: Describer
 ) -> None:

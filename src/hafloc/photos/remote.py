@@ -142,7 +142,7 @@ class PhotoUrl:
                 raise FileNotFoundError(errno.ENOENT, "there is no such folder")
             start = path.rstrip("/") + "/"
             return [
-                (name.removeprefix(start).lstrip("/"), _seen(facts))
+                (name.removeprefix(start), _seen(facts))
                 for name, facts in found.items()
                 if facts.get("type", "file") == "file"
             ]
