@@ -16,11 +16,14 @@ _MOST_THREADS = 4
 
 
 def prefetch(
-    items: Iterable[Item], load: Callable[[Item], Result], limit: int = AHEAD
+    items: Iterable[Item], load: Callable[[Item], Result], limit: int = AHEAD, threads: int = 2
 ) -> Iterator[tuple[Item, Result]]:
-    """Each item with what `load` makes of it, in order; `limit` are loaded beforehand."""
+    """Each item with what `load` makes of it, in order; `limit` are loaded beforehand.
+
+    More `threads` than two are for what waits for others, as servers.
+    """
     waiting: deque[tuple[Item, Future[Result]]] = deque()
-    pool = ThreadPoolExecutor(max_workers=2, thread_name_prefix="prefetch")
+    pool = ThreadPoolExecutor(max_workers=threads, thread_name_prefix="prefetch")
     try:
         for item in items:
             waiting.append((item, pool.submit(load, item)))

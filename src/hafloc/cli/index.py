@@ -18,11 +18,11 @@ from hafloc.cli.explained import command, group
 from hafloc.cli.options import (
     Csv,
     Device,
-    Folder,
     IndexLocation,
     Json,
     Model,
     OtherIndex,
+    Photos,
     Precision,
     Runtime,
     Trust,
@@ -102,6 +102,14 @@ Workers = Annotated[
         "its share of the cores. On a GPU one is enough.",
     ),
 ]
+Ray = Annotated[
+    str | None,
+    typer.Option(
+        metavar="ADDRESS",
+        help="A Ray cluster whose nodes describe: HOST:PORT, ray://HOST:PORT, auto, or local. On "
+        "its GPUs, or else two cores a worker; --workers says how many.",
+    ),
+]
 Prune = Annotated[
     bool, typer.Option("--prune", help="Take photos out whose files are gone from the folder.")
 ]
@@ -110,7 +118,7 @@ Prune = Annotated[
 @command(app, "index build")
 def build(
     index: IndexLocation,
-    photos: Folder,
+    photos: Photos,
     positions: Csv = None,
     model: Model = "haf",
     dimension: Dimension = None,
@@ -125,37 +133,42 @@ def build(
     runtime: Runtime = "auto",
     precision: Precision = "auto",
     workers: Workers = 1,
+    ray: Ray = None,
     trust: Trust = False,
     as_json: Json = False,
 ) -> None:
     """Index all photos of a folder; run again to complete or to add what is new."""
     from hafloc.describe import Describer, choose_device
     from hafloc.index import build_index
-    from hafloc.photos import scan
+    from hafloc.photos import find_photos, photo_file
 
-    paths = scan(photos).not_empty().paths
+    folder = photo_file(photos)
+    found = find_photos(folder, positions).not_empty()
     check_vector_type(index, vector_type)
     check_regions(index, regions)
     size = local_size(index, local_points, local_bits, local)
-    chosen = runtime_for(runtime, len(paths))
+    # Nodes need not have what this machine has, and GPUs run torch.
+    chosen = runtime_for(runtime, len(found.photos), on_nodes=ray is not None)
     describer = Describer.open(
         model, device=choose_device(device), runtime=chosen, precision=precision
     )
     if dimension is not None:
-        describer = shortened(index, describer, paths, dimension)
+        describer = shortened(index, describer, found.paths, dimension)
     stores_local = choose_local(index, local, describer)
     with when_stopped(lambda: stored_photos(index)), bar() as progress:
         report = build_index(
             index,
             describer,
-            photos,
+            folder,
             csv=positions,
+            found=found,
             vector_type=vector_type or "int8",
             local=stores_local,
             regions=regions is not False,
             local_size=size,
             prune=prune,
             workers=workers,
+            ray=ray,
             progress=progress,
         )
     with bar() as progress:
@@ -166,7 +179,7 @@ def build(
 @command(app, "index add")
 def add(
     index: IndexLocation,
-    photos: Folder,
+    photos: Photos,
     positions: Csv = None,
     model: Model = "haf",
     local: Local = None,
@@ -176,16 +189,19 @@ def add(
     runtime: Runtime = "auto",
     precision: Precision = "auto",
     workers: Workers = 1,
+    ray: Ray = None,
     trust: Trust = False,
     as_json: Json = False,
 ) -> None:
     """Add another folder's photos to an index; unchanged photos are left alone."""
     from hafloc.describe import Describer, choose_device
     from hafloc.index import add_folder, model_info, open_index
-    from hafloc.photos import scan
+    from hafloc.photos import find_photos, photo_file
 
-    paths = scan(photos).not_empty().paths
-    chosen = runtime_for(runtime, len(paths))
+    folder = photo_file(photos)
+    found = find_photos(folder, positions).not_empty()
+    # Nodes need not have what this machine has, and GPUs run torch.
+    chosen = runtime_for(runtime, len(found.photos), on_nodes=ray is not None)
     describer = Describer.open(
         model, device=choose_device(device), runtime=chosen, precision=precision
     )
@@ -196,11 +212,13 @@ def add(
             report = add_folder(
                 opened,
                 describer,
-                photos,
+                folder,
                 csv=positions,
+                found=found,
                 local=stores_local,
                 prune=prune,
                 workers=workers,
+                ray=ray,
                 progress=progress,
             )
     with bar() as progress:
@@ -211,14 +229,16 @@ def add(
 @command(app, "index remove")
 def remove(
     index: IndexLocation,
-    photos: Annotated[list[Path], typer.Argument(help="Photos, or folders with all below.")],
+    photos: Annotated[list[str], typer.Argument(help="Photos, or folders with all below.")],
     as_json: Json = False,
 ) -> None:
     """Take photos out of an index; the files themselves stay."""
     from hafloc.index import ids_below, open_index, paths_of
+    from hafloc.photos import photo_file
 
+    targets = [photo_file(name) for name in photos]
     with open_index(index, write=True) as opened:
-        removed = opened.remove(ids_below(opened, paths_of(index), photos))
+        removed = opened.remove(ids_below(opened, paths_of(index), targets))
     if as_json:
         print_json({"index": index, "removed": removed})
     else:

@@ -62,7 +62,13 @@ OtherIndex = Annotated[
     ),
 ]
 IndexOption = Annotated[str, typer.Option("--index", help=INDEX_HELP, callback=_index_location)]
-Folder = Annotated[Path, typer.Argument(help="Folder of photos, searched with all below it.")]
+Photos = Annotated[
+    str,
+    typer.Argument(
+        help="Folder of photos, searched with all below it, or its URL: s3://, gs://, https:// …",
+        show_default=False,
+    ),
+]
 Csv = Annotated[
     Path | None,
     typer.Option(
@@ -120,9 +126,9 @@ Precision = Annotated[
 _FEW = 20
 
 
-def runtime_for(runtime: str, photos: int) -> str:
-    """The runtime for so many photos: "auto" is torch where they are few."""
-    return "torch" if runtime == "auto" and photos < _FEW else runtime
+def runtime_for(runtime: str, photos: int, *, on_nodes: bool = False) -> str:
+    """The runtime for so many photos: "auto" is torch where they are few, or on other machines."""
+    return "torch" if runtime == "auto" and (on_nodes or photos < _FEW) else runtime
 
 
 def _trust(given: bool) -> bool:

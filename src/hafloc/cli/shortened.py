@@ -9,10 +9,11 @@ from hafloc.errors import OptionError
 
 if TYPE_CHECKING:
     from hafloc.describe import Describer
+    from hafloc.photos import PhotoFile
 
 
 def shortened(
-    index: str, describer: "Describer", photos: list[Path], dimension: int
+    index: str, describer: "Describer", photos: "list[PhotoFile]", dimension: int
 ) -> "Describer":
     """The describer with vectors of `dimension` numbers; its file lies beside the index.
 

@@ -13,6 +13,7 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image as PillowImage
 
+from hafloc.cluster import Cluster
 from hafloc.consent import allowing
 from hafloc.describe.device import choose_device
 from hafloc.describe.hub_model import find, load_hub
@@ -24,12 +25,13 @@ from hafloc.describe.projection import PREFIX as PCA
 from hafloc.describe.projection import ProjectedNetwork, projected, read_projection
 from hafloc.describe.run_by import run_by
 from hafloc.describe.runtime import Runtime, check_names
+from hafloc.describe.shards import Looked, OpenDescriber, look_on_cluster
 from hafloc.describe.vector_network import VectorNetwork
 from hafloc.describe.worker import run_at
 from hafloc.description import Description, ImageFeatures
 from hafloc.errors import CheckpointError, HaflocError, OptionError, PhotoError
 from hafloc.nn import HAF, Checkpoint, check_sides, load_checkpoint, to_batch
-from hafloc.photos import Photo, read
+from hafloc.photos import Photo, PhotoFile, read
 from hafloc.prefetch import AHEAD, prefetch
 from hafloc.processes import Died, Processes
 
@@ -238,13 +240,16 @@ class Describer:
 
     def describe_files(
         self,
-        paths: Iterable[Path],
-        check: Callable[[Path, Photo], None] = lambda path, photo: None,
+        paths: Iterable[PhotoFile],
+        check: Callable[[PhotoFile, Photo], None] = lambda path, photo: None,
         *,
         local: bool = False,
         regions: bool = False,
         workers: int = 1,
-    ) -> Iterator[tuple[Path, Described | HaflocError]]:
+        readers: int = 2,
+        ray: str | None = None,
+        is_placed: Callable[[PhotoFile], bool] = lambda path: True,
+    ) -> Iterator[tuple[PhotoFile, Described | HaflocError]]:
         """Each file's photo and vector in the order of `paths`, or why it has none.
 
         With `local` and `regions`, those as well.
@@ -253,9 +258,15 @@ class Describer:
         one size go through it together. `check` may raise a HaflocError to spare a decoded photo
         the network. On a processor, several `workers` describe a photo each, in processes of their
         own: more photos a second, and more memory; see `Processes` for what a script needs.
+        `readers` threads read the files: many, where servers are to answer.
+
+        With the address of a `ray` cluster its workers describe, as many as `workers` says if that
+        is not 1, and results come as they are made; a photo's `image` is empty then. Those
+        that are not `is_placed`, and have no position in their file, come to `check` before
+        the network. See `Cluster` for what it raises.
         """
 
-        def decode(path: Path) -> Photo | HaflocError:
+        def decode(path: PhotoFile) -> Photo | HaflocError:
             try:
                 photo = read(path, longer_side=self.longer_side)
                 check(path, photo)
@@ -263,12 +274,22 @@ class Describer:
                 return error
             return photo
 
+        if ray is not None:
+            files = self._by_cluster(paths, ray, workers, readers, is_placed, local, regions)
+            for path, looked in files:
+                yield path, _checked(path, looked, check)
+            return
         if workers > 1 and self.device == "cpu" and self._opened is not None:
-            yield from self._by_processes(paths, decode, workers, local=local, regions=regions)
+            yield from self._by_processes(
+                prefetch(paths, decode, AHEAD + 2 * readers - 4, readers),
+                workers,
+                local=local,
+                regions=regions,
+            )
             return
         most = _BATCH.get(torch.device(self.device).type, 1)
-        waiting: list[tuple[Path, Photo, Image]] = []
-        for path, photo in prefetch(paths, decode, AHEAD + most - 1):
+        waiting: list[tuple[PhotoFile, Photo, Image]] = []
+        for path, photo in prefetch(paths, decode, AHEAD + most + 2 * readers - 5, readers):
             if isinstance(photo, HaflocError):
                 yield from self._batch(waiting, local=local, regions=regions)
                 waiting = []
@@ -284,17 +305,39 @@ class Describer:
                 waiting = []
         yield from self._batch(waiting, local=local, regions=regions)
 
+    def _by_cluster(
+        self,
+        paths: Iterable[PhotoFile],
+        address: str,
+        workers: int,
+        readers: int,
+        is_placed: Callable[[PhotoFile], bool],
+        local: bool,
+        regions: bool,
+    ) -> Iterator[tuple[PhotoFile, Looked | HaflocError]]:
+        if self._opened is None:
+            raise OptionError("only what Describer.open gives can be opened on other machines")
+        model, _, beside, runtime, precision = self._opened
+        model = str(Path(model).absolute()) if Path(model).is_file() else model
+        opened = OpenDescriber(model, beside, runtime, precision, self.hash, local, regions)
+        cluster = Cluster(
+            address,
+            opened,
+            count=None if workers == 1 else workers,
+            uses_gpus=runtime == Runtime().name,
+        )
+        return look_on_cluster(cluster, paths, is_placed, readers)
+
     def _by_processes(
         self,
-        paths: Iterable[Path],
-        decode: Callable[[Path], Photo | HaflocError],
+        decoded: Iterable[tuple[PhotoFile, Photo | HaflocError]],
         workers: int,
         *,
         local: bool,
         regions: bool,
-    ) -> Iterator[tuple[Path, Described | HaflocError]]:
-        def pieces() -> Iterator[tuple[tuple[Path, Photo | HaflocError], Image | None]]:
-            for path, photo in prefetch(paths, decode, AHEAD):
+    ) -> Iterator[tuple[PhotoFile, Described | HaflocError]]:
+        def pieces() -> Iterator[tuple[tuple[PhotoFile, Photo | HaflocError], Image | None]]:
+            for path, photo in decoded:
                 image = None if isinstance(photo, HaflocError) else self.fit(photo.image)
                 yield (path, photo), image
 
@@ -316,8 +359,8 @@ class Describer:
                 yield path, Described(photo, found)
 
     def _batch(
-        self, waiting: Sequence[tuple[Path, Photo, Image]], *, local: bool, regions: bool
-    ) -> Iterator[tuple[Path, Described | HaflocError]]:
+        self, waiting: Sequence[tuple[PhotoFile, Photo, Image]], *, local: bool, regions: bool
+    ) -> Iterator[tuple[PhotoFile, Described | HaflocError]]:
         """Photos of one size with their fitted images, described together."""
         if not waiting:
             return
@@ -330,6 +373,20 @@ class Describer:
             return
         for (path, photo, _), features in zip(waiting, found, strict=True):
             yield path, Described(photo, features)
+
+
+def _checked(
+    path: PhotoFile, looked: Looked | HaflocError, check: Callable[[PhotoFile, Photo], None]
+) -> Described | HaflocError:
+    if isinstance(looked, HaflocError):
+        return looked
+    try:
+        check(path, looked.photo)
+    except HaflocError as error:
+        return error
+    if looked.features is None:
+        return PhotoError(f"cannot describe {path}: it has no position")
+    return Described(looked.photo, looked.features)
 
 
 class _FeaturesOf:

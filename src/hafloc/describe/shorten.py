@@ -14,6 +14,7 @@ from hafloc.describe.projection import (
     save_projection,
 )
 from hafloc.errors import PhotoError
+from hafloc.photos import PhotoFile
 from hafloc.progress import Progress
 
 # Photos that are described for it, once more than otherwise.
@@ -22,7 +23,7 @@ SAMPLE = 2_000
 
 def shorten(
     describer: Describer,
-    photos: Sequence[Path],
+    photos: Sequence[PhotoFile],
     dimension: int,
     file: Path,
     *,

@@ -25,12 +25,9 @@ from hafloc.index.learned import (
     origin_to_json,
     read_origin,
 )
-<<<<<<< .merge_file_H4PWDT
+from hafloc.index.local_features import LocalSize
 from hafloc.index.merge import MergeReport, merge_indexes
 from hafloc.index.part import Part, cut_part
-=======
-from hafloc.index.local_features import LocalSize
->>>>>>> .merge_file_JQpWSY
 from hafloc.index.paths import PhotoPaths
 from hafloc.index.plan import Skipped
 from hafloc.index.records import Box, GeoIndex, Held, Hits, IndexInfo, ModelInfo, Near, Record

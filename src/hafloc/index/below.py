@@ -1,29 +1,46 @@
 """Which photos of an index lie below given folders, whatever way leads there."""
 
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from functools import lru_cache
 from pathlib import Path
 
 from hafloc.index.paths import PhotoPaths
 from hafloc.index.records import GeoIndex
+from hafloc.photos import PhotoFile, PhotoUrl, is_url
 
 
-def ids_below(index: GeoIndex, paths: PhotoPaths, targets: Iterable[Path]) -> list[int]:
+def ids_below(index: GeoIndex, paths: PhotoPaths, targets: Iterable[PhotoFile]) -> list[int]:
     """The ids of photos that are among `targets`: files, or folders with all below them.
 
-    A photo lies below a folder by its name, or by where the links on both ways really lead. The
-    files need not exist any more.
+    A photo lies below a folder by its name, or by where the links on both ways really lead; one
+    behind a URL by its name alone. The files need not exist any more.
     """
+    targets = list(targets)
+    is_wanted = _on_disk(paths, [target for target in targets if isinstance(target, Path)])
+    urls = [target for target in targets if isinstance(target, PhotoUrl)]
+
+    def is_below(name: str) -> bool:
+        if not is_url(name):
+            return is_wanted(name)
+        file = paths.file_of(name)
+        assert isinstance(file, PhotoUrl)
+        return any(file == url or file.inside(url) is not None for url in urls)
+
+    return [id_ for id_, name in index.names() if is_below(name)]
+
+
+def _on_disk(paths: PhotoPaths, targets: Iterable[Path]) -> Callable[[str], bool]:
+    """Tells whether the file of that name lies among or below `targets`."""
     wanted: set[str] = set()
     for target in targets:
-        straight = paths.file_of(paths.name_of(target))
+        straight = _path(paths, paths.name_of(target))
         wanted |= {os.path.normcase(straight), os.path.normcase(_real(straight))}
 
     @lru_cache(maxsize=65_536)  # photos share their folders
     def folder(name: str) -> tuple[bool, frozenset[str]]:
         """Whether all of a folder is wanted, and else which of its files by their whole path."""
-        lexical = paths.file_of(f"{name}/photo" if name else "photo").parent
+        lexical = _path(paths, f"{name}/photo" if name else "photo").parent
         ways = {Path(os.path.normcase(way)) for way in (lexical, os.path.realpath(lexical))}
         if any(str(above) in wanted for way in ways for above in (way, *way.parents)):
             return True, frozenset()
@@ -36,7 +53,13 @@ def ids_below(index: GeoIndex, paths: PhotoPaths, targets: Iterable[Path]) -> li
         file = paths.file_of(name).name
         return any(Path(one).name == os.path.normcase(file) for one in files)
 
-    return [id_ for id_, name in index.names() if is_wanted(name)]
+    return is_wanted
+
+
+def _path(paths: PhotoPaths, name: str) -> Path:
+    file = paths.file_of(name)
+    assert isinstance(file, Path), "URLs are told apart before"
+    return file
 
 
 def _real(target: Path) -> str:

@@ -22,13 +22,16 @@ from hafloc.index.records import GeoIndex, Held, ModelInfo, Record
 from hafloc.index.runtimes import FLOAT32
 from hafloc.index.store import BATCH, Entry, add_all
 from hafloc.photos import (
+    REQUESTS,
     Metadata,
     Photo,
+    PhotoFile,
+    PhotoUrl,
     Positions,
     Scan,
     content,
+    find_photos,
     read_metadata,
-    scan,
     shown,
 )
 from hafloc.progress import Progress, Silent
@@ -65,7 +68,7 @@ class BuildReport:
     gone: tuple[str, ...] = ()
     skipped: tuple[Skipped, ...] = field(default=())
     left_out: str = ""
-    table: Path | None = None
+    table: PhotoFile | None = None
     table_problems: tuple[str, ...] = ()
     unmatched_rows: tuple[str, ...] = ()
     unmatched_photos: tuple[str, ...] = ()
@@ -85,36 +88,42 @@ def model_info(describer: "Describer", index: Location | None = None) -> ModelIn
 def add_folder(
     index: GeoIndex,
     describer: "Describer",
-    folder: Path,
+    folder: PhotoFile,
     *,
-    csv: Path | None = None,
+    csv: PhotoFile | None = None,
+    found: Scan | None = None,
     local: bool = True,
     prune: bool = False,
     batch: int = BATCH,
     workers: int = 1,
+    ray: str | None = None,
     progress: Progress | None = None,
 ) -> BuildReport:
     """Make `index` hold what the photos below `folder` are today.
 
     New photos and those whose file has changed are described and stored; a renamed file keeps its
     record; a photo of which the table, its name or its EXIF now say something else is corrected.
-    Of an unchanged photo only size and time are looked at. Positions come from `csv`, a
+    Of an unchanged photo only size and time are looked at. `folder` may be a URL, see
+    `photos.find_photos`; what that said may be given as `found`. Positions come from `csv`, a
     positions.csv in or beside the folder, file names or EXIF; see `photos.Positions`. `local`
     stores local features too, where the network has them, so that candidates can be verified
     without their files. `prune` removes the records of files that are gone. With several
-    `workers`, so many processes describe on a processor.
+    `workers`, so many processes describe on a processor; with the address of a `ray` cluster, its
+    workers do.
 
     What cannot be used is skipped and listed. Where a file holds something else than before that
     cannot be indexed, the old record is removed. On Ctrl-C what has been described is stored.
     Raises PhotoError and PositionError where nothing can be done at all, IndexFileError where the
     index cannot be written; what was stored before stays.
     """
-    return _Folder(index, folder, scan(folder).not_empty(), csv).bring_in(
+    found = found or find_photos(folder, csv)
+    return _Folder(index, folder, found.not_empty(), csv).bring_in(
         describer,
         local=local,
         prune=prune,
         batch=batch,
         workers=workers,
+        ray=ray,
         progress=progress or Silent(),
     )
 
@@ -122,26 +131,28 @@ def add_folder(
 def build_index(
     path: Location,
     describer: "Describer",
-    folder: Path,
+    folder: PhotoFile,
     *,
-    csv: Path | None = None,
+    csv: PhotoFile | None = None,
+    found: Scan | None = None,
     vector_type: str = "int8",
     local: bool = True,
     regions: bool = True,
     local_size: LocalSize = ALL,
     prune: bool = False,
     workers: int = 1,
+    ray: str | None = None,
     progress: Progress | None = None,
 ) -> BuildReport:
     """A new index at `path` of the photos below `folder`, or the completion of a begun one.
 
-    `csv`, `local`, `prune` and `workers` are those of `add_folder`. A new index holds vectors of
-    the photos' `regions` too, where the network has them, and keeps key points in `local_size`; an
-    old one stays as it is.
+    `csv`, `found`, `local`, `prune`, `workers` and `ray` are those of `add_folder`. A new index
+    holds vectors of the photos' `regions` too, where the network has them, and keeps key points in
+    `local_size`; an old one stays as it is.
     Raises as `add_folder` does, and PositionError where not one photo could be stored; an index
     without photos is not left behind.
     """
-    found = scan(folder).not_empty()
+    found = (found or find_photos(folder, csv)).not_empty()
     model = model_info(describer, path)
     if index_exists(path):
         index = open_index(path, write=True, model=model)
@@ -156,6 +167,7 @@ def build_index(
             prune=prune,
             batch=BATCH,
             workers=workers,
+            ray=ray,
             progress=progress or Silent(),
         )
     finally:
@@ -172,12 +184,14 @@ def build_index(
 class _Folder:
     """One folder's photos beside an index: what each stage needs of both."""
 
-    def __init__(self, index: GeoIndex, folder: Path, found: Scan, csv: Path | None) -> None:
+    def __init__(
+        self, index: GeoIndex, folder: PhotoFile, found: Scan, csv: PhotoFile | None
+    ) -> None:
         self._index = index
         self._folder = folder
         self._found = found
         self._paths: PhotoPaths = paths_of(index.location)
-        inside = [path.relative_to(folder).as_posix() for path in found.paths]
+        inside = [_inside(path, folder) for path in found.paths]
         self._positions = Positions.for_folder(folder, inside, csv)
         self._files = [
             ScannedFile(
@@ -199,12 +213,13 @@ class _Folder:
         prune: bool,
         batch: int,
         workers: int,
+        ray: str | None,
         progress: Progress,
     ) -> BuildReport:
         plan = self._plan(progress)
         report = self._update(plan)
         progress.start("describing", len(plan.describe))
-        outcomes = self._describe(describer, plan, local, workers)
+        outcomes = self._describe(describer, plan, local, workers, ray)
         added, failed = add_all(self._index, outcomes, batch=batch, progress=progress.advance)
         stale = self._stale(plan, failed)
         removed = self._index.remove(stale) if stale else 0
@@ -223,7 +238,7 @@ class _Folder:
         progress.start("comparing", len(self._files))
         read = 0
 
-        def content_of(path: Path) -> str:
+        def content_of(path: PhotoFile) -> str:
             nonlocal read
             read += 1
             progress.advance(read)
@@ -236,9 +251,17 @@ class _Folder:
             self._index.held(),
             self._files,
             content=content_of,
-            is_gone=lambda name: is_gone(self._paths, name),
+            is_gone=self._is_gone,
             below=below,
         )
+
+    def _is_gone(self, name: str) -> bool:
+        # Of all servers only the one at hand is asked.
+        file = self._paths.file_of(name)
+        ours = self._folder if isinstance(self._folder, PhotoUrl) else None
+        if isinstance(file, PhotoUrl) and (ours is None or file.inside(ours) is None):
+            return False
+        return is_gone(self._paths, name)
 
     def _update(self, plan: Plan) -> BuildReport:
         """Bring the records that stay up to date; their share of the report."""
@@ -298,19 +321,25 @@ class _Folder:
         return replace(record, stated=file.stated, **_where_and_when(said))
 
     def _describe(
-        self, describer: "Describer", plan: Plan, local: bool, workers: int
+        self, describer: "Describer", plan: Plan, local: bool, workers: int, ray: str | None
     ) -> Iterable[Entry | Skipped]:
         files = {file.path: file for file in plan.describe}
 
-        def where(path: Path, photo: Photo) -> Metadata:
+        def where(path: PhotoFile, photo: Photo) -> Metadata:
             return self._positions.of(photo, files[path].inside)
 
+        # Whoever brings a describer of their own need not know of these.
+        more: dict[str, Any] = {"readers": REQUESTS} if isinstance(self._folder, PhotoUrl) else {}
+        if ray is not None and files:
+            is_placed = lambda path: self._positions.places(files[path].inside)  # noqa: E731
+            more |= {"ray": ray, "is_placed": is_placed}
         described = describer.describe_files(
             files,
             check=lambda path, photo: _require_position(where(path, photo), path),
             local=local,
             regions=self._index.regions > 0,
             workers=workers,
+            **more,
         )
         for path, found in described:
             if isinstance(found, HaflocError):
@@ -339,7 +368,14 @@ class _Folder:
         ]
 
 
-def _require_position(metadata: Metadata, path: Path) -> None:
+def _inside(file: PhotoFile, folder: PhotoFile) -> str:
+    if isinstance(file, PhotoUrl):
+        assert isinstance(folder, PhotoUrl), "what is found behind a URL lies there"
+        return file.inside(folder) or file.name
+    return file.relative_to(str(folder)).as_posix()
+
+
+def _require_position(metadata: Metadata, path: PhotoFile) -> None:
     if metadata.position is None:
         reason = metadata.problem or "it has no GPS position"
         raise PositionError(
@@ -365,7 +401,7 @@ def _where_and_when(said: Metadata) -> dict[str, Any]:
     }
 
 
-def _nothing_stored(folder: Path, report: BuildReport) -> str:
+def _nothing_stored(folder: PhotoFile, report: BuildReport) -> str:
     first = next(iter(report.skipped), None)
     example = f"; the first: {first.reason}" if first else ""
     also = f"; {report.left_out}" if report.left_out else ""

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path, PurePath, PureWindowsPath
 from types import ModuleType
 
+from hafloc.photos import PhotoFile, PhotoUrl, is_url
+
 _UNSTORABLE = re.compile(r"[\\\ud800-\udfff]")
 _ESCAPE = re.compile(r"\\(?:(\\)|x([89a-f][0-9a-f])|u(d[89a-f][0-9a-f]{2}))")
 _FIRST_RAW_BYTE, _LAST_RAW_BYTE = 0xDC80, 0xDCFF
@@ -21,14 +23,16 @@ class PhotoPaths:
     (another drive). It is text that any database holds: a byte that is no UTF-8 stands as `\xe9`,
     half of a character of Windows as `\ud83d`, a backslash as `\\`. Links to folders are kept as
     they are named; only what `..` follows is looked up. Without `relative` all names are absolute,
-    for an index that lies in no folder.
+    for an index that lies in no folder. A URL is its own name.
     """
 
     root: Path
     relative: bool = True
 
-    def name_of(self, file: str | os.PathLike[str]) -> str:
+    def name_of(self, file: str | os.PathLike[str] | PhotoUrl) -> str:
         """How `file` is written down; `file_of` leads back to it."""
+        if isinstance(file, PhotoUrl) or (isinstance(file, str) and is_url(file)):
+            return storable(str(file))
         target = _straight(file if isinstance(file, PurePath) else Path(file))
         if not self.relative:
             return storable(target.as_posix())
@@ -39,8 +43,11 @@ class PhotoPaths:
             relative = str(target)
         return storable(type(self.root)(relative).as_posix())
 
-    def file_of(self, name: str) -> Path:
+    def file_of(self, name: str) -> PhotoFile:
         """Where the photo lies that is written down as `name`."""
+        # No path holds two slashes in a row once it is written down.
+        if is_url(name):
+            return PhotoUrl(_written(name))
         joined = self.root / _written(name)
         return type(self.root)(_system(self.root).normpath(joined))
 

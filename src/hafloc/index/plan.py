@@ -3,11 +3,11 @@
 import os
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from hafloc.errors import PhotoError
 from hafloc.index.paths import PhotoPaths
 from hafloc.index.records import Held
+from hafloc.photos import PhotoFile, PhotoUrl
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,14 +24,15 @@ class ScannedFile:
 
     `name` is how the index writes it down, `inside` its path within the folder with forward
     slashes; `bytes` and `modified` (nanoseconds since 1970) those of the file; `stated` the
-    fingerprint of what its table row and name say, see `Positions.stated`.
+    fingerprint of what its table row and name say, see `Positions.stated`. A server may not tell
+    bytes or time: then they are None.
     """
 
     name: str
     inside: str
-    path: Path
-    bytes: int
-    modified: int
+    path: PhotoFile
+    bytes: int | None
+    modified: int | None
     stated: str
 
 
@@ -69,7 +70,7 @@ def make_plan(
     held: Iterable[Held],
     files: Sequence[ScannedFile],
     *,
-    content: Callable[[Path], str],
+    content: Callable[[PhotoFile], str],
     is_gone: Callable[[str], bool],
     below: Callable[[Sequence[Held]], set[int]],
 ) -> Plan:
@@ -114,13 +115,14 @@ def make_plan(
 
 
 def _same(
-    before: Held | None, file: ScannedFile, lost: "_Lost", content: Callable[[Path], str]
+    before: Held | None, file: ScannedFile, lost: "_Lost", content: Callable[[PhotoFile], str]
 ) -> Held | None:
     """The record that was made from the very bytes of `file`, if there is one to keep."""
     if before is not None:
-        if (before.bytes, before.modified) == (file.bytes, file.modified):
+        known = file.bytes is not None
+        if known and (before.bytes, before.modified) == (file.bytes, file.modified):
             return before
-        if before.bytes not in (None, file.bytes):
+        if known and before.bytes not in (None, file.bytes):
             return None
         return before if before.content == content(file.path) else None
     return lost.find(content(file.path)) if lost.may_have(file.bytes) else None
@@ -154,7 +156,7 @@ class _Lost:
             self._by_content.setdefault(item.content, []).append(item)
         self.taken: set[int] = set()
 
-    def may_have(self, size: int) -> bool:
+    def may_have(self, size: int | None) -> bool:
         return size in self._sizes or None in self._sizes
 
     def find(self, content: str) -> Held | None:
@@ -168,8 +170,12 @@ class _Lost:
 
 def is_gone(paths: PhotoPaths, name: str) -> bool:
     """Whether nothing lies where a record's file was; False where that cannot be looked at."""
+    file = paths.file_of(name)
     try:
-        os.lstat(paths.file_of(name))
+        if isinstance(file, PhotoUrl):
+            file.stat()
+        else:
+            os.lstat(file)
     except (FileNotFoundError, NotADirectoryError):
         return True
     # A forbidden folder, or a drive that does not answer: the photo may well be there.

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from hafloc.errors import PhotoError
 from hafloc.index.paths import PhotoPaths
 from hafloc.index.records import GeoIndex, Held
-from hafloc.photos import content
+from hafloc.photos import REQUESTS, content
+from hafloc.prefetch import prefetch
 from hafloc.progress import Progress, Silent
 
 _NAMED = 5  # how many photos a message names
@@ -41,8 +42,8 @@ def find_stale(index: GeoIndex, paths: PhotoPaths, *, progress: Progress | None 
     progress = progress or Silent()
     found: dict[str, list[str]] = {"changed": [], "missing": [], "unreadable": []}
     progress.start("comparing files", index.count())
-    for done, held in enumerate(index.held(), 1):
-        state = _state(held, paths)
+    looked = prefetch(index.held(), lambda held: _state(held, paths), 4 * REQUESTS, REQUESTS)
+    for done, (held, state) in enumerate(looked, 1):
         if state is not None:
             found[state].append(held.path)
         progress.advance(done)

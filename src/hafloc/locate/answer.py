@@ -3,13 +3,12 @@
 import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
 from typing import Any
 
 from hafloc.geo import Position, distance
 from hafloc.index import Record
 from hafloc.locate.trust import SHIPPED, Verdict
-from hafloc.photos import Window, credit_in_words
+from hafloc.photos import PhotoFile, Window, credit_in_words
 from hafloc.verify import Evidence
 
 # Degrees with seven decimals are exact to a centimetre.
@@ -87,7 +86,7 @@ class Answer:
     confidence: float | None = None
     found: bool | None = None
     duplicate_of: Record | None = None
-    file: Path | None = None
+    file: PhotoFile | None = None
     calibration: str | None = None
     note: str | None = None
     cautious: bool = False
@@ -106,7 +105,7 @@ class Answer:
         evidence: Sequence[Evidence] = (),
         verdict: Verdict | None = None,
         duplicate_of: Record | None = None,
-        file: Path | None = None,
+        file: PhotoFile | None = None,
         note: str | None = None,
         window: Window | None = None,
     ) -> "Answer":

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from contextlib import suppress
-from pathlib import Path
 
 from hafloc import geo
 from hafloc.description import FeatureMaker, ImageFeatures, LocalFeatures
@@ -13,7 +12,7 @@ from hafloc.locate.pairing import Pairing
 from hafloc.locate.query import RERANK, RankedQuery, Wanted
 from hafloc.locate.remembered import FileKey, Remembered, file_of
 from hafloc.locate.scales import Found, at_scales, search_scales
-from hafloc.photos import Photo, read
+from hafloc.photos import Photo, PhotoFile, read
 from hafloc.verify import Evidence, Matcher, weigh
 
 # Features that had to be computed from a candidate's file: at most 24 MB of them.
@@ -162,7 +161,7 @@ class CandidateFinder:
         file, key = there
         return self._from_files.get(key, lambda: self._describe(file, record.content))
 
-    def _describe(self, file: Path, content: str) -> LocalFeatures | None:
+    def _describe(self, file: PhotoFile, content: str) -> LocalFeatures | None:
         """A candidate's local features; None where its file has changed or is unreadable."""
         try:
             photo = read(file, longer_side=self.describer.longer_side)

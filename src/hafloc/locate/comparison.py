@@ -14,7 +14,7 @@ from hafloc.locate.localizer import Localizer
 from hafloc.locate.query import RERANK
 from hafloc.locate.scales import Found, at_scales, search_scales
 from hafloc.locate.trust import PROBABILITY
-from hafloc.photos import as_query, content
+from hafloc.photos import PhotoFile, as_query, content
 from hafloc.verify import Evidence
 
 # Photos searched for the rank of one beyond the verified ones, and how that grows until it is met.
@@ -32,7 +32,7 @@ class Comparison:
     answer: Answer
     candidate: Candidate
     evidence: Evidence
-    file: Path
+    file: PhotoFile
 
 
 def compare_with(
@@ -125,7 +125,7 @@ def _rank(index: GeoIndex, query: Sequence[ImageFeatures], id_: int) -> tuple[in
         k *= _GROWTH
 
 
-def _check_file(localizer: Localizer, record: Record, file: Path) -> None:
+def _check_file(localizer: Localizer, record: Record, file: PhotoFile) -> None:
     if not file.is_file():
         (stored,) = localizer.index.local_features([record.id or 0])
         also = "" if stored is not None else ", and the index holds no key points of it"

@@ -3,7 +3,6 @@
 import math
 from dataclasses import dataclass, replace
 from datetime import datetime
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +17,7 @@ from hafloc.locate.odds import expit
 from hafloc.locate.position import Consensus, agree
 from hafloc.locate.trust import Verdict, check_probability
 from hafloc.locate.walk import Step
+from hafloc.photos import PhotoFile
 from hafloc.verify import Evidence
 
 # Most similar photos that are verified by default: benchmarks/results/verification.md compares.
@@ -64,7 +64,7 @@ class RankedQuery:
     evidence: list[Evidence]
     judged: int
     duplicate_of: Record | None
-    file: Path | None
+    file: PhotoFile | None
     time: datetime | None
     note: str | None = None
     framed: Framed | None = None

@@ -5,14 +5,14 @@ import threading
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
 from concurrent.futures import CancelledError, Future
-from pathlib import Path
 from typing import Generic, TypeVar
 
 from hafloc.index import PhotoPaths, Record
+from hafloc.photos import PhotoFile
 
 # A photo by name and content, and the time and size of its file: one that was put back or mended
 # is looked at again.
-FileKey = tuple[str, str, tuple[int, int]]
+FileKey = tuple[str, str, tuple[int | None, int | None]]
 
 Key = TypeVar("Key", bound=Hashable)
 Value = TypeVar("Value")
@@ -65,7 +65,7 @@ class Remembered(Generic[Key, Value]):
         return value
 
 
-def file_of(record: Record, paths: PhotoPaths) -> tuple[Path, FileKey] | None:
+def file_of(record: Record, paths: PhotoPaths) -> tuple[PhotoFile, FileKey] | None:
     """A photo's file and the key of what is made of it; None where the file is gone."""
     file = paths.file_of(record.path)
     try:

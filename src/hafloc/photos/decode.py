@@ -14,6 +14,7 @@ from hafloc.photos.focal import focal_length
 from hafloc.photos.photo import Metadata, Photo
 from hafloc.photos.pixels import TRANSPOSING, Reduced, fitting, turn_of, upright
 from hafloc.photos.quiet import without_warnings
+from hafloc.photos.remote import PhotoFile
 from hafloc.photos.stored import content_of, file_bytes, shown
 
 MAX_PIXELS = 200_000_000
@@ -41,9 +42,9 @@ Pillow.init()
 
 
 def read(
-    source: Path | str | bytes, *, max_pixels: int = MAX_PIXELS, longer_side: int | None = None
+    source: PhotoFile | str | bytes, *, max_pixels: int = MAX_PIXELS, longer_side: int | None = None
 ) -> Photo:
-    """Decode a photo: a path, or the bytes of a file; `given.as_photo` takes more than these.
+    """Decode a photo: a path, a URL, or a file's bytes; `given.as_photo` takes more than these.
 
     JPEG (and the first picture of an MPO), PNG, WebP, TIFF, HEIC, AVIF, JPEG 2000, GIF, BMP, PPM,
     and with the extras `jxl` and `raw` JPEG XL and camera RAW; told by content, never by name. Of
@@ -59,7 +60,7 @@ def read(
     """
     if isinstance(source, bytes):
         return read_bytes(source, "the photo", max_pixels=max_pixels, longer_side=longer_side)
-    path = Path(source)
+    path = Path(source) if isinstance(source, str) else source
     data = file_bytes(path)
     return read_bytes(data, shown(path), path, max_pixels=max_pixels, longer_side=longer_side)
 
@@ -67,7 +68,7 @@ def read(
 def read_bytes(
     data: bytes,
     name: str,
-    path: Path | None = None,
+    path: PhotoFile | None = None,
     *,
     max_pixels: int = MAX_PIXELS,
     longer_side: int | None = None,
@@ -107,14 +108,15 @@ def _reduce(image: ImageFile.ImageFile, longer_side: int | None) -> Reduced | No
     return None if drafted is None else Reduced(original, drafted[1])
 
 
-def read_metadata(path: Path | str, data: bytes | None = None) -> Metadata:
+def read_metadata(path: PhotoFile | str, data: bytes | None = None) -> Metadata:
     """What a photo's file says of where and when, without developing its pixels; as `read` does.
 
     `data` are the file's bytes where they are at hand. Raises PhotoError for what is missing,
     empty, damaged at its head, or not a photo.
     """
-    path, name = Path(path), shown(path)
-    data = file_bytes(path) if data is None else data
+    name = shown(path)
+    if data is None:
+        data = file_bytes(Path(path) if isinstance(path, str) else path)
     kind = _kind(data, name)
     try:
         with without_warnings():

@@ -3,17 +3,17 @@
 import csv
 import re
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import Protocol, Self
 
 from hafloc.errors import PositionError
+from hafloc.photos.remote import PhotoFile, RemoteError
 
 SEPARATORS = (",", ";", "\t", "|", None)  # None: any spaces
 _LARGEST = 512 * 2**20  # bytes; a million photos take some hundred
 _SEP = re.compile(r'"?sep=(.?|\\t)"?', re.IGNORECASE)
 
 
-def read_lines(path: Path) -> list[str]:
+def read_lines(path: PhotoFile) -> list[str]:
     """The lines of a text file: UTF-8 or UTF-16, each with or without mark, or else Windows-1252.
 
     Raises PositionError where it cannot be read, is no file or is too long for a table.
@@ -21,12 +21,14 @@ def read_lines(path: Path) -> list[str]:
     try:
         if path.exists() and not path.is_file():
             raise PositionError(f"cannot read {path}: it is not a file; give a table of positions")
-        if path.stat().st_size > _LARGEST:
+        if (path.stat().st_size or 0) > _LARGEST:
             raise PositionError(
                 f"cannot read {path}: it is longer than {_LARGEST:,} bytes, which is no table of "
                 "positions; check the path"
             )
         return re.split(r"\r\n|\r|\n", _decoded(path.read_bytes()))
+    except RemoteError as error:
+        raise PositionError(f"cannot read {path}: {error.strerror}") from error
     # ValueError: a name with a NUL.
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)

@@ -11,6 +11,7 @@ from typing import Self
 from hafloc.errors import PhotoError
 from hafloc.photos import formats
 from hafloc.photos.junk import is_junk_file, is_junk_folder
+from hafloc.photos.remote import PhotoFile
 from hafloc.photos.stored import reason, shown
 
 _LINK = "linked folder"
@@ -18,11 +19,14 @@ _LINK = "linked folder"
 
 @dataclass(frozen=True, slots=True, order=True)
 class ScannedPhoto:
-    """A photo's file as it was when its folder was scanned: bytes, and nanoseconds since 1970."""
+    """A photo's file as it was when its folder was scanned: bytes, and nanoseconds since 1970.
 
-    path: Path
-    size: int
-    modified: int
+    A server may tell neither; then they are None.
+    """
+
+    path: PhotoFile
+    size: int | None
+    modified: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,13 +38,13 @@ class Scan:
     cannot be listed and each photo that cannot be looked at.
     """
 
-    folder: Path
+    folder: PhotoFile
     photos: tuple[ScannedPhoto, ...]
     left_out: Mapping[str, int] = field(default_factory=dict)
-    unreadable: tuple[tuple[Path, str], ...] = ()
+    unreadable: tuple[tuple[PhotoFile, str], ...] = ()
 
     @property
-    def paths(self) -> list[Path]:
+    def paths(self) -> list[PhotoFile]:
         return [photo.path for photo in self.photos]
 
     def not_empty(self) -> Self:
@@ -113,17 +117,17 @@ def is_folder(path: Path | str) -> bool:
         return False
 
 
-def is_file(path: Path | str) -> bool:
+def is_file(path: PhotoFile | str) -> bool:
     """Whether `path` is a regular file; False where that cannot be known."""
     try:
-        return Path(path).is_file()
+        return (Path(path) if isinstance(path, str) else path).is_file()
     except (OSError, ValueError):
         return False
 
 
 def photo_paths(folder: Path | str) -> list[Path]:
     """The paths of `scan`. Raises PhotoError where the folder is unreadable or has no photos."""
-    return scan(folder).not_empty().paths
+    return [path for path in scan(folder).not_empty().paths if isinstance(path, Path)]
 
 
 class _Walk:

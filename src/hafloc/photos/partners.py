@@ -6,9 +6,9 @@ import unicodedata
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from hafloc.photos.photo import Metadata
+from hafloc.photos.remote import PhotoFile
 from hafloc.photos.table import image_name
 
 _Fold = Callable[[str], str]
@@ -24,7 +24,7 @@ class Partners:
 
 
 def find_partners(
-    rows: Mapping[str, Metadata], names: Sequence[str], folder: Path, home: Path
+    rows: Mapping[str, Metadata], names: Sequence[str], folder: PhotoFile, home: PhotoFile
 ) -> Partners:
     """The photos that the rows of a table name; `home` is the folder that the table lies in.
 
@@ -46,7 +46,7 @@ def find_partners(
 
 
 def _steps(
-    names: Sequence[str], folder: Path, home: Path
+    names: Sequence[str], folder: PhotoFile, home: PhotoFile
 ) -> Iterator[Callable[[Iterable[str]], dict[str, set[str]]]]:
     """The ways to match, the surest first; each tells for rows which photos they may mean."""
     # As given and without links: a link may stand for the folder or lie above it.
@@ -131,11 +131,11 @@ def _below(base: str) -> _Fold:
     return path
 
 
-def _absolute(folder: Path) -> str:
+def _absolute(folder: PhotoFile) -> str:
     return posixpath.normpath(folder.absolute().as_posix())
 
 
-def _real(folder: Path) -> str:
+def _real(folder: PhotoFile) -> str:
     return folder.resolve().as_posix()
 
 

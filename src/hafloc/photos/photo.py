@@ -2,12 +2,12 @@
 
 from dataclasses import dataclass
 from datetime import datetime
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hafloc.geo import Position
+from hafloc.photos.remote import PhotoFile
 
 Image = NDArray[np.uint8]
 
@@ -83,7 +83,7 @@ class Photo:
     image: Image
     content: str
     metadata: Metadata
-    path: Path | None = None
+    path: PhotoFile | None = None
     width: int = 0
     height: int = 0
     window: Window | None = None

@@ -12,6 +12,7 @@ from hafloc.photos.folder import is_file
 from hafloc.photos.name import position_from_name
 from hafloc.photos.partners import find_partners
 from hafloc.photos.photo import Metadata, Photo
+from hafloc.photos.remote import PhotoFile, PhotoUrl
 from hafloc.photos.table import read_positions_csv
 
 TABLE = "positions.csv"
@@ -30,14 +31,14 @@ class Positions:
     """
 
     rows: Mapping[str, Metadata] = field(default_factory=dict)
-    path: Path | None = None
+    path: PhotoFile | None = None
     problems: tuple[str, ...] = ()
     unmatched_rows: tuple[str, ...] = ()
     unmatched_photos: tuple[str, ...] = ()
 
     @classmethod
     def for_folder(
-        cls, folder: Path | str, names: Sequence[str], csv: Path | str | None = None
+        cls, folder: PhotoFile | str, names: Sequence[str], csv: PhotoFile | str | None = None
     ) -> Self:
         """Read `csv`, or else the positions.csv in `folder` or in its parent, or else nothing.
 
@@ -47,8 +48,8 @@ class Positions:
         Raises PositionError for a CSV that cannot be read, or that was given and names none of
         the photos.
         """
-        folder = Path(folder)
-        path = Path(csv) if csv is not None else _table_near(folder)
+        folder = Path(folder) if isinstance(folder, str) else folder
+        path = Path(csv) if isinstance(csv, str) else csv or table_near(folder)
         if path is None:
             return cls()
         table = read_positions_csv(path)
@@ -86,6 +87,13 @@ class Positions:
         """What the CSV says of the photo at path `name` within the folder."""
         return self.rows.get(name)
 
+    def places(self, name: str) -> bool:
+        """Whether the CSV or the name says where the photo was taken, or contradicts itself."""
+        try:
+            return (self.row(name) or position_from_name(name)) is not None
+        except PositionError:
+            return True
+
     def stated(self, name: str | PurePath) -> str:
         """A fingerprint (16 hex digits) of all that is said of a photo outside its file.
 
@@ -106,7 +114,10 @@ def _posix(name: str | PurePath) -> str:
     return name.as_posix() if isinstance(name, PurePath) else name
 
 
-def _table_near(folder: Path) -> Path | None:
+def table_near(folder: PhotoFile) -> PhotoFile | None:
+    """The table in or beside a folder, and below a URL; None where there is none."""
+    if isinstance(folder, PhotoUrl):
+        return folder / TABLE if (folder / TABLE).is_file() else None
     # resolve(): the parent of "." is not "".
     for place in (folder, folder.resolve().parent):
         if is_file(place / TABLE):

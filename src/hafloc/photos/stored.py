@@ -1,4 +1,4 @@
-"""The bytes of a photo's file: only of a regular one, never more than a bound, errors by name."""
+"""The bytes of a photo, by path or URL: a regular file, never above a bound, errors by name."""
 
 import errno
 import hashlib
@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from hafloc.errors import PhotoError
+from hafloc.photos.remote import PhotoFile, PhotoUrl, RemoteError
 
 # The largest files of cameras (150 megapixels, three channels of 16 bits) have 0.9 GB.
 MAX_BYTES = 1_000_000_000
@@ -40,10 +41,10 @@ _REASONS = {
 }
 
 
-def content(path: Path | str) -> str:
+def content(path: PhotoFile | str) -> str:
     """What identifies a file's bytes: hex BLAKE2b of 16 bytes. Raises PhotoError."""
     digest = hashlib.blake2b(digest_size=16)
-    for chunk in _chunks(Path(path)):
+    for chunk in _chunks(Path(path) if isinstance(path, str) else path):
         digest.update(chunk)
     return digest.hexdigest()
 
@@ -53,8 +54,8 @@ def content_of(data: bytes) -> str:
     return hashlib.blake2b(data, digest_size=16).hexdigest()
 
 
-def file_bytes(path: Path) -> bytes:
-    """All bytes of a regular file of at most MAX_BYTES. Raises PhotoError."""
+def file_bytes(path: PhotoFile) -> bytes:
+    """All bytes of a regular file or behind a URL, at most MAX_BYTES. Raises PhotoError."""
     return b"".join(_chunks(path))
 
 
@@ -63,11 +64,13 @@ def reason(error: OSError | ValueError) -> str:
     # ValueError: a name with a NUL, or one that the file system cannot encode.
     if not isinstance(error, OSError):
         return f"no file can have this name ({str(error)[:80]}); check the path"
+    if isinstance(error, RemoteError):
+        return str(error.strerror)
     known = _REASONS.get(error.errno or 0)
     return known or f"{error.strerror or error}; check its permissions"
 
 
-def shown(path: Path | str) -> str:
+def shown(path: PhotoFile | str) -> str:
     """A path for a message of one line: what would break the line or the output is escaped."""
     return "".join(
         ascii(letter)[1:-1] if unicodedata.category(letter) in ("Cc", "Cs", "Zl", "Zp") else letter
@@ -82,9 +85,15 @@ def too_large(name: str) -> PhotoError:
     )
 
 
-def _chunks(path: Path) -> Iterator[bytes]:
+def _chunks(path: PhotoFile) -> Iterator[bytes]:
     name = shown(path)
     try:
+        if isinstance(path, PhotoUrl):
+            data = path.read_bytes()
+            if len(data) > MAX_BYTES:
+                raise too_large(name)
+            yield data
+            return
         with _open(path) as file:
             total = 0
             while chunk := file.read(_CHUNK):

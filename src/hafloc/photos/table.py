@@ -5,11 +5,13 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import unquote
 
 from hafloc.errors import PositionError
 from hafloc.photos.columns import NEEDED, described, find_columns
 from hafloc.photos.delimited import SEPARATORS, read_lines, rows, separated, stated_separator
 from hafloc.photos.photo import Metadata
+from hafloc.photos.remote import PhotoFile
 from hafloc.photos.row import metadata_of_row
 from hafloc.photos.tags import shown
 
@@ -40,7 +42,7 @@ class _Header:
     end: int  # the line after it
 
 
-def read_positions_csv(path: Path | str) -> PositionTable:
+def read_positions_csv(path: PhotoFile | str) -> PositionTable:
     """The positions in a table of text, as far as its rows can be used.
 
     Columns are told by their names (see `columns.NAMES`) and others ignored:
@@ -55,7 +57,7 @@ def read_positions_csv(path: Path | str) -> PositionTable:
     Raises PositionError in one line naming the file: where it cannot be read, where the columns
     cannot be told or one stands there twice, and where there is no row at all.
     """
-    path = Path(path)
+    path = Path(path) if isinstance(path, str) else path
     lines = read_lines(path)
     if not any(line.strip() for line in lines):
         raise PositionError(f"{path} is empty; {NEEDED}, one row for each photo")
@@ -81,8 +83,10 @@ def read_positions_csv(path: Path | str) -> PositionTable:
 
 
 def image_name(text: str) -> str:
-    """The name of a photo in the form that names are compared in: forward slashes, no "./"."""
+    """A photo's name as names are compared: forward slashes, no "./"; of a web address no "%20"."""
     text = text.strip().replace("\\", "/").removeprefix("file://")
+    if text.startswith(("http://", "https://")):
+        text = unquote(text)
     return posixpath.normpath(text) if text else ""
 
 

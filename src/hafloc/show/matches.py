@@ -15,7 +15,7 @@ from hafloc.geo import Position
 from hafloc.index import GeoIndex
 from hafloc.locate import Candidate, Comparison, in_words
 from hafloc.photos import Image as Pixels
-from hafloc.photos import Window, read
+from hafloc.photos import PhotoFile, Window, read
 from hafloc.show.attention import overlay
 from hafloc.show.dots import chosen_photos
 from hafloc.show.sheet import FAINT, GAP, INK, PAPER, fitted, letters, shortened
@@ -122,7 +122,7 @@ def facts_in_words(evidence: Evidence) -> str:
     return f"{evidence.inliers:,} of {evidence.matches:,} matches agree with {geometry}"
 
 
-def _side(file: Path, describer: Seer, caption: str, window: Window | None = None) -> _Side:
+def _side(file: PhotoFile, describer: Seer, caption: str, window: Window | None = None) -> _Side:
     photo = read(file, longer_side=max(describer.longer_side, 2 * max(_PHOTO)))
     image = seen = photo.image
     if window is not None:

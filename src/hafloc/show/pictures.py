@@ -8,7 +8,7 @@ from hafloc.errors import PhotoError
 from hafloc.index import PhotoPaths
 from hafloc.locate import Answer
 from hafloc.photos import Image as Pixels
-from hafloc.photos import read
+from hafloc.photos import PhotoFile, read
 from hafloc.show.sheet import (
     ACCENT,
     BLANK,
@@ -57,7 +57,7 @@ def candidate_sheet(
     return sheet
 
 
-def _pixels(file: Path | None) -> Pixels | None:
+def _pixels(file: PhotoFile | None) -> Pixels | None:
     try:
         return None if file is None else read(file, longer_side=2 * PANEL).image
     except PhotoError:

@@ -4,13 +4,12 @@ import base64
 import hashlib
 import io
 from collections.abc import Callable
-from pathlib import Path
 
 from PIL import Image
 
 from hafloc.errors import HaflocError
 from hafloc.photos import Image as Pixels
-from hafloc.photos import read
+from hafloc.photos import PhotoFile, read
 
 _QUALITY = 80
 
@@ -25,10 +24,10 @@ class Thumbnails:
         self.uris: list[str] = []
         self._longer_side = longer_side
         self._left = max_bytes
-        self._known: dict[Path | str, int | str] = {}
+        self._known: dict[PhotoFile | str, int | str] = {}
         self._by_picture: dict[bytes, int] = {}
 
-    def of(self, file: Path | None) -> int | str:
+    def of(self, file: PhotoFile | None) -> int | str:
         """The place of a photo in `uris`, or in words why it has none."""
         if file is None:
             return "the query came without a file"
