@@ -33,7 +33,7 @@ class _Handler(BaseHTTPRequestHandler):
         self._answer(body=True)
 
     def _answer(self, *, body: bool) -> None:
-        data = self.files.content.get(self.path)
+        data = self.files.content.get(self.path.partition("?")[0])
         asked = self.headers.get("Range", "")
         if body:
             self.files.asked.append((self.path, asked))
@@ -59,11 +59,16 @@ class _Handler(BaseHTTPRequestHandler):
             self.close_connection = most < len(data)
 
 
+class _Server(ThreadingHTTPServer):
+    def handle_error(self, request: object, client_address: object) -> None:
+        """Nothing: that the other side is killed is what is tested."""
+
+
 @contextmanager
 def serving_files(files: Files) -> Iterator[str]:
     """The address of a server of `files`, while the block lasts."""
     handler = type("Handler", (_Handler,), {"files": files})
-    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    server = _Server(("127.0.0.1", 0), handler)
     server.daemon_threads = True
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
     thread.start()

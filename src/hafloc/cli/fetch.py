@@ -19,7 +19,7 @@ from hafloc.errors import OptionError, PhotoError
 if TYPE_CHECKING:
     from hafloc.sources import Area, FetchReport, Offer, Source, Wanted, Web
 
-app = group("Bring street-level photos of others, with their positions and credits, into a folder.")
+app = group("Bring street-level photos of others, with positions and credits, into a folder.")
 
 Photos = Annotated[
     Path, typer.Argument(help="Folder for the photos; made if it is not there.", metavar="PHOTOS")

@@ -56,7 +56,8 @@ def read_catalogue(location: str, web: Web) -> list[Shared]:
 def stated_hash(url: str, web: Web) -> str | None:
     """The hash that a file "….sha256" beside the one at `url` states; None without one."""
     try:
-        text = web.text(f"{url}.sha256")
+        address, mark, query = url.partition("?")
+        text = web.text(f"{address}.sha256{mark}{query}")
     except SourceError:
         return None
     found = text.split()[:1]
