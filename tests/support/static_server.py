@@ -9,11 +9,13 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 @dataclass
 class Files:
-    """What is served by path; `dies` holds after how many bytes the next answers break off."""
+    """What is served by path; `dies` holds after how many bytes the next answers break off;
+    parts begin at a multiple of `block`, as some caches have it."""
 
     content: dict[str, bytes] = field(default_factory=dict)
     dies: list[int] = field(default_factory=list)
     ranges: bool = True
+    block: int = 1
     asked: list[tuple[str, str]] = field(default_factory=list)
     sent: int = 0
 
@@ -46,6 +48,7 @@ class _Handler(BaseHTTPRequestHandler):
             data = b""
         elif start and self.files.ranges:
             self.send_response(206)
+            start -= start % self.files.block
             self.send_header("Content-Range", f"bytes {start}-{len(data) - 1}/{len(data)}")
             data = data[start:]
         else:
