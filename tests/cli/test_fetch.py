@@ -49,12 +49,11 @@ def test_a_town_is_fetched_indexed_and_located_in_with_its_credits(
     with serving(street) as address:
         words = ("fetch", "panoramax", photos, *BOX, "--server", address, "--yes")
         assert json.loads(run(*words, "--json")[1])["fetched"] == 5
-        code, out, _ = run(*words)
+        model = ("--model", tiny_checkpoint)
+        code, out, _ = run(*words, "--index", index, *model)
     assert code == 0
     assert "0 fetched (0.0 MB), 5 were there; credits in CREDITS.txt" in out
-    model = ("--model", tiny_checkpoint)
-    code, _, err = run("index", "build", index, photos, "--no-calibrate", *model)
-    assert (code, err) == (0, "")
+    assert out.endswith(f"{index}: 5 added, 0 unchanged\n")
 
     query = sorted(photos.glob("*.jpg"))[3]
     _, out, _ = run("locate", index, query, "--rerank", 0, *model)
@@ -97,6 +96,7 @@ def test_photos_that_fail_are_named_and_the_status_says_so(run: Run, tmp_path: P
         ((*BOX, "--years", "2024-2020"), "is not FROM-TO"),
         ((*BOX, "--kind", "round"), "choose one of 360, flat, all"),
         ((*BOX, "--size", "huge"), "choose one of hd, sd, auto"),
+        ((*BOX, "--index", "x.gpkg", "--json"), "--json prints one object"),
         ((*BOX, "--server", "x"), "is no address of a server"),
     ],
 )
@@ -122,7 +122,7 @@ def test_mapillary_needs_a_token_and_never_shows_it(
         code, out, err = run(
             "fetch", "mapillary", tmp_path / "p", "--near", "48.2,16.37,500", "--yes"
         )
-    assert (code, err) == (0, "")
+    assert (code, err) == (0, f"next: hafloc index build city.gpkg {tmp_path / 'p'}\n")
     assert "3 fetched" in out
     assert "licence CC-BY-SA-4.0: 3" in out
     left = "".join(path.read_text() for path in (tmp_path / "p").glob("*.[ct][sx][vt]"))

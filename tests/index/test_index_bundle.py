@@ -241,6 +241,32 @@ def test_a_link_that_dies_is_gone_on_with(sound: Path, tmp_path: Path, ranges: b
     assert files.sent == len(content) + (0 if ranges else 100_000)
 
 
+def test_a_cache_that_answers_from_before_what_was_asked_for_spoils_nothing(
+    sound: Path, tmp_path: Path
+) -> None:
+    content = sound.read_bytes()
+    files = Files({"/city.gpkg": content}, dies=[50_000], block=4_096)
+    with serving_files(files) as address:
+        get_index(shared(address, content), tmp_path / "mine.gpkg", web())
+    assert (tmp_path / "mine.gpkg").read_bytes() == content
+    assert files.sent == len(content) + 50_000 % 4_096
+
+
+def test_a_part_that_is_whole_or_too_long_is_not_gone_on_with(sound: Path, tmp_path: Path) -> None:
+    content, target = sound.read_bytes(), tmp_path / "mine.gpkg"
+    with serving_files(Files({"/city.gpkg": content}, dies=[60_000] * 6)) as address:
+        one = shared(address, content, bytes=None)
+        with pytest.raises(SourceError, match=r"6 times; run the same command again later"):
+            get_index(one, target, web())
+        (part,) = tmp_path.iterdir()
+        part.write_bytes(content + b"more")
+        get_index(one, target, web())
+        assert target.read_bytes() == content
+        target.rename(part)
+        get_index(one, target, web())
+        assert target.read_bytes() == content
+
+
 def test_another_run_goes_on_where_one_was_stopped(sound: Path, tmp_path: Path) -> None:
     content, target = sound.read_bytes(), tmp_path / "mine.gpkg"
 

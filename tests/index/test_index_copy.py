@@ -95,7 +95,7 @@ def test_a_stopped_copy_goes_on_where_it_was(
 ) -> None:
     city, copied = a_city(tmp_path / "city.gpkg"), tmp_path / "copy.gpkg"
     with monkeypatch.context() as patched:
-        patched.setattr("hafloc.index.copy._add", stopping_after(2))
+        patched.setattr("hafloc.index.copy.add_copies", stopping_after(2))
         with pytest.raises(KeyboardInterrupt):
             copy_index(city, copied, batch=1)
 
@@ -108,7 +108,7 @@ def test_a_stopped_copy_goes_on_where_it_was(
 
 
 def stopping_after(batches: int) -> Callable[..., None]:
-    from hafloc.index.copy import _add
+    from hafloc.index.copy import add_copies
 
     left = batches
 
@@ -117,7 +117,7 @@ def stopping_after(batches: int) -> Callable[..., None]:
         if left == 0:
             raise KeyboardInterrupt
         left -= 1
-        _add(*given)  # type: ignore[arg-type]
+        add_copies(*given)  # type: ignore[arg-type]
 
     return add
 

@@ -179,6 +179,18 @@ def test_mapillary_is_asked_in_small_boxes_with_the_token_for_it_alone(tmp_path:
     assert [p.is_panorama for p in photos[:6]] == [True, False, False, False, False, True]
 
 
+def test_what_mapillary_leaves_out_is_left_open_and_what_lies_outside_is_left_out() -> None:
+    street = Street(count=4)
+    bare = {"id": 7, "geometry": {"coordinates": [WEST, SOUTH]}, "thumb_2048_url": "http://x/7"}
+    outside = bare | {"id": 8, "geometry": {"coordinates": [WEST + 1, SOUTH]}}
+    asked = web()
+    asked.json = lambda *_: {"data": [bare, outside, {"id": 9}, None, street.image(2)]}  # type: ignore[method-assign]
+    photos = list(Mapillary(asked, "t").photos(Wanted(area_of_box("16.36,48.19,16.38,48.21"))))
+    assert [photo.id for photo in photos] == ["7", "1002"]
+    photo = photos[0]
+    assert (photo.producer, photo.heading, photo.time, photo.is_panorama) == (None,) * 3 + (False,)
+
+
 def test_mapillary_without_a_token_says_where_to_get_one() -> None:
     for token in ("", "  "):
         with pytest.raises(OptionError, match=r"MAPILLARY_TOKEN is not set; get a token at https"):

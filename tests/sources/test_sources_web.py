@@ -3,6 +3,8 @@
 import gzip
 import io
 import threading
+import time
+from email.utils import formatdate
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
@@ -43,6 +45,20 @@ def test_a_server_that_asks_to_wait_is_waited_for_by_everyone() -> None:
         # Another request at the same time waits for the rest of it.
         web.photo(address + "/api/pictures/00000001-x/sd.jpg")
         assert 6 < waits[-1] <= 7
+
+
+@pytest.mark.parametrize("asked", ["0", "-5", "soon", "Wed, 21 Oct 2015 07:28:00 GMT"])
+def test_a_server_that_asks_for_no_wait_or_nonsense_is_not_asked_at_once(asked: str) -> None:
+    waits = Waits()
+    fetched(Street(moods={PHOTO: [f"429 {asked}"] * 3}), waits)
+    assert [0.5 * 2**i <= wait <= 0.63 * 2**i for i, wait in enumerate(waits[:1])] == [True]
+    assert max(waits) >= 2
+
+
+def test_a_date_until_which_to_wait_is_understood() -> None:
+    waits, until = Waits(), formatdate(time.time() + 30, usegmt=True)
+    fetched(Street(moods={PHOTO: [f"503 {until}"]}), waits)
+    assert 25 < waits[0] <= 30
 
 
 def test_a_server_that_asks_to_wait_for_hours_is_left_for_later() -> None:

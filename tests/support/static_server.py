@@ -9,11 +9,13 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 @dataclass
 class Files:
-    """What is served by path; `dies` holds after how many bytes the next answers break off."""
+    """What is served by path; `dies` holds after how many bytes the next answers break off;
+    parts begin at a multiple of `block`, as some caches have it."""
 
     content: dict[str, bytes] = field(default_factory=dict)
     dies: list[int] = field(default_factory=list)
     ranges: bool = True
+    block: int = 1
     asked: list[tuple[str, str]] = field(default_factory=list)
     sent: int = 0
 
@@ -33,7 +35,7 @@ class _Handler(BaseHTTPRequestHandler):
         self._answer(body=True)
 
     def _answer(self, *, body: bool) -> None:
-        data = self.files.content.get(self.path)
+        data = self.files.content.get(self.path.partition("?")[0])
         asked = self.headers.get("Range", "")
         if body:
             self.files.asked.append((self.path, asked))
@@ -46,6 +48,7 @@ class _Handler(BaseHTTPRequestHandler):
             data = b""
         elif start and self.files.ranges:
             self.send_response(206)
+            start -= start % self.files.block
             self.send_header("Content-Range", f"bytes {start}-{len(data) - 1}/{len(data)}")
             data = data[start:]
         else:
@@ -59,11 +62,16 @@ class _Handler(BaseHTTPRequestHandler):
             self.close_connection = most < len(data)
 
 
+class _Server(ThreadingHTTPServer):
+    def handle_error(self, request: object, client_address: object) -> None:
+        """Nothing: that the other side is killed is what is tested."""
+
+
 @contextmanager
 def serving_files(files: Files) -> Iterator[str]:
     """The address of a server of `files`, while the block lasts."""
     handler = type("Handler", (_Handler,), {"files": files})
-    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    server = _Server(("127.0.0.1", 0), handler)
     server.daemon_threads = True
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
     thread.start()

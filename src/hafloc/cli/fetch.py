@@ -9,7 +9,7 @@ import typer
 
 from hafloc import __version__
 from hafloc.cli.explained import command, group
-from hafloc.cli.options import Json
+from hafloc.cli.options import Json, Model
 from hafloc.cli.output import print_json, say, tell
 from hafloc.cli.progress import bar
 from hafloc.cli.statuses import IN_PART
@@ -19,7 +19,7 @@ from hafloc.errors import OptionError, PhotoError
 if TYPE_CHECKING:
     from hafloc.sources import Area, FetchReport, Offer, Source, Wanted, Web
 
-app = group("Bring street-level photos of others, with their positions and credits, into a folder.")
+app = group("Bring street-level photos of others, with positions and credits, into a folder.")
 
 Photos = Annotated[
     Path, typer.Argument(help="Folder for the photos; made if it is not there.", metavar="PHOTOS")
@@ -50,6 +50,12 @@ KindOption = Annotated[
 Most = Annotated[
     int | None, typer.Option(min=1, help="At most so many photos, spread over the area.")
 ]
+Index = Annotated[
+    str | None,
+    typer.Option(
+        "--index", metavar="INDEX", help="Index the folder next, as `hafloc index build` does."
+    ),
+]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Fetch without asking.")]
 
 
@@ -77,17 +83,21 @@ def panoramax(
         ),
     ] = None,
     yes: Yes = False,
+    index: Index = None,
+    model: Model = "haf",
     as_json: Json = False,
 ) -> None:
     """Photos of Panoramax, without an account; run again to go on, or to add what is new."""
     wanted = _wanted(_area(bbox, near, area), years, kind)
+    _check_index(index, as_json)
     spacing = _metres(every)
     _check_size(size, ("hd", "sd", "auto"))
     from hafloc.sources import Panoramax, Web
 
     web = Web(__version__)
     source = Panoramax(web, size=size) if server is None else Panoramax(web, server, size)
-    _fetch(source, wanted, photos, web, spacing, most, yes=yes, as_json=as_json)
+    failed = _fetch(source, wanted, photos, web, spacing, most, yes=yes, as_json=as_json)
+    _end(photos, index, model, failed)
 
 
 @command(app, "fetch mapillary")
@@ -107,10 +117,13 @@ def mapillary(
         ),
     ] = "auto",
     yes: Yes = False,
+    index: Index = None,
+    model: Model = "haf",
     as_json: Json = False,
 ) -> None:
     """Photos of Mapillary, with your own token in MAPILLARY_TOKEN."""
     wanted = _wanted(_area(bbox, near, area), years, kind)
+    _check_index(index, as_json)
     spacing = _metres(every)
     _check_size(size, ("original", "2048", "1024", "auto"))
     from hafloc.sources import Mapillary, Web
@@ -120,7 +133,8 @@ def mapillary(
     server = os.environ.get("HAFLOC_MAPILLARY_SERVER")
     token = os.environ.get("MAPILLARY_TOKEN", "")
     source = Mapillary(web, token, size=size) if not server else Mapillary(web, token, server, size)
-    _fetch(source, wanted, photos, web, spacing, most, yes=yes, as_json=as_json)
+    failed = _fetch(source, wanted, photos, web, spacing, most, yes=yes, as_json=as_json)
+    _end(photos, index, model, failed)
 
 
 def _fetch(
@@ -133,7 +147,8 @@ def _fetch(
     *,
     yes: bool,
     as_json: bool,
-) -> None:
+) -> bool:
+    """Bring the photos; whether some of them failed."""
     from hafloc.sources import check_room, fetch, offer
 
     with when_stopped("nothing was fetched yet; run it again"), bar() as progress:
@@ -149,6 +164,24 @@ def _fetch(
     with when_stopped(stopped), bar() as progress:
         report = fetch(source, found.photos, folder, web, progress=progress)
     _tell(folder, found, report, as_json=as_json)
+    return bool(report.failed)
+
+
+def _end(folder: Path, index: str | None, model: str, failed: bool) -> None:
+    """Index what was fetched where that is wanted; ends with status 1 where something failed."""
+    if index is None:
+        tell(f"next: hafloc index build city.gpkg {folder}")
+    else:
+        from hafloc.cli.index import build
+
+        build(index, folder, model=model)
+    if failed:
+        raise typer.Exit(IN_PART)
+
+
+def _check_index(index: str | None, as_json: bool) -> None:
+    if index is not None and as_json:
+        raise OptionError("--json prints one object; leave --index out, and index the folder next")
 
 
 def _tell(folder: Path, found: "Offer", report: "FetchReport", *, as_json: bool) -> None:
@@ -173,11 +206,8 @@ def _tell(folder: Path, found: "Offer", report: "FetchReport", *, as_json: bool)
             f"{folder}: {report.fetched:,} fetched ({report.bytes / 1e6:,.1f} MB), "
             f"{report.held:,} were there; credits in CREDITS.txt"
         )
-        say(f"next: hafloc index build city.gpkg {folder}")
     for line in report.failed:
         tell(line)
-    if report.failed:
-        raise typer.Exit(IN_PART)
 
 
 def _show(source: "Source", found: "Offer") -> None:

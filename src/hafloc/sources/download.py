@@ -2,8 +2,10 @@
 
 import hashlib
 import json
+import os
 import re
 import shutil
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -56,7 +58,8 @@ def read_catalogue(location: str, web: Web) -> list[Shared]:
 def stated_hash(url: str, web: Web) -> str | None:
     """The hash that a file "….sha256" beside the one at `url` states; None without one."""
     try:
-        text = web.text(f"{url}.sha256")
+        address, mark, query = url.partition("?")
+        text = web.text(f"{address}.sha256{mark}{query}")
     except SourceError:
         return None
     found = text.split()[:1]
@@ -108,13 +111,13 @@ def _go_on(shared: Shared, part: Path, web: Web, progress: Progress, most: int) 
     if have:
         headers["Range"] = f"bytes={have}-"
     answer = web.answer("GET", shared.url, headers)
-    start = answer.headers.get("Content-Range", "").removeprefix("bytes ").partition("-")[0]
-    if answer.status != 206 or start != str(have):
-        have = 0
+    have = _start(answer.status, answer.headers, have)
+    if part.exists():
+        os.truncate(part, have)
     length = answer.headers.get("Content-Length", "")
     expected = have + int(length) if length.isdecimal() else None
     _check_room(part, 0 if expected is None else expected - have)
-    with part.open("ab" if have else "wb") as file:
+    with part.open("ab") as file:
         for piece in pieces(answer):
             have += len(piece)
             if have > most:
@@ -124,6 +127,16 @@ def _go_on(shared: Shared, part: Path, web: Web, progress: Progress, most: int) 
             progress.advance(have)
     if expected is not None and have < expected:
         raise TryAgainError(f"{have:,} of {expected:,} bytes came")
+
+
+def _start(status: int, headers: Mapping[str, str], have: int) -> int:
+    """Where an answer begins in the file; a server may begin before what was asked for."""
+    if status != 206:
+        return 0
+    start = headers.get("Content-Range", "").removeprefix("bytes ").partition("-")[0]
+    if start.isdecimal() and int(start) <= have:
+        return int(start)
+    raise TryAgainError("the server sends another part than was asked for")
 
 
 def _check_room(part: Path, wanted: int) -> None:

@@ -136,7 +136,8 @@ class Web:
             ) from again
         seconds = 0.5 * 2**attempt * (1 + random.random() / 4)
         if again.wait is not None:
-            seconds = max(again.wait, 0.05)
+            # At least our own pause: "Retry-After: 0" is no leave to ask at once, six times.
+            seconds = max(again.wait, seconds)
             with self._lock:
                 self._not_before = max(self._not_before, time.monotonic() + seconds)
         self._wait(seconds)
