@@ -31,6 +31,7 @@ from hafloc.cli.options import (
 from hafloc.cli.output import print_json, say, tell
 from hafloc.cli.own_calibration import Calibrate, calibrate_itself
 from hafloc.cli.progress import bar
+from hafloc.cli.search_choice import SearchKind, prepare_search
 from hafloc.cli.shortened import shortened
 from hafloc.cli.statuses import IN_PART
 from hafloc.cli.stopping import when_stopped
@@ -118,6 +119,7 @@ def build(
     local_points: LocalPoints = None,
     local_bits: LocalBits = None,
     regions: Regions = None,
+    search: SearchKind = None,
     prune: Prune = False,
     calibrate: Calibrate = True,
     device: Device = "auto",
@@ -129,11 +131,12 @@ def build(
 ) -> None:
     """Index all photos of a folder; run again to complete or to add what is new."""
     from hafloc.describe import Describer, choose_device
-    from hafloc.index import build_index
+    from hafloc.index import build_index, check_search
     from hafloc.photos import scan
 
     paths = scan(photos).not_empty().paths
     check_vector_type(index, vector_type)
+    check_search(index, search)
     check_regions(index, regions)
     size = local_size(index, local_points, local_bits, local)
     chosen = runtime_for(runtime, len(paths))
@@ -158,6 +161,7 @@ def build(
             progress=progress,
         )
     with bar() as progress:
+        prepare_search(index, search, progress)
         calibrated = calibrate_itself(index, calibrate, progress)
     report_build(index, report, calibrated, as_json)
 
@@ -203,6 +207,7 @@ def add(
                 progress=progress,
             )
     with bar() as progress:
+        prepare_search(index, None, progress)
         calibrated = calibrate_itself(index, calibrate, progress)
     report_build(index, report, calibrated, as_json)
 

@@ -2,9 +2,11 @@
 
 from hafloc.index.backends import (
     Location,
+    check_search,
     create_index,
     folder_of,
     index_exists,
+    make_search,
     open_index,
     paths_of,
 )
@@ -57,6 +59,7 @@ __all__ = [
     "add_folder",
     "build_index",
     "calibrated_in_words",
+    "check_search",
     "copy_index",
     "create_index",
     "export",
@@ -65,6 +68,7 @@ __all__ = [
     "ids_below",
     "index_exists",
     "is_outdated",
+    "make_search",
     "model_info",
     "open_index",
     "origin_of",
