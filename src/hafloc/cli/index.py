@@ -31,6 +31,7 @@ from hafloc.cli.options import (
 from hafloc.cli.output import print_json, say, tell
 from hafloc.cli.own_calibration import Calibrate, calibrate_itself
 from hafloc.cli.progress import bar
+from hafloc.cli.search_choice import SearchKind, prepare_search
 from hafloc.cli.sharing import export, get, merge
 from hafloc.cli.shortened import shortened
 from hafloc.cli.statuses import IN_PART
@@ -127,6 +128,7 @@ def build(
     local_points: LocalPoints = None,
     local_bits: LocalBits = None,
     regions: Regions = None,
+    search: SearchKind = None,
     prune: Prune = False,
     calibrate: Calibrate = True,
     device: Device = "auto",
@@ -139,12 +141,13 @@ def build(
 ) -> None:
     """Index all photos of a folder; run again to complete or to add what is new."""
     from hafloc.describe import Describer, choose_device
-    from hafloc.index import build_index
+    from hafloc.index import build_index, check_search
     from hafloc.photos import find_photos, photo_file
 
     folder = photo_file(photos)
     found = find_photos(folder, positions).not_empty()
     check_vector_type(index, vector_type)
+    check_search(index, search)
     check_regions(index, regions)
     size = local_size(index, local_points, local_bits, local)
     # Nodes need not have what this machine has, and GPUs run torch.
@@ -172,6 +175,7 @@ def build(
             progress=progress,
         )
     with bar() as progress:
+        prepare_search(index, search, progress)
         calibrated = calibrate_itself(index, calibrate, progress)
     report_build(index, report, calibrated, as_json)
 
@@ -222,6 +226,7 @@ def add(
                 progress=progress,
             )
     with bar() as progress:
+        prepare_search(index, None, progress)
         calibrated = calibrate_itself(index, calibrate, progress)
     report_build(index, report, calibrated, as_json)
 

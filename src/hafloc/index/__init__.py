@@ -2,9 +2,11 @@
 
 from hafloc.index.backends import (
     Location,
+    check_search,
     create_index,
     folder_of,
     index_exists,
+    make_search,
     open_index,
     paths_of,
 )
@@ -64,6 +66,7 @@ __all__ = [
     "build_index",
     "calibrated_in_words",
     "check_bundle",
+    "check_search",
     "copy_index",
     "create_index",
     "cut_part",
@@ -74,6 +77,7 @@ __all__ = [
     "ids_below",
     "index_exists",
     "is_outdated",
+    "make_search",
     "merge_indexes",
     "model_info",
     "open_index",

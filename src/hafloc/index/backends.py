@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from hafloc.errors import IndexFileError
+from hafloc.errors import IndexFileError, OptionError
 from hafloc.index import connection
+from hafloc.index.approximate import Made, check_kind
 from hafloc.index.geopackage import GeoPackageIndex
 from hafloc.index.local_features import ALL, LocalSize
 from hafloc.index.milvus import index as milvus
@@ -16,6 +17,7 @@ from hafloc.index.milvus.address import LOCAL_FORM, SERVER_FORM, local_folder
 from hafloc.index.milvus.index import MilvusIndex
 from hafloc.index.paths import PhotoPaths, index_root
 from hafloc.index.records import GeoIndex, ModelInfo
+from hafloc.progress import Progress, Silent
 
 Location = str | os.PathLike[str]
 
@@ -111,6 +113,37 @@ def create_index(
 def local_size_at(location: Location, wanted: LocalSize) -> LocalSize:
     """`wanted` where a new index at `location` could keep key points so, else all of them."""
     return wanted if _backend(location).keeps_less else ALL
+
+
+def make_search(
+    location: Location, kind: str | None = None, progress: Progress | None = None
+) -> Made | None:
+    """Search the index at `location` by `kind` from now on, or as before; what makes that is made.
+
+    None where the search is exact. Raises OptionError where the index cannot be searched so, and as
+    `GeoPackageReader.make_search`.
+    """
+    check_search(location, kind)
+    if _backend(location) is not BACKENDS[""]:
+        return None
+    if kind is not None:
+        with GeoPackageIndex.open(location, write=True) as index:
+            index.choose_search(kind)
+    with GeoPackageIndex.open(location) as index:
+        return index.make_search(progress or Silent())
+
+
+def check_search(location: Location, kind: str | None) -> None:
+    """Raises OptionError where the index at `location` cannot be searched by `kind`, and
+    MissingExtraError where that needs a package."""
+    if kind is None:
+        return
+    if _backend(location) is not BACKENDS[""]:
+        raise OptionError(
+            f"--search is for a .gpkg file; how {location} is searched, its own location says "
+            "(docs/milvus.md)"
+        )
+    check_kind(kind)
 
 
 def index_exists(location: Location) -> bool:

@@ -4,7 +4,7 @@ Reading the vectors of a million photos out of a GeoPackage takes half a minute.
 a folder beside it, `city.gpkg-search`, in the form in which search reads them:
 
 - `rows-TOKEN`: the stored vectors, one after another, int8 as `first_look.to_bytes` makes it; only
-  ever appended to;
+  ever appended to; `approximate-TOKEN` where a search of FAISS was chosen (`approximate.py`);
 - `photos`: JSON in one line (format, how far it follows the database, checksum of the rest), then
   for each photo by ascending id its id, latitude, longitude, the scale of its vector and the row
   that the vector is in. It is written whole, and says which rows count.
@@ -144,11 +144,20 @@ class CompanionFolder:
             how = "of no use: it belongs to another database"
         return {"companion": how, "companion_bytes": taken}
 
+    def rows(self) -> tuple[str, int]:
+        """The token of its rows and how many there are; no token where it cannot be read."""
+        try:
+            head = self._read_photos()[0]
+        except (OSError, _UselessError):
+            return "", 0
+        return str(head["token"]), int(head["rows"])
+
     def remove(self) -> None:
         """Delete the folder, where it is there and holds nothing else."""
         with suppress(OSError):
-            for file in [*self.folder.glob("rows-*"), self.folder / "photos", self.folder / "lock"]:
-                file.unlink(missing_ok=True)
+            for name in ("rows-*", "approximate*", "photos", "lock"):
+                for file in self.folder.glob(name):
+                    file.unlink()
             self.folder.rmdir()
 
     def _kept(self, batch: Batch) -> Rows:
@@ -257,6 +266,8 @@ class CompanionFolder:
             if old.name != f"rows-{token}":
                 with suppress(OSError):  # Windows deletes none that another has open
                     old.unlink()
+                with suppress(OSError):
+                    (self.folder / old.name.replace("rows", "approximate")).unlink()
         return made
 
     def _write(self, state: State, token: str, photos: Photos, rows: int) -> Companion:

@@ -18,6 +18,7 @@ from hafloc.index import connection as sqlite
 from hafloc.index import local_features as compact
 from hafloc.index import runtimes, writing
 from hafloc.index import vectors as stored
+from hafloc.index.approximate import check_kind
 from hafloc.index.checks import check_model, check_regions, check_vectors
 from hafloc.index.connections import Connections
 from hafloc.index.paths import linked_file
@@ -27,6 +28,7 @@ from hafloc.index.reading import (
     LOCAL_POINTS,
     REGION_TYPE,
     REGIONS,
+    SEARCH,
     GeoPackageReader,
 )
 from hafloc.index.records import ModelInfo, Record
@@ -169,6 +171,16 @@ class GeoPackageIndex(GeoPackageReader):
             removed = writing.delete(connection, ids)
             writing.fit_extent(connection)
         return removed
+
+    def choose_search(self, kind: str) -> None:
+        """Search it by `kind` from now on; `make_search` of the index opened anew makes that.
+
+        Raises OptionError where it is none of `approximate.KINDS`, MissingExtraError where it needs
+        a package.
+        """
+        check_kind(kind)
+        with self._transaction() as connection:
+            connection.execute("INSERT OR REPLACE INTO hafloc VALUES (?, ?)", (SEARCH, kind))
 
     def store_calibration(self, text: str) -> None:
         """Keep what was learned of the errors of this database's answers, in place of the last."""

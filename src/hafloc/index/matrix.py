@@ -1,22 +1,31 @@
 """The searched matrix of a GeoPackage: made once from its tables, made anew when they change."""
 
 import json
+import logging
 import sqlite3
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
 
 import numpy as np
+from filelock import FileLock, Timeout
 from numpy.typing import NDArray
 
-from hafloc.errors import IndexFileError
-from hafloc.index import first_look
+from hafloc.errors import HaflocError, IndexBusyError, IndexFileError
+from hafloc.index import approximate, first_look
 from hafloc.index import vectors as stored
-from hafloc.index.companion import WORTH, Batch, CompanionFolder
+from hafloc.index.companion import WORTH, Batch, Companion, CompanionFolder
 from hafloc.index.connections import Connections, Lend
 from hafloc.index.paths import linked_file
 from hafloc.index.rows import place
 from hafloc.index.search import VectorSearch
+from hafloc.progress import Progress
+
+log = logging.getLogger(__name__)
+
+Search = VectorSearch | approximate.ApproximateSearch
 
 _FETCH = 4_096  # rows fetched at a time
 
@@ -25,11 +34,18 @@ class Matrix:
     """Vectors and places of all photos of an index file: mapped from its companion, or in memory.
 
     One thread makes it while the others wait; whoever has got it searches on with it whatever
-    happens meanwhile. `follows` says whether the file knows what changed in it.
+    happens meanwhile. `follows` says whether the file knows what changed in it, `kind` which search
+    was chosen.
     """
 
     def __init__(
-        self, connections: Connections, vector_type: str, dimension: int, *, follows: bool
+        self,
+        connections: Connections,
+        vector_type: str,
+        dimension: int,
+        *,
+        follows: bool,
+        kind: str = approximate.EXACT,
     ) -> None:
         self._connections = connections
         self._vector_type = vector_type
@@ -39,21 +55,26 @@ class Matrix:
             if follows
             else None
         )
+        self.kind = kind
         self._changes = 0
+        self._told = False
+        self._mapped: tuple[Companion, VectorSearch] | None = None
         self._start()
         connections.when_forked(self._start)
 
     def _start(self) -> None:
         self._lock = threading.Lock()
         self._lend: Lend | None = None
-        self._made: tuple[tuple[int, int], VectorSearch] | None = None
+        self._made: tuple[tuple[int, int], Search] | None = None
+        # FAISS's index outlives changes of the database.
+        self._loaded: tuple[approximate.Made, Any] | None = None
 
     def changed(self) -> None:
         """To be called within each change by the index's own connection."""
         self._changes += 1
         self._made = None  # frees its memory; counting is what makes it anew
 
-    def current(self) -> VectorSearch:
+    def current(self) -> Search:
         """The matrix with every change that was finished before the call."""
         with self._lock:
             if self._lend is None:
@@ -69,7 +90,37 @@ class Matrix:
                     self._made = made
                 return made[1]
 
-    def _make(self, connection: sqlite3.Connection) -> VectorSearch:
+    def make_approximate(self, progress: Progress) -> approximate.Made | None:
+        """Make the search that was chosen, where it is not fresh; None where it has to be exact.
+
+        Raises IndexBusyError while another makes it, MissingExtraError without FAISS, OutputError
+        where it cannot be written.
+        """
+        if self.companion is None or self.kind == approximate.EXACT:
+            if self.companion is not None:
+                approximate.remove(self.companion.folder)
+            return None
+        self._told = True  # that it is not made yet is why it is made now
+        current = self.current()
+        if self._mapped is None:
+            return None
+        folder = self.companion.folder
+        found, whole = self._mapped
+        if isinstance(current, approximate.ApproximateSearch) and current.is_fresh:
+            return current.made
+        try:
+            with FileLock(folder / "approximate-lock", timeout=0):
+                made = approximate.make(self.kind, folder, found, whole, progress)
+        except Timeout as error:
+            raise IndexBusyError(
+                f"another program makes the {self.kind} search of {self._connections.path}; wait "
+                "until it is done"
+            ) from error
+        with self._lock:
+            self._made = None
+        return made
+
+    def _make(self, connection: sqlite3.Connection) -> Search:
         with _one_moment(connection):
             # Others may add photos between counting and reading; the next search will see them.
             (count,) = connection.execute("SELECT count(*) FROM descriptors").fetchone()
@@ -77,7 +128,7 @@ class Matrix:
                 found = self.companion.current(connection, lambda ids: self._read(connection, ids))
                 if found is not None:
                     photos = found.photos
-                    return VectorSearch(
+                    whole = VectorSearch(
                         photos["id"].copy(),
                         found.rows,
                         lats=photos["lat"].copy(),
@@ -85,7 +136,33 @@ class Matrix:
                         scales=photos["scale"].copy(),
                         stored_in=photos["row"].astype(np.int64),
                     )
+                    self._mapped = found, whole
+                    return self._chosen(self.companion.folder, found, whole)
+            self._mapped = None
             return self._in_memory(connection, count)
+
+    def _chosen(self, folder: Path, found: Companion, whole: VectorSearch) -> Search:
+        """The search that was chosen, where it is made and sound; else the exact one."""
+        if self.kind == approximate.EXACT:
+            return whole
+        made = approximate.read_made(folder)
+        reason = approximate.find_reason(made, self.kind, found.token, len(found.rows))
+        if made is not None and not reason:
+            try:
+                if self._loaded is None or self._loaded[0] != made:
+                    self._loaded = None  # frees its memory
+                    self._loaded = made, approximate.load(folder, made, self._dimension)
+                return approximate.ApproximateSearch(whole, found, *self._loaded)
+            except HaflocError as error:
+                reason = str(error)
+        if not self._told:
+            log.warning(
+                "%s is searched exactly: %s; `hafloc index build` makes it anew",
+                self._connections.path,
+                reason,
+            )
+        self._told = True
+        return whole
 
     def _in_memory(self, connection: sqlite3.Connection, count: int) -> VectorSearch:
         kind = stored.stored_dtype(self._vector_type)

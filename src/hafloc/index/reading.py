@@ -12,9 +12,9 @@ from hafloc import geo
 from hafloc.description import LocalFeatures
 from hafloc.errors import IndexFileError
 from hafloc.geo import Position
+from hafloc.index import approximate, runtimes, spatial
 from hafloc.index import local_features as compact
 from hafloc.index import rows as photos
-from hafloc.index import runtimes, spatial
 from hafloc.index import vectors as stored
 from hafloc.index.checks import check_queries
 from hafloc.index.companion import WORTH
@@ -25,12 +25,14 @@ from hafloc.index.records import Box, Held, Hits, IndexInfo, ModelInfo, Near, Re
 from hafloc.index.regions import search_by_regions
 from hafloc.index.sizes import part_sizes
 from hafloc.index.soundness import find_problems
+from hafloc.progress import Progress
 
 _FETCH = 4_096  # rows fetched at a time
 CALIBRATION = "calibration"
 # How many regions a photo has; and how their vectors are stored.
 REGIONS = "regions"
 REGION_TYPE = "int8"
+SEARCH = "search"
 # How much of a photo's key points is kept.
 LOCAL_POINTS, LOCAL_BITS = "local_points", "local_bits"
 
@@ -65,6 +67,7 @@ class GeoPackageReader:
             self._vector_type,
             self._model.dimension,
             follows=self._format_version >= 5,
+            kind=settings.get(SEARCH, approximate.EXACT),
         )
 
     @property
@@ -291,11 +294,26 @@ class GeoPackageReader:
                 self._regions,
                 self._holds_local_features,
             )
+        details["search"] = self._matrix.kind
         companion = self._matrix.companion
         if companion is not None and (self.count() >= WORTH or companion.folder.exists()):
             with self._connections.lent("info") as connection:
                 details |= companion.facts(connection)
+            if self._matrix.kind != approximate.EXACT:
+                made = approximate.read_made(companion.folder)
+                reason = approximate.find_reason(made, self._matrix.kind, *companion.rows())
+                details["search_recall"] = (
+                    f"1.000: exact, for {reason}" if reason or made is None else made.in_words()
+                )
         return details
+
+    def make_search(self, progress: Progress) -> approximate.Made | None:
+        """Make the search that was chosen, where it is not exact nor fresh; what it is now.
+
+        None where it is exact: by choice, or since the database is small or nothing can be written
+        beside it. Raises IndexBusyError while another makes it, MissingExtraError without FAISS.
+        """
+        return self._matrix.make_approximate(progress)
 
     def verify(self) -> list[str]:
         """Problems found, in words; empty when the index is sound."""

@@ -60,7 +60,7 @@ class VectorSearch:
         self._rows = rows.astype(np.float32, copy=False) if self._bytes is None else rows
         if scales is None:
             scales = np.concatenate(
-                [1 / stored.lengths(self._signed(rows[part])) for part in _parts(len(rows))]
+                [1 / stored.lengths(self.as_stored(rows[part])) for part in _parts(len(rows))]
             ).astype(np.float32)
             scales = scales if stored_in is None else scales[stored_in]
         self._scales = scales
@@ -102,6 +102,13 @@ class VectorSearch:
         for query, similarities in zip(queries, table, strict=True):
             yield self._best(query, similarities, rows, k)
 
+    def search_among(self, query: NDArray[np.float32], photos: Rows, k: int) -> Hits:
+        """The k most similar of these photos, by number ascending, to one unit vector `[D]`."""
+        with self._one_product:
+            table = self._similarities(query[None], photos, whole=False)
+        best, similarities = self._best(query, table[0], photos, k)
+        return Hits(self._ids[best][None], similarities[None])
+
     def vectors(self, ids: Sequence[int]) -> NDArray[np.float32]:
         """The unit vectors of ids that are there, `[N, D]`."""
         rows = np.searchsorted(self._ids, np.asarray(ids, dtype=np.int64))
@@ -109,9 +116,11 @@ class VectorSearch:
 
     def _take(self, rows: Rows) -> NDArray[np.generic]:
         """The vectors of these photos as numbers."""
-        return self._signed(self._rows[rows if self._stored_in is None else self._stored_in[rows]])
+        return self.as_stored(
+            self._rows[rows if self._stored_in is None else self._stored_in[rows]]
+        )
 
-    def _signed(self, block: NDArray[np.generic]) -> NDArray[np.generic]:
+    def as_stored(self, block: NDArray[np.generic]) -> NDArray[np.generic]:
         """Bytes as the int8 they stand for."""
         return block if self._bytes is None else first_look.from_bytes(block)
 
@@ -147,7 +156,7 @@ class VectorSearch:
         # With more queries a product is long enough to leave the cache, and short ones keep the
         # threads waiting for each other.
         for part in _parts(count, _BLOCK * len(queries)):
-            block = self._signed(self._rows[part]) if whole else self._take(rows[part])
+            block = self.as_stored(self._rows[part]) if whole else self._take(rows[part])
             table[:, part] = queries @ block.astype(np.float32, copy=False).T
         if whole and self._stored_in is not None:
             table = table[:, self._stored_in]
