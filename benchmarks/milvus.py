@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 
 from hafloc.files import write_whole
-from hafloc.index import GeoIndex, Near, create_index, open_index
+from hafloc.index import GeoIndex, Near, create_index, index_exists, open_index
 from hafloc.index.milvus.table import in_boxes
 from hafloc.index.spatial import around
 from scale import BATCH, MODEL, RADIUS, queries, seconds, streets
@@ -32,8 +32,13 @@ def build(location: str, size: int) -> float:
     """Seconds that storing takes, without those that making the vectors does."""
     making = 0.0
     start = time.perf_counter()
-    with create_index(location, MODEL) as index:
-        for first in range(0, size, BATCH):
+    there = index_exists(location)
+    index = (
+        open_index(location, write=True, model=MODEL) if there else create_index(location, MODEL)
+    )
+    with index:
+        # A stopped run goes on.
+        for first in range(index.count() // BATCH * BATCH, size, BATCH):
             made = time.perf_counter()
             records, vectors = streets(first, min(BATCH, size - first))
             making += time.perf_counter() - made

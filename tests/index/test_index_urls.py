@@ -215,6 +215,16 @@ def test_a_server_that_hangs_is_given_up_in_time(
         read(PhotoUrl(f"{server.url}/a.jpg"))
 
 
+def test_a_photo_that_was_waited_for_is_not_asked_for_again(
+    server: PhotoServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(remote, "ANSWER_S", 0.2)
+    server.hang = {"a.jpg"}
+    with pytest.raises(PhotoError):
+        read(PhotoUrl(f"{server.url}/a.jpg"))
+    assert server.asked["GET", "a.jpg"] == 1
+
+
 def test_a_server_that_is_down_is_left_alone_after_a_few_photos(server: PhotoServer) -> None:
     server.statuses = {f"{number}.jpg": [500] * 3 for number in range(12)}
     reasons = []

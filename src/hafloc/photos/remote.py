@@ -226,12 +226,12 @@ def _asked(url: PhotoUrl, question: Callable[[Any, str], Any], seconds: float) -
         try:
             answer = within(seconds, lambda: question(*_system(url)))
         except Exception as error:
-            failure, passes = _failure(error, url)
-            if not passes:
-                raise failure from error
-            if wait is None:
-                _servers.failed(server)
-                raise failure from error
+            failure, passes = _failure(error)
+            if not passes or wait is None:
+                # Who was waited for so long is not asked again, but may be down.
+                if passes or getattr(failure, "errno", None) == errno.ETIMEDOUT:
+                    _servers.failed(server)
+                raise failure from (None if failure is error else error)
             time.sleep(wait)
         else:
             _servers.answered(server)
@@ -265,7 +265,7 @@ def _system(url: PhotoUrl) -> tuple[Any, str]:
     return system, system._strip_protocol(url.text)
 
 
-def _failure(error: Exception, url: PhotoUrl) -> tuple[Exception, bool]:
+def _failure(error: Exception) -> tuple[Exception, bool]:
     """How a failure is told, and whether it may pass by itself."""
     # Web addresses of which nothing could be seen are "not found" there, whatever the reason was.
     cause = error.__cause__ if isinstance(error, FileNotFoundError) else None
@@ -286,7 +286,7 @@ def _failure(error: Exception, url: PhotoUrl) -> tuple[Exception, bool]:
         return RemoteError(errno.EAGAIN, f"the server answers {status}; {then}"), passes
     if isinstance(error, TimeoutError):
         why = "the server does not answer in time; check the connection and run it again"
-        return RemoteError(errno.ETIMEDOUT, why), True
+        return RemoteError(errno.ETIMEDOUT, why), False
     detail = reason_of(error)[:160]
     why = f"it cannot be fetched ({detail}); check address, connection and credentials"
     network = isinstance(error, OSError) or type(error).__module__.startswith("aiohttp")
