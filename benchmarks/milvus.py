@@ -1,6 +1,6 @@
 """Does an index in Milvus answer as the GeoPackage does, and what does it take?
 
-    python benchmarks/milvus.py milvus://HOST:PORT/NEW_COLLECTION [--photos 100000]
+    python benchmarks/milvus.py milvus://HOST:PORT/NEW_COLLECTION [--photos 100000] [--folder DIR]
 
 The made-up city of `scale.py`, its vectors given, stored in both; then the same queries of both in
 turns, everywhere and within 500 m, and the parts of a search nearby. The collection is new and
@@ -59,7 +59,7 @@ def parts(location: str, vectors: np.ndarray, near: list[Near]) -> dict[str, flo
     and by the cells of a place."""
     from pymilvus import MilvusClient
 
-    server, collection = location.removeprefix("milvus://").split("/")
+    server, collection = location.removeprefix("milvus://").partition("?")[0].split("/")
     client = MilvusClient(f"http://{server}")
     found: dict[str, list[float]] = {}
     for run in range(RUNS):
@@ -84,11 +84,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("location")
     parser.add_argument("--photos", type=int, default=100_000)
+    parser.add_argument("--folder", type=Path, help="where the GeoPackage is kept")
     parser.add_argument("--out", type=Path)
     given = parser.parse_args()
     facts: dict[str, object] = {"photos": given.photos}
     with tempfile.TemporaryDirectory() as scratch:
-        places = {"file": str(Path(scratch) / "city.gpkg"), "milvus": given.location}
+        folder = given.folder or Path(scratch)
+        places = {"file": str(folder / "city.gpkg"), "milvus": given.location}
         for name, location in places.items():
             facts[f"{name}_build_s"] = round(build(location, given.photos), 1)
             print(json.dumps(facts), flush=True)

@@ -2,6 +2,7 @@
 
 import contextlib
 import errno
+import os
 import posixpath
 import re
 import threading
@@ -31,10 +32,10 @@ _LEFT_ALONE_S = 30.0
 
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+)://")
 _HTTP = ("http", "https")
-# What fsspec reads over a network. Others of its schemes are programs rather than places.
-_SCHEMES = frozenset(
-    (*_HTTP, "s3", "s3a", "gs", "gcs", "abfs", "abfss", "az", "adl", "oci", "oss", "hdfs")
-) | {"webhdfs", "sftp", "ssh", "ftp", "smb", "memory"}
+# Those of fsspec that many threads may ask at once, with what to install for each.
+_PACKAGES = dict.fromkeys(_HTTP, "") | {"memory": ""}
+_PACKAGES |= dict.fromkeys(("s3", "s3a"), " s3fs") | dict.fromkeys(("gs", "gcs"), " gcsfs")
+_PACKAGES |= dict.fromkeys(("abfs", "abfss", "az"), " adlfs")
 _UNQUOTED = "/!$&()*+,;=:@~"
 _TIMES = ("LastModified", "Last-Modified", "last_modified", "mtime", "updated", "modified")
 # Where a store knows no better.
@@ -169,11 +170,10 @@ def photo_file(text: str) -> PhotoFile:
     scheme, rest = found[1].lower(), text[found.end() :]
     if scheme == "file":
         return Path(url2pathname(urlsplit(text).path))
-    if scheme not in _SCHEMES:
+    if scheme not in _PACKAGES:
         raise PhotoError(
-            f"cannot read {scheme}://…: photos are read from paths and "
-            f"{', '.join(f'{name}://' for name in ('https', 's3', 'gs', 'abfs', 'sftp'))} and the "
-            "like; check the address"
+            f"cannot read {scheme}://…: photos are read from paths, https://, s3://, gs:// and "
+            "abfs://; check the address"
         )
     server, slash, path = rest.partition("/")
     user, at, host = server.rpartition("@")
@@ -215,6 +215,8 @@ class _Servers:
 
 
 _servers = _Servers()
+_opening = threading.Lock()
+_systems: dict[tuple[int, str], Any] = {}
 
 
 def _asked(url: PhotoUrl, question: Callable[[Any, str], Any], seconds: float) -> Any:
@@ -241,28 +243,34 @@ def _asked(url: PhotoUrl, question: Callable[[Any, str], Any], seconds: float) -
 
 def _system(url: PhotoUrl) -> tuple[Any, str]:
     """The file system of a URL, and how that calls the file."""
-    if url.scheme not in _SCHEMES:
+    if url.scheme not in _PACKAGES:
         raise PhotoError(f"cannot read {url}: {url.scheme}:// is not read; check the address")
+    # fsspec itself would make one for each thread, with connections of its own.
+    with _opening:
+        key = os.getpid(), url.scheme
+        if key not in _systems:
+            _systems[key] = _opened(url.scheme)
+        system = _systems[key]
+    return system, system._strip_protocol(url.text)
+
+
+def _opened(scheme: str) -> Any:
     try:
         import fsspec
 
         options: dict[str, Any] = {"use_listings_cache": False}
-        if url.scheme in _HTTP:
+        if scheme in _HTTP:
             import aiohttp
 
             limit = aiohttp.ClientTimeout(total=ANSWER_S, sock_connect=_CONNECT_S)
             # Proxies and ~/.netrc, as other programs take them.
             options["client_kwargs"] = {"timeout": limit, "trust_env": True}
-        elif url.scheme == "memory":
-            options = {}
-        system = fsspec.filesystem(url.scheme, **options)
+        return fsspec.filesystem(scheme, **options)
     except ImportError as error:
-        package = {"s3": "s3fs", "s3a": "s3fs", "gs": "gcsfs", "gcs": "gcsfs"}.get(url.scheme)
-        hint = f"`pip install hafloc[urls]{f' {package}' if package else ''}`"
         raise MissingExtraError(
-            f"{url.scheme}:// needs an extra; {hint} ({reason_of(error)[:120]})"
+            f"{scheme}:// needs an extra; `pip install hafloc[urls]{_PACKAGES[scheme]}` "
+            f"({reason_of(error)[:120]})"
         ) from error
-    return system, system._strip_protocol(url.text)
 
 
 def _failure(error: Exception) -> tuple[Exception, bool]:
