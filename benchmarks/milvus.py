@@ -1,6 +1,6 @@
 """Does an index in Milvus answer as the GeoPackage does, and what does it take?
 
-    python benchmarks/milvus.py milvus://HOST:PORT/NEW_COLLECTION [--photos 100000]
+    python benchmarks/milvus.py milvus://HOST:PORT/NEW_COLLECTION [--photos 100000] [--folder DIR]
 
 The made-up city of `scale.py`, its vectors given, stored in both; then the same queries of both in
 turns, everywhere and within 500 m, and the parts of a search nearby. The collection is new and
@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 
 from hafloc.files import write_whole
-from hafloc.index import GeoIndex, Near, create_index, open_index
+from hafloc.index import GeoIndex, Near, create_index, index_exists, open_index
 from hafloc.index.milvus.table import in_boxes
 from hafloc.index.spatial import around
 from scale import BATCH, MODEL, RADIUS, queries, seconds, streets
@@ -32,8 +32,13 @@ def build(location: str, size: int) -> float:
     """Seconds that storing takes, without those that making the vectors does."""
     making = 0.0
     start = time.perf_counter()
-    with create_index(location, MODEL) as index:
-        for first in range(0, size, BATCH):
+    there = index_exists(location)
+    index = (
+        open_index(location, write=True, model=MODEL) if there else create_index(location, MODEL)
+    )
+    with index:
+        # A stopped run goes on.
+        for first in range(index.count() // BATCH * BATCH, size, BATCH):
             made = time.perf_counter()
             records, vectors = streets(first, min(BATCH, size - first))
             making += time.perf_counter() - made
@@ -54,7 +59,7 @@ def parts(location: str, vectors: np.ndarray, near: list[Near]) -> dict[str, flo
     and by the cells of a place."""
     from pymilvus import MilvusClient
 
-    server, collection = location.removeprefix("milvus://").split("/")
+    server, collection = location.removeprefix("milvus://").partition("?")[0].split("/")
     client = MilvusClient(f"http://{server}")
     found: dict[str, list[float]] = {}
     for run in range(RUNS):
@@ -79,11 +84,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("location")
     parser.add_argument("--photos", type=int, default=100_000)
+    parser.add_argument("--folder", type=Path, help="where the GeoPackage is kept")
     parser.add_argument("--out", type=Path)
     given = parser.parse_args()
     facts: dict[str, object] = {"photos": given.photos}
     with tempfile.TemporaryDirectory() as scratch:
-        places = {"file": str(Path(scratch) / "city.gpkg"), "milvus": given.location}
+        folder = given.folder or Path(scratch)
+        places = {"file": str(folder / "city.gpkg"), "milvus": given.location}
         for name, location in places.items():
             facts[f"{name}_build_s"] = round(build(location, given.photos), 1)
             print(json.dumps(facts), flush=True)

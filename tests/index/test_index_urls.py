@@ -206,6 +206,13 @@ def test_a_server_that_recovers_is_asked_again(server: PhotoServer) -> None:
     assert server.asked["GET", "a.jpg"] == 3
 
 
+def test_photos_of_a_server_come_by_few_connections(server: PhotoServer) -> None:
+    server.files = {f"{number}.jpg": jpeg(number) for number in range(20)}
+    for number in range(20):
+        read(PhotoUrl(f"{server.url}/{number}.jpg"))
+    assert server.connections <= 2
+
+
 def test_a_server_that_hangs_is_given_up_in_time(
     server: PhotoServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -213,6 +220,16 @@ def test_a_server_that_hangs_is_given_up_in_time(
     server.hang = {"a.jpg"}
     with pytest.raises(PhotoError, match=r"a\.jpg: the server does not answer in time; check"):
         read(PhotoUrl(f"{server.url}/a.jpg"))
+
+
+def test_a_photo_that_was_waited_for_is_not_asked_for_again(
+    server: PhotoServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(remote, "ANSWER_S", 0.2)
+    server.hang = {"a.jpg"}
+    with pytest.raises(PhotoError):
+        read(PhotoUrl(f"{server.url}/a.jpg"))
+    assert server.asked["GET", "a.jpg"] == 1
 
 
 def test_a_server_that_is_down_is_left_alone_after_a_few_photos(server: PhotoServer) -> None:
@@ -287,7 +304,7 @@ def test_urls_stay_as_they_are_in_a_copy(tmp_path: Path, bucket: str, describer:
     ("text", "said"),
     [
         ("https://me:secret@host/p", "an index would keep the password"),
-        ("gopher://host/p", "photos are read from paths and https://"),
+        ("gopher://host/p", "photos are read from paths, https://"),
         ("https:///p", "it names no server"),
     ],
 )

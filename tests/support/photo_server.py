@@ -19,7 +19,15 @@ class PhotoServer:
     hang: set[str] = field(default_factory=set)
     asked: Counter[tuple[str, str]] = field(default_factory=Counter)
     heads: bool = True
+    connections: int = 0
     ended: threading.Event = field(default_factory=threading.Event)
+
+    def status(self, command: str, path: str) -> int:
+        if command == "HEAD" and not self.heads:
+            return 405
+        if self.statuses.get(path):
+            return self.statuses[path].pop(0)
+        return 200 if path in self.files else 404
 
 
 @contextmanager
@@ -27,6 +35,12 @@ def photo_server() -> Iterator[PhotoServer]:
     state = PhotoServer()
 
     class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"  # several requests a connection
+
+        def setup(self) -> None:
+            super().setup()
+            state.connections += 1
+
         def do_HEAD(self) -> None:
             self._answer(with_body=False)
 
@@ -38,21 +52,15 @@ def photo_server() -> Iterator[PhotoServer]:
             state.asked[self.command, path] += 1
             if path in state.hang:
                 state.ended.wait(30)
+                self.close_connection = True
                 return
-            status = self._status(path)
+            status = state.status(self.command, path)
             body = state.files.get(path, b"") if status == 200 else b""
             self.send_response(status)
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()
             if with_body:
                 self.wfile.write(body)
-
-        def _status(self, path: str) -> int:
-            if self.command == "HEAD" and not state.heads:
-                return 405
-            if state.statuses.get(path):
-                return state.statuses[path].pop(0)
-            return 200 if path in state.files else 404
 
         def log_message(self, format: str, *args: object) -> None:
             pass

@@ -2,6 +2,7 @@
 
 import contextlib
 import errno
+import os
 import posixpath
 import re
 import threading
@@ -31,10 +32,10 @@ _LEFT_ALONE_S = 30.0
 
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+)://")
 _HTTP = ("http", "https")
-# What fsspec reads over a network. Others of its schemes are programs rather than places.
-_SCHEMES = frozenset(
-    (*_HTTP, "s3", "s3a", "gs", "gcs", "abfs", "abfss", "az", "adl", "oci", "oss", "hdfs")
-) | {"webhdfs", "sftp", "ssh", "ftp", "smb", "memory"}
+# Those of fsspec that many threads may ask at once, with what to install for each.
+_PACKAGES = dict.fromkeys(_HTTP, "") | {"memory": ""}
+_PACKAGES |= dict.fromkeys(("s3", "s3a"), " s3fs") | dict.fromkeys(("gs", "gcs"), " gcsfs")
+_PACKAGES |= dict.fromkeys(("abfs", "abfss", "az"), " adlfs")
 _UNQUOTED = "/!$&()*+,;=:@~"
 _TIMES = ("LastModified", "Last-Modified", "last_modified", "mtime", "updated", "modified")
 # Where a store knows no better.
@@ -169,11 +170,10 @@ def photo_file(text: str) -> PhotoFile:
     scheme, rest = found[1].lower(), text[found.end() :]
     if scheme == "file":
         return Path(url2pathname(urlsplit(text).path))
-    if scheme not in _SCHEMES:
+    if scheme not in _PACKAGES:
         raise PhotoError(
-            f"cannot read {scheme}://…: photos are read from paths and "
-            f"{', '.join(f'{name}://' for name in ('https', 's3', 'gs', 'abfs', 'sftp'))} and the "
-            "like; check the address"
+            f"cannot read {scheme}://…: photos are read from paths, https://, s3://, gs:// and "
+            "abfs://; check the address"
         )
     server, slash, path = rest.partition("/")
     user, at, host = server.rpartition("@")
@@ -215,6 +215,8 @@ class _Servers:
 
 
 _servers = _Servers()
+_opening = threading.Lock()
+_systems: dict[tuple[int, str], Any] = {}
 
 
 def _asked(url: PhotoUrl, question: Callable[[Any, str], Any], seconds: float) -> Any:
@@ -226,12 +228,12 @@ def _asked(url: PhotoUrl, question: Callable[[Any, str], Any], seconds: float) -
         try:
             answer = within(seconds, lambda: question(*_system(url)))
         except Exception as error:
-            failure, passes = _failure(error, url)
-            if not passes:
-                raise failure from error
-            if wait is None:
-                _servers.failed(server)
-                raise failure from error
+            failure, passes = _failure(error)
+            if not passes or wait is None:
+                # Who was waited for so long is not asked again, but may be down.
+                if passes or getattr(failure, "errno", None) == errno.ETIMEDOUT:
+                    _servers.failed(server)
+                raise failure from (None if failure is error else error)
             time.sleep(wait)
         else:
             _servers.answered(server)
@@ -241,31 +243,37 @@ def _asked(url: PhotoUrl, question: Callable[[Any, str], Any], seconds: float) -
 
 def _system(url: PhotoUrl) -> tuple[Any, str]:
     """The file system of a URL, and how that calls the file."""
-    if url.scheme not in _SCHEMES:
+    if url.scheme not in _PACKAGES:
         raise PhotoError(f"cannot read {url}: {url.scheme}:// is not read; check the address")
+    # fsspec itself would make one for each thread, with connections of its own.
+    with _opening:
+        key = os.getpid(), url.scheme
+        if key not in _systems:
+            _systems[key] = _opened(url.scheme)
+        system = _systems[key]
+    return system, system._strip_protocol(url.text)
+
+
+def _opened(scheme: str) -> Any:
     try:
         import fsspec
 
         options: dict[str, Any] = {"use_listings_cache": False}
-        if url.scheme in _HTTP:
+        if scheme in _HTTP:
             import aiohttp
 
             limit = aiohttp.ClientTimeout(total=ANSWER_S, sock_connect=_CONNECT_S)
             # Proxies and ~/.netrc, as other programs take them.
             options["client_kwargs"] = {"timeout": limit, "trust_env": True}
-        elif url.scheme == "memory":
-            options = {}
-        system = fsspec.filesystem(url.scheme, **options)
+        return fsspec.filesystem(scheme, **options)
     except ImportError as error:
-        package = {"s3": "s3fs", "s3a": "s3fs", "gs": "gcsfs", "gcs": "gcsfs"}.get(url.scheme)
-        hint = f"`pip install hafloc[urls]{f' {package}' if package else ''}`"
         raise MissingExtraError(
-            f"{url.scheme}:// needs an extra; {hint} ({reason_of(error)[:120]})"
+            f"{scheme}:// needs an extra; `pip install hafloc[urls]{_PACKAGES[scheme]}` "
+            f"({reason_of(error)[:120]})"
         ) from error
-    return system, system._strip_protocol(url.text)
 
 
-def _failure(error: Exception, url: PhotoUrl) -> tuple[Exception, bool]:
+def _failure(error: Exception) -> tuple[Exception, bool]:
     """How a failure is told, and whether it may pass by itself."""
     # Web addresses of which nothing could be seen are "not found" there, whatever the reason was.
     cause = error.__cause__ if isinstance(error, FileNotFoundError) else None
@@ -286,7 +294,7 @@ def _failure(error: Exception, url: PhotoUrl) -> tuple[Exception, bool]:
         return RemoteError(errno.EAGAIN, f"the server answers {status}; {then}"), passes
     if isinstance(error, TimeoutError):
         why = "the server does not answer in time; check the connection and run it again"
-        return RemoteError(errno.ETIMEDOUT, why), True
+        return RemoteError(errno.ETIMEDOUT, why), False
     detail = reason_of(error)[:160]
     why = f"it cannot be fetched ({detail}); check address, connection and credentials"
     network = isinstance(error, OSError) or type(error).__module__.startswith("aiohttp")
