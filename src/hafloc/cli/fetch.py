@@ -174,7 +174,7 @@ def _end(folder: Path, index: str | None, model: str, failed: bool) -> None:
     else:
         from hafloc.cli.index import build
 
-        build(index, folder, model=model)
+        build(index, str(folder), model=model)
     if failed:
         raise typer.Exit(IN_PART)
 

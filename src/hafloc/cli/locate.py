@@ -22,6 +22,7 @@ from hafloc.cli.options import (
 )
 from hafloc.cli.output import print_json, print_table, say, tell
 from hafloc.cli.progress import bar
+from hafloc.cli.quick_start import loading
 from hafloc.cli.statuses import IN_PART
 from hafloc.cli.stopping import when_stopped
 from hafloc.errors import OptionError, PositionError
@@ -88,7 +89,8 @@ def locate(
     ] = False,
 ) -> None:
     """Say where photos were taken, from the photos of an index."""
-    from hafloc.locate import Answer, Localizer
+    with loading():
+        from hafloc.locate import Answer, Localizer
 
     _check(as_json=as_json, as_geojson=as_geojson, pairs=pairs, rerank=rerank, matcher=matcher)
     place = parse_near(near) if near is not None else None
@@ -96,14 +98,15 @@ def locate(
     answers: list[Answer] = []
     failures: list[str] = []
     stopped = when_stopped(lambda: f"{len(answers):,} of {len(files):,} photos were located")
-    opened = Localizer.open(
-        index,
-        model,
-        device=device,
-        matcher=matcher,
-        runtime=runtime_for(runtime, len(files)),
-        precision=precision,
-    )
+    with loading():
+        opened = Localizer.open(
+            index,
+            model,
+            device=device,
+            matcher=matcher,
+            runtime=runtime_for(runtime, len(files)),
+            precision=precision,
+        )
     with stopped, opened as localizer, bar() as progress:
         progress.start("locating", len(files))
         locate_them = localizer.locate_walk if sequence else localizer.locate_many

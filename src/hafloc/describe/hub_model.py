@@ -26,6 +26,7 @@ from hafloc.describe.onnx_model import name_from
 from hafloc.describe.vector_network import VectorNetwork
 from hafloc.errors import CheckpointError, MissingExtraError, reason_of
 from hafloc.nn import Checkpoint
+from hafloc.torch_import import load_the_rest
 
 Floats = NDArray[np.float32]
 
@@ -136,6 +137,7 @@ def load_hub(model: HubModel) -> Checkpoint:
     Raises CheckpointError where it fails or its answer is no vector, MissingExtraError where a
     package is missing.
     """
+    load_the_rest()
     module = _module(model)
     module.eval().requires_grad_(False)
     network = HubNetwork(module, model)

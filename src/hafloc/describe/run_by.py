@@ -11,7 +11,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from hafloc.demo import render_city
 from hafloc.describe.graph_store import graph_of, kind_of
 from hafloc.describe.projection import ProjectedNetwork
 from hafloc.describe.runtime import Runtime, choices, has_units, proofs_of
@@ -145,6 +144,8 @@ def probe_image() -> NDArray[np.uint8]:
 
 def shown() -> Iterator[torch.Tensor]:
     """Rendered photos: unrelated to any test, and the same wherever they are made."""
+    from hafloc.demo import render_city  # only here: it takes a tenth of a second to load
+
     with tempfile.TemporaryDirectory() as folder:
         render_city(Path(folder), database=_SHOWN, queries=0, size=(320, 240))
         for path in sorted(Path(folder).glob("database/*.jpg")):

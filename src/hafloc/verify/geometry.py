@@ -4,9 +4,14 @@ Both are fitted by MAGSAC++ (Baráth et al., CVPR 2020) as OpenCV has it. Which 
 question of chance: a fundamental matrix asks a point only to lie near a line, so it always finds
 more inliers. Each fit is therefore weighed by the number of equally good ones that random
 matches would give, its NFA (Moisan & Stival, IJCV 2004); the better explained one has the smaller.
+
+Most candidates show another place, and a fundamental matrix that is not there takes the longest to
+look for. So a short search counts first how many matches one explains; where that is far from what
+the homography says, or from what chance does, the long one is left out.
 """
 
 import math
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cache
@@ -16,17 +21,26 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hafloc.description import LocalFeatures
-from hafloc.verify.evidence import Geometry, Sizes
+from hafloc.verify.evidence import Geometry, Size, Sizes
 from hafloc.verify.matching import Matches
 
 Floats = NDArray[np.float64]
 Flags = NDArray[np.bool_]
+# Significance, geometry, inliers.
+Fit = tuple[float, Geometry, Flags]
 
 # Shares of the longer side: 8 and 4 of 480 pixels.
 HOMOGRAPHY_TOLERANCE = 1 / 60
 FUNDAMENTAL_TOLERANCE = 1 / 120
 _CONFIDENCE = 0.999
 _ITERATIONS = 1_000
+# The short search, and how far in powers of ten its NFA may stand behind: of 6,000 pairs of real
+# photos (`benchmarks/results/verification.md`) the long one was left out of nine tenths, and would
+# have mattered in @@.
+_SHORT_CONFIDENCE = 0.95
+_SHORT_ITERATIONS = 200
+_BEHIND = 3.0
+_BEHIND_BY = 0.2  # and this share of the significance to beat, for it finds a share of the inliers
 # Matches that fix the model, and inliers below which it says nothing.
 _SAMPLE = {"homography": 4, "fundamental": 7}
 _FEWEST = {"homography": 6, "fundamental": 10}
@@ -75,13 +89,8 @@ def verify_points(
     `sizes` are the (width, height) of the two images that x, y belong to.
     """
     counted = len(here) if mutual is None else mutual
-    side = max(sizes[1])
-    fits = (_fit_homography(here, there, side), _fit_fundamental(here, there, side))
-    weighed = [
-        (_significance(geometry, found, sizes[1]), geometry, found) for geometry, found in fits
-    ]
-    # The better explained one first: where it is sound, the other need not be looked at.
-    for significance, geometry, inliers in sorted(weighed, key=lambda fit: -fit[0]):
+    # Where the first one is sound, the other need not be looked at.
+    for significance, geometry, inliers in _fits(here, there, sizes[1]):
         ends = here[inliers], there[inliers]
         if significance <= 0:
             break
@@ -93,10 +102,53 @@ def verify_points(
     return replace(NOTHING, matches=len(here), mutual=counted)
 
 
-def _fit_homography(here: Floats, there: Floats, side: int) -> tuple[Geometry, Flags]:
+def _fits(here: Floats, there: Floats, size: Size) -> Iterator[Fit]:
+    """Both fits, the better explained one first; each is made when it is asked for."""
+    side = max(size)
+    plane = _fit_homography(here, there, side)
+    first: Fit = _significance("homography", plane, size), "homography", plane
+    hopeful = _may_explain_more(here, there, size, first[0])
+    if not hopeful:
+        yield first
+    depth = _fit_fundamental(here, there, side)
+    second: Fit = _significance("fundamental", depth, size), "fundamental", depth
+    yield from sorted((first, second), key=lambda fit: -fit[0]) if hopeful else (second,)
+
+
+def _may_explain_more(here: Floats, there: Floats, size: Size, significance: float) -> bool:
+    """Whether a fundamental matrix could be more significant than that."""
+    matches = len(here)
+    if matches < _FEWEST["fundamental"]:
+        return False
+    if _rarity("fundamental", matches, matches, size) <= significance:
+        return False
+    found = _fit_shortly(here, there, max(size))
+    return (
+        found > _SAMPLE["fundamental"]
+        and _rarity("fundamental", matches, found, size) > (1 - _BEHIND_BY) * significance - _BEHIND
+    )
+
+
+def _fit_shortly(here: Floats, there: Floats, side: int) -> int:
+    """How many matches the best fundamental matrix of a few samples explains."""
+    search = cv2.UsacParams()
+    search.score = cv2.SCORE_METHOD_RANSAC
+    search.loMethod = cv2.LOCAL_OPTIM_NULL
+    search.final_polisher = cv2.NONE_POLISHER
+    search.maxIterations = _SHORT_ITERATIONS
+    search.confidence = _SHORT_CONFIDENCE
+    search.threshold = FUNDAMENTAL_TOLERANCE * side
+    with _failing_to_fit():
+        _, mask = cv2.findFundamentalMat(here, there, search)
+        if mask is not None:
+            return int(np.count_nonzero(mask))
+    return 0
+
+
+def _fit_homography(here: Floats, there: Floats, side: int) -> Flags:
     inliers = np.zeros(len(here), bool)
     if len(here) < _FEWEST["homography"]:
-        return "homography", inliers
+        return inliers
     with _failing_to_fit():
         matrix, mask = cv2.findHomography(
             here,
@@ -111,13 +163,13 @@ def _fit_homography(here: Floats, there: Floats, side: int) -> tuple[Geometry, F
             # Fewer would say nothing, plausible or not.
             if inliers.sum() >= _FEWEST["homography"]:
                 inliers &= _scales_plausibly(np.asarray(matrix, np.float64), here)
-    return "homography", inliers
+    return inliers
 
 
-def _fit_fundamental(here: Floats, there: Floats, side: int) -> tuple[Geometry, Flags]:
+def _fit_fundamental(here: Floats, there: Floats, side: int) -> Flags:
     inliers = np.zeros(len(here), bool)
     if len(here) < _FEWEST["fundamental"]:
-        return "fundamental", inliers
+        return inliers
     with _failing_to_fit():
         _, mask = cv2.findFundamentalMat(
             here,
@@ -129,7 +181,7 @@ def _fit_fundamental(here: Floats, there: Floats, side: int) -> tuple[Geometry, 
         )
         if mask is not None:
             inliers = mask.ravel().astype(bool)
-    return "fundamental", inliers
+    return inliers
 
 
 def _failing_to_fit() -> suppress:
@@ -191,11 +243,16 @@ def _turns(corners: Floats) -> NDArray[np.float64]:
     return np.asarray(np.sign(ax * by - ay * bx), dtype=np.float64)
 
 
-def _significance(geometry: Geometry, inliers: Flags, size: tuple[int, int]) -> float:
+def _significance(geometry: Geometry, inliers: Flags, size: Size) -> float:
     """-log10 of the number of fits as good that random matches would give; 0 where none is."""
     matches, found = len(inliers), int(inliers.sum())
     if found < _FEWEST[geometry]:
         return 0.0
+    return max(0.0, _rarity(geometry, matches, found, size))
+
+
+def _rarity(geometry: Geometry, matches: int, found: int, size: Size) -> float:
+    """`_significance` of `found` inliers, below 0 where chance explains more than them."""
     width, height = size
     side = max(size)
     if geometry == "homography":
@@ -208,14 +265,14 @@ def _significance(geometry: Geometry, inliers: Flags, size: tuple[int, int]) -> 
         + _log10_choose(matches, found)
         + _log10_choose(found, sample)
     )
-    return max(0.0, -(tests + (found - sample) * math.log10(min(chance, 1.0))))
+    return -(tests + (found - sample) * math.log10(min(chance, 1.0)))
 
 
 def _log10_choose(n: int, k: int) -> float:
     return (math.lgamma(n + 1) - math.lgamma(k + 1) - math.lgamma(n - k + 1)) / math.log(10)
 
 
-def _spread(shape: Floats, size: tuple[int, int]) -> float:
+def _spread(shape: Floats, size: Size) -> float:
     """How much of an image points take: 1 when they vary as if spread evenly over all of it."""
     # A uniform spread over a side s has the variance s² / 12.
     area = 12 * math.sqrt(max(np.linalg.det(shape), 0.0))
