@@ -7,8 +7,10 @@ from hafloc.photos.name import position_from_name
 from hafloc.photos.photo import Image, Metadata, Photo, Window
 from hafloc.photos.pixels import BACKGROUND
 from hafloc.photos.positions import Positions
+from hafloc.photos.projects import read_table
 from hafloc.photos.stored import content, shown
 from hafloc.photos.table import PositionTable, read_positions_csv
+from hafloc.photos.tracks import Track, Tracking, parse_zone, read_track
 
 __all__ = [
     "BACKGROUND",
@@ -21,17 +23,22 @@ __all__ = [
     "Positions",
     "Scan",
     "ScannedPhoto",
+    "Track",
+    "Tracking",
     "Window",
     "as_photo",
     "as_query",
     "content",
     "is_file",
     "is_folder",
+    "parse_zone",
     "photo_paths",
     "position_from_name",
     "read",
     "read_metadata",
     "read_positions_csv",
+    "read_table",
+    "read_track",
     "scan",
     "shown",
 ]

@@ -75,8 +75,8 @@ class Positions:
         path = Path(csv) if csv is not None else _table_near(folder)
         if path is None:
             return cls()
-        table = read_table(path, names, folder)
-        partners = find_partners(table.rows, names, folder, path.parent)
+        table = read_table(path, names)
+        partners = find_partners(table.rows, names, folder, path if path.is_dir() else path.parent)
         if csv is not None and not partners.row_of:
             first = f"; {table.problems[0]}" if table.problems and not table.rows else ""
             raise PositionError(
@@ -137,9 +137,7 @@ class Positions:
         """
         name = _posix(name)
         try:
-            found = (
-                self.row(name) or position_from_name(name) or self.tracked.found.get(name)
-            )
+            found = self.row(name) or position_from_name(name) or self.tracked.found.get(name)
             said: object = None if found is None else _plain(found)
         except PositionError as error:
             said = str(error)

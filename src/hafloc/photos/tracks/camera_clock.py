@@ -54,7 +54,10 @@ def by_stamps(readings: Sequence[float], stamps: Sequence[float]) -> ClockError 
 
 
 def by_places(
-    readings: Sequence[float], positions: Sequence[Position], tracks: Sequence[Track], max_gap: float
+    readings: Sequence[float],
+    positions: Sequence[Position],
+    tracks: Sequence[Track],
+    max_gap: float,
 ) -> ClockError | None:
     """From photos with a position but no GPS time: when the track came by them.
 
@@ -92,7 +95,7 @@ def _shifts(times: Floats, tracks: Sequence[Track]) -> Floats:
         low, high = max(low, -_ZONES), min(high, _ZONES)
     length = max(0.0, high - low)
     step = max(_STEP, length * len(times) * len(tracks) / _WORK)
-    return low + step * np.arange(int(length / step) + 1)
+    return np.asarray(low + step * np.arange(int(length / step) + 1), dtype=np.float64)
 
 
 def _cost(

@@ -1,6 +1,7 @@
 """Walk through an XML file of a stranger, element by element, without entities or recursion."""
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from xml.parsers import expat
 
@@ -46,10 +47,8 @@ def root_of(data: bytes) -> str:
     names: list[str] = []
     parser = expat.ParserCreate(namespace_separator=" ")
     parser.StartElementHandler = lambda name, _: names.append(name.rpartition(" ")[2])
-    try:
+    with suppress(expat.ExpatError, ValueError, LookupError):
         parser.Parse(data[:4096], False)
-    except (expat.ExpatError, ValueError, LookupError):
-        pass
     return names[0] if names else ""
 
 

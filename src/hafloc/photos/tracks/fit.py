@@ -28,8 +28,9 @@ def read_fit(data: bytes, found: Found) -> None:
             _read(data, found)
     # Damage makes the decoder raise anything at all; what came before is used.
     except Exception as error:
-        found.problems.append(f"the FIT file is damaged ({type(error).__name__}); "
-                              "what stands before is used")
+        found.problems.append(
+            f"the FIT file is damaged ({type(error).__name__}); what stands before is used"
+        )
 
 
 def _read(data: bytes, found: Found) -> None:

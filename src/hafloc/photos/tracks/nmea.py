@@ -32,8 +32,9 @@ def read_nmea(data: bytes, found: Found) -> None:
         log.take(match["kind"], match["body"].split(","))
     log.end()
     if broken:
-        found.problems.append(f"{broken:,} sentence{'s' * (broken > 1)} with a wrong checksum "
-                              "left out")
+        found.problems.append(
+            f"{broken:,} sentence{'s' * (broken > 1)} with a wrong checksum left out"
+        )
 
 
 def _checksum(body: str) -> int:

@@ -2,7 +2,7 @@
 
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, tzinfo
 from pathlib import Path
 
@@ -75,8 +75,86 @@ class _Group:
         return self.shots[0].zoned
 
     @property
+    def wanted(self) -> tuple[_Shot, ...]:
+        """Those that a track is to place by the camera's clock."""
+        return tuple(
+            shot
+            for shot in self.shots
+            if shot.position is None and not _has_gps_time(shot.exposure)
+        )
+
+    @property
     def called(self) -> str:
         return self.camera or "photos of an unnamed camera"
+
+
+class _Placing:
+    """The tracks, and what they have said of photos so far."""
+
+    def __init__(self, tracks: Sequence[Track], tracking: Tracking) -> None:
+        self._tracks = tracks
+        self._tracking = tracking
+        self.found: dict[str, Metadata] = {}
+        self.refused: dict[str, str] = {}
+        self.notes: list[str] = []
+
+    def alone(self, name: str, exposure: Exposure, shot: _Shot | None) -> None:
+        """A photo that needs no other one: by the time of its own receiver, or it has no time."""
+        if exposure.gps_time is not None and _has_gps_time(exposure):
+            self._put(name, exposure, exposure.gps_time.timestamp())
+        elif shot is None:
+            self.refused[name] = "it has no GPS position, and no time to find it on the track by"
+
+    def together(self, group: _Group) -> None:
+        """The photos of one camera, whose clock is off by the same."""
+        if not group.wanted:
+            return
+        ahead = self._clock(group)
+        if ahead is None:
+            self.notes.append(_zones_in_words(group, self._tracks, self._tracking))
+        for shot in group.wanted:
+            if ahead is None:
+                self.refused[shot.name] = (
+                    f"it was taken {shot.exposure.reading:%Y-%m-%d %H:%M:%S} in a time zone that "
+                    "is not known; name it (--timezone)"
+                )
+            else:
+                self._put(shot.name, shot.exposure, shot.seconds - ahead)
+
+    def missed(self) -> Iterator[str]:
+        """That no photo lies on the tracks, with their times."""
+        if self.found or not self.refused:
+            return
+        start = in_words(min(track.start for track in self._tracks))
+        end = in_words(max(track.end for track in self._tracks))
+        yield f"no photo was placed by the track, which goes from {start} to {end}"
+
+    def _clock(self, group: _Group) -> float | None:
+        """By how many seconds a camera's readings are ahead of UTC, None where nothing tells."""
+        if self._tracking.offset is not None:
+            return -self._tracking.offset if group.zoned else None
+        told = _estimated(group, self._tracks, self._tracking.max_gap)
+        if isinstance(told, ClockError):
+            self.notes.append(f"{group.called}: {_error_in_words(told, group.zoned)}")
+            return told.ahead
+        if told:
+            self.notes.append(f"{group.called}: {told}")
+        return 0.0 if group.zoned else None
+
+    def _put(self, name: str, exposure: Exposure, seconds: float) -> None:
+        """Place one photo whose time in UTC is known, or say why not."""
+        place = place_at(self._tracks, seconds, self._tracking.max_gap)
+        if isinstance(place, str):
+            self.refused[name] = place
+            return
+        is_open = self._tracking.course and exposure.metadata.heading is None
+        self.found[name] = Metadata(
+            position=place.position,
+            heading=place.course if is_open else None,
+            altitude=place.altitude,
+            time=datetime.fromtimestamp(round(seconds, 3), UTC),
+            source=SOURCE,
+        )
 
 
 def place_photos(
@@ -91,44 +169,18 @@ def place_photos(
     Raises PositionError for a track that cannot be read, MissingExtraError for FIT without reader.
     """
     files = [read_track(path) for path in tracking.paths]
-    tracks = [track for file in files for track in file.tracks]
-    notes = [f"{shown(file.path)}: {problem}" for file in files for problem in file.problems]
-    found: dict[str, Metadata] = {}
-    refused: dict[str, str] = {}
+    placing = _Placing([track for file in files for track in file.tracks], tracking)
     shots: list[_Shot] = []
     for name, exposure in _exposures(photos):
         shot = _shot(name, exposure, tracking.zone, known.get(name))
         if shot is not None:
             shots.append(shot)
-        if not _is_wanted(exposure, name in known):
-            continue
-        if _has_gps_time(exposure) and exposure.gps_time is not None:
-            _put(name, exposure, exposure.gps_time.timestamp(), tracks, tracking, found, refused)
-        elif shot is None:
-            refused[name] = "it has no GPS position, and no time to find it on the track by"
+        if exposure.metadata.position is None and name not in known:
+            placing.alone(name, exposure, shot)
     for group in _groups(shots):
-        wanted = [
-            shot
-            for shot in group.shots
-            if _is_wanted(shot.exposure, shot.name in known) and not _has_gps_time(shot.exposure)
-        ]
-        if not wanted:
-            continue
-        ahead, note = _clock(group, tracks, tracking)
-        notes += note
-        if ahead is None:
-            notes.append(_zones_in_words(group, wanted, tracks, tracking))
-        for shot in wanted:
-            if ahead is None:
-                refused[shot.name] = (
-                    f"it was taken {shot.exposure.reading:%Y-%m-%d %H:%M:%S} in a time zone that "
-                    "is not known; name it (--timezone)"
-                )
-            else:
-                seconds = shot.seconds - ahead
-                _put(shot.name, shot.exposure, seconds, tracks, tracking, found, refused)
-    notes += _missed(tracks, found, refused, shots)
-    return Placed(found, refused, tuple(notes))
+        placing.together(group)
+    notes = [f"{shown(file.path)}: {problem}" for file in files for problem in file.problems]
+    return Placed(placing.found, placing.refused, (*notes, *placing.notes, *placing.missed()))
 
 
 def _exposures(photos: Mapping[str, Path]) -> Iterator[tuple[str, Exposure]]:
@@ -137,10 +189,6 @@ def _exposures(photos: Mapping[str, Path]) -> Iterator[tuple[str, Exposure]]:
             yield name, read_exposure(path)
         except PhotoError:
             continue  # whoever describes it says so
-
-
-def _is_wanted(exposure: Exposure, is_known: bool) -> bool:
-    return not is_known and exposure.metadata.position is None
 
 
 def _has_gps_time(exposure: Exposure) -> bool:
@@ -172,22 +220,7 @@ def _groups(shots: Sequence[_Shot]) -> list[_Group]:
     return [_Group(camera, tuple(members)) for (camera, _), members in groups.items()]
 
 
-def _clock(
-    group: _Group, tracks: Sequence[Track], tracking: Tracking
-) -> tuple[float | None, list[str]]:
-    """By how many seconds a camera's readings are ahead of UTC, None where that is not known."""
-    if tracking.offset is not None:
-        return (-tracking.offset if group.zoned else None), []
-    told = _estimated(group, tracks, tracking.max_gap)
-    if isinstance(told, ClockError):
-        return told.ahead, [f"{group.called}: {_error_in_words(told, group.zoned)}"]
-    remark = [f"{group.called}: {told}"] if told else []
-    return (0.0 if group.zoned else None), remark
-
-
-def _estimated(
-    group: _Group, tracks: Sequence[Track], max_gap: float
-) -> ClockError | str | None:
+def _estimated(group: _Group, tracks: Sequence[Track], max_gap: float) -> ClockError | str | None:
     stamped = [
         (shot.seconds, shot.exposure.gps_time.timestamp())
         for shot in group.shots
@@ -196,9 +229,7 @@ def _estimated(
     told = by_stamps([seconds for seconds, _ in stamped], [stamp for _, stamp in stamped])
     if isinstance(told, ClockError):
         return told
-    placed = [
-        (shot.seconds, shot.position) for shot in group.shots if shot.position is not None
-    ]
+    placed = [(shot.seconds, shot.position) for shot in group.shots if shot.position is not None]
     by_way = by_places([t for t, _ in placed], [p for _, p in placed], tracks, max_gap)
     return by_way or told
 
@@ -226,35 +257,9 @@ def _ahead(seconds: float) -> str:
     return f"{span_in_words(seconds)} {'ahead' if seconds > 0 else 'behind'}"
 
 
-def _put(
-    name: str,
-    exposure: Exposure,
-    seconds: float,
-    tracks: Sequence[Track],
-    tracking: Tracking,
-    found: dict[str, Metadata],
-    refused: dict[str, str],
-) -> None:
-    """Place one photo whose time in UTC is known, or say why not."""
-    place = place_at(tracks, seconds, tracking.max_gap)
-    if isinstance(place, str):
-        refused[name] = place
-        return
-    heading = place.course if tracking.course and exposure.metadata.heading is None else None
-    found[name] = replace(
-        Metadata(),
-        position=place.position,
-        heading=heading,
-        altitude=place.altitude,
-        time=datetime.fromtimestamp(round(seconds, 3), UTC),
-        source=SOURCE,
-    )
-
-
-def _zones_in_words(
-    group: _Group, wanted: Sequence[_Shot], tracks: Sequence[Track], tracking: Tracking
-) -> str:
+def _zones_in_words(group: _Group, tracks: Sequence[Track], tracking: Tracking) -> str:
     """Which time zones would put photos onto the track, for the person who has to name one."""
+    wanted = group.wanted
     counts: Counter[int] = Counter()
     offset = tracking.offset or 0.0
     for minutes in sorted({*range(-720, 841, 60), *_ODD}, key=abs):
@@ -278,19 +283,4 @@ def _zones_in_words(
     return (
         f"{head}; name it with --timezone, as a place such as Europe/Vienna or an offset; of "
         f"{len(wanted):,} photo{'s' * (len(wanted) > 1)} so many would lie on the track: {named}"
-    )
-
-
-def _missed(
-    tracks: Sequence[Track],
-    found: Mapping[str, Metadata],
-    refused: Mapping[str, str],
-    shots: Sequence[_Shot],
-) -> Iterator[str]:
-    """That no photo lies on the tracks, with the times of both."""
-    if found or not refused:
-        return
-    start, end = min(track.start for track in tracks), max(track.end for track in tracks)
-    yield (
-        f"no photo was placed by the track, which goes from {in_words(start)} to {in_words(end)}"
     )

@@ -49,8 +49,10 @@ def read_track(path: Path | str) -> TrackFile:
     except PhotoError as error:
         raise PositionError(str(error).replace("give a photo's file", "give a track")) from error
     if len(data) > _LARGEST:
-        raise PositionError(f"cannot read {name}: it has more than {_LARGEST:,} bytes, which no "
-                            "track has; check the path")
+        raise PositionError(
+            f"cannot read {name}: it has more than {_LARGEST:,} bytes, which no "
+            "track has; check the path"
+        )
     data = _unpacked(data, name)
     reader = next((read for is_it, read in _READERS if is_it(data)), None)
     if reader is None:
@@ -98,6 +100,7 @@ def _unpacked(data: bytes, name: str) -> bytes:
             f"cannot read {name}: its compression is not supported; export KML"
         ) from error
     if len(content) > _LARGEST:
-        raise PositionError(f"cannot read {name}: it unpacks to more than {_LARGEST:,} bytes; "
-                            "check the path")
+        raise PositionError(
+            f"cannot read {name}: it unpacks to more than {_LARGEST:,} bytes; check the path"
+        )
     return content
