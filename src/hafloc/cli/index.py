@@ -28,6 +28,7 @@ from hafloc.cli.progress import bar
 from hafloc.cli.shortened import shortened
 from hafloc.cli.statuses import IN_PART
 from hafloc.cli.stopping import when_stopped
+from hafloc.cli.tracks import Course, MaxGap, Offset, Timezone, Track, tracking_of
 
 if TYPE_CHECKING:
     from hafloc.index import IndexInfo
@@ -88,6 +89,11 @@ def build(
     index: IndexLocation,
     photos: Folder,
     positions: Csv = None,
+    track: Track = None,
+    offset: Offset = None,
+    timezone: Timezone = None,
+    max_gap: MaxGap = None,
+    course: Course = None,
     model: Model = "haf",
     dimension: Dimension = None,
     vector_type: VectorType = None,
@@ -107,6 +113,7 @@ def build(
     from hafloc.index import build_index
     from hafloc.photos import scan
 
+    tracking = tracking_of(track, offset, timezone, max_gap, course)
     paths = scan(photos).not_empty().paths
     check_vector_type(index, vector_type)
     check_regions(index, regions)
@@ -123,6 +130,7 @@ def build(
             describer,
             photos,
             csv=positions,
+            tracking=tracking,
             vector_type=vector_type or "int8",
             local=stores_local,
             regions=regions is not False,
@@ -140,6 +148,11 @@ def add(
     index: IndexLocation,
     photos: Folder,
     positions: Csv = None,
+    track: Track = None,
+    offset: Offset = None,
+    timezone: Timezone = None,
+    max_gap: MaxGap = None,
+    course: Course = None,
     model: Model = "haf",
     local: Local = None,
     prune: Prune = False,
@@ -156,6 +169,7 @@ def add(
     from hafloc.index import add_folder, model_info, open_index
     from hafloc.photos import scan
 
+    tracking = tracking_of(track, offset, timezone, max_gap, course)
     paths = scan(photos).not_empty().paths
     chosen = runtime_for(runtime, len(paths))
     describer = Describer.open(
@@ -170,6 +184,7 @@ def add(
                 describer,
                 photos,
                 csv=positions,
+                tracking=tracking,
                 local=stores_local,
                 prune=prune,
                 workers=workers,

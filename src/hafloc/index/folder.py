@@ -25,6 +25,7 @@ from hafloc.photos import (
     Photo,
     Positions,
     Scan,
+    Tracking,
     content,
     read_metadata,
     scan,
@@ -35,8 +36,9 @@ from hafloc.progress import Progress, Silent
 if TYPE_CHECKING:  # an index is read and searched without the network's library
     from hafloc.describe import Describer
 
-# The source of a position that a table stated.
-_TABLE = "csv"
+# The sources of positions that stand in a table, or in the files of other programs.
+_TABLES = ("csv", "table", "sidecar")
+_TRACK = "track"
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +53,7 @@ class BuildReport:
     table said that was not at hand this time. `left_out` counts pictures that were not tried, by
     kind. `table` is the table of positions that was read, `table_problems` its rows that cannot
     be used, `unmatched_rows` those that name no photo, `unmatched_photos` the photos without one.
+    `notes` is what a person should know of how table and tracks were read, a line each.
     """
 
     added: int
@@ -68,6 +71,7 @@ class BuildReport:
     table_problems: tuple[str, ...] = ()
     unmatched_rows: tuple[str, ...] = ()
     unmatched_photos: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 def model_info(describer: "Describer", index: Location | None = None) -> ModelInfo:
@@ -87,6 +91,7 @@ def add_folder(
     folder: Path,
     *,
     csv: Path | None = None,
+    tracking: Tracking | None = None,
     local: bool = True,
     prune: bool = False,
     batch: int = BATCH,
@@ -98,7 +103,8 @@ def add_folder(
     New photos and those whose file has changed are described and stored; a renamed file keeps its
     record; a photo of which the table, its name or its EXIF now say something else is corrected.
     Of an unchanged photo only size and time are looked at. Positions come from `csv`, a
-    positions.csv in or beside the folder, file names or EXIF; see `photos.Positions`. `local`
+    positions.csv in or beside the folder, file names or EXIF, and for the others from the tracks of
+    `tracking`; see `photos.Positions`. `local`
     stores local features too, where the network has them, so that candidates can be verified
     without their files. `prune` removes the records of files that are gone. With several
     `workers`, so many processes describe on a processor.
@@ -108,7 +114,7 @@ def add_folder(
     Raises PhotoError and PositionError where nothing can be done at all, IndexFileError where the
     index cannot be written; what was stored before stays.
     """
-    return _Folder(index, folder, scan(folder).not_empty(), csv).bring_in(
+    return _Folder(index, folder, scan(folder).not_empty(), csv, tracking).bring_in(
         describer,
         local=local,
         prune=prune,
@@ -124,6 +130,7 @@ def build_index(
     folder: Path,
     *,
     csv: Path | None = None,
+    tracking: Tracking | None = None,
     vector_type: str = "int8",
     local: bool = True,
     regions: bool = True,
@@ -133,8 +140,8 @@ def build_index(
 ) -> BuildReport:
     """A new index at `path` of the photos below `folder`, or the completion of a begun one.
 
-    `csv`, `local`, `prune` and `workers` are those of `add_folder`. A new index holds vectors of
-    the photos' `regions` too, where the network has them; an old one stays as it is.
+    `csv`, `tracking`, `local`, `prune` and `workers` are those of `add_folder`. A new index holds
+    vectors of the photos' `regions` too, where the network has them; an old one stays as it is.
     Raises as `add_folder` does, and PositionError where not one photo could be stored; an index
     without photos is not left behind.
     """
@@ -145,7 +152,7 @@ def build_index(
     else:
         index = create_index(path, model, vector_type, describer.regions if regions else 0)
     try:
-        report = _Folder(index, folder, found, csv).bring_in(
+        report = _Folder(index, folder, found, csv, tracking).bring_in(
             describer,
             local=local,
             prune=prune,
@@ -167,13 +174,20 @@ def build_index(
 class _Folder:
     """One folder's photos beside an index: what each stage needs of both."""
 
-    def __init__(self, index: GeoIndex, folder: Path, found: Scan, csv: Path | None) -> None:
+    def __init__(
+        self,
+        index: GeoIndex,
+        folder: Path,
+        found: Scan,
+        csv: Path | None,
+        tracking: Tracking | None,
+    ) -> None:
         self._index = index
         self._folder = folder
         self._found = found
         self._paths: PhotoPaths = paths_of(index.location)
         inside = [path.relative_to(folder).as_posix() for path in found.paths]
-        self._positions = Positions.for_folder(folder, inside, csv)
+        self._positions = Positions.for_folder(folder, inside, csv, tracking)
         self._files = [
             ScannedFile(
                 self._paths.name_of(photo.path),
@@ -279,11 +293,18 @@ class _Folder:
             table_problems=self._positions.problems,
             unmatched_rows=self._positions.unmatched_rows,
             unmatched_photos=self._positions.unmatched_photos,
+            notes=self._positions.notes,
         )
 
     def _keeps_its_table(self, kept: Kept, record: Record) -> bool:
-        """Whether a table placed the photo and none is at hand: then it has not been corrected."""
-        return kept.restated and record.source == _TABLE and self._positions.path is None
+        """Whether a table or track placed the photo and none is at hand: then it has not been
+        corrected."""
+        if not kept.restated:
+            return False
+        if record.source == _TRACK:
+            said = self._positions.row(kept.file.inside)
+            return not self._positions.tracks and said is None
+        return record.source in _TABLES and self._positions.path is None
 
     def _restated(self, record: Record, file: ScannedFile) -> Record:
         """The record with what is said of its photo today. Raises PositionError where nothing

@@ -21,6 +21,9 @@ class _Points:
     def note(self, element: Element) -> None:
         self._fields.setdefault(element.name, element.text)
 
+    def forget(self) -> None:
+        self._fields = {}
+
     def end(self, lat: str | None, lon: str | None) -> None:
         fields, self._fields = self._fields, {}
         time = fields.get("time", fields.get("Time", ""))
@@ -66,9 +69,10 @@ class Tcx(_Points):
             self.note(element)
         elif element.name == "Trackpoint":
             place, self._place = self._place, {}
-            # A heart rate without a fix is no broken point.
             if place:
                 self.end(place.get("LatitudeDegrees"), place.get("LongitudeDegrees"))
+            else:  # a heart rate without a fix is no broken point
+                self.forget()
         elif element.name in ("Activity", "Course"):
             self._found.close()
 
