@@ -225,9 +225,11 @@ def test_without_gps_times_positions_on_the_track_tell_the_clock(
 
 
 def test_positions_of_a_table_tell_the_clock_too(tmp_path: Path) -> None:
-    names = [shoot(tmp_path, at, ahead=3600) for at in (40, 210, 380, 560)]
+    moments = (40, 210, 380, 560)
+    names = [shoot(tmp_path, at, ahead=3600) for at in moments]
+    spots = [WALK.position(at) for at in moments]
     wanted = shoot(tmp_path, 300, ahead=3600)
-    rows = [f"{n},{p.lat},{p.lon}" for n, p in zip(names, map(WALK.position, (40, 210, 380, 560)))]
+    rows = [f"{n},{p.lat},{p.lon}" for n, p in zip(names, spots, strict=True)]
     (tmp_path / "positions.csv").write_text("image,lat,lon\n" + "\n".join(rows))
     said = placed(tmp_path)
     assert distance(said.tracked.found[wanted].position, WALK.position(300)) < 3

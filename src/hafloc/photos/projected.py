@@ -40,7 +40,10 @@ def check_crs(crs: str) -> None:
 @lru_cache(maxsize=32)
 def _transformer(crs: str) -> Transformer:
     try:
-        return Transformer.from_crs(_parsed(crs), "EPSG:4326", always_xy=True)
+        parsed = _parsed(crs)
+        if not (parsed.is_projected or parsed.is_geographic):  # heights, for example
+            raise ProjError(crs)
+        return Transformer.from_crs(parsed, "EPSG:4326", always_xy=True)
     except ProjError as error:
         raise PositionError(
             f"coordinates in {shown(crs, 60)} are not read; give them in EPSG:4326"

@@ -1,6 +1,7 @@
 """Collect what a file of another program says of photos, and what of it cannot be used."""
 
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from typing import Any
 
 from hafloc.errors import PositionError
@@ -13,6 +14,7 @@ from hafloc.photos.table import PositionTable, image_name
 
 SOURCE = "table"
 _LONGEST_NAME = 4_096
+_MILLISECONDS = (3e11, 1e13)  # since 1970: from 1979 to 2286
 _MOST_PROBLEMS = 100  # said one by one
 
 
@@ -61,7 +63,14 @@ class Entries:
     ) -> None:
         """A photo by the names of its values, as in a table; `lat` and `lon` where they stand
         apart from these."""
-        row = {field: _cell(values[name]) for field, name in fields_of(values).items()}
+        try:
+            row = {
+                field: (_moment if field == "time" else _cell)(values[name])
+                for field, name in fields_of(values).items()
+            }
+        except PositionError as error:
+            self.refuse(where, error)
+            return
         if lat is not None or lon is not None:
             row |= {"lat": _cell(lat), "lon": _cell(lon), "lat_ref": "", "lon_ref": ""}
         if "image" not in row:
@@ -113,6 +122,18 @@ def place(lat: Any, lon: Any) -> Position:
 def mapping(value: Any) -> Mapping[str, Any]:
     """An object of JSON; anything else counts as an empty one."""
     return value if isinstance(value, dict) else {}
+
+
+def _moment(value: Any) -> str:
+    """A time as a table would have it: milliseconds since 1970 are UTC, as in Mapillary's API.
+
+    Seconds are left out, for OpenSfM counts them from the camera's clock, in no known zone.
+    """
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return _cell(value)
+    if not _MILLISECONDS[0] < value < _MILLISECONDS[1]:
+        return ""
+    return datetime.fromtimestamp(value / 1000, UTC).isoformat()
 
 
 def _cell(value: Any) -> str:
