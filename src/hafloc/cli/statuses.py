@@ -22,6 +22,7 @@ PARTLY = {
     "index remove": "none of the photos is in the index",
     "index verify": "problems were found, or files that hold something else now",
     "locate": "a photo could not be read, or its place is not in this database",
+    "geotag": "photos were left without a position",
     "show matches": "the two photos do not match",
     "calibrate": "photos were skipped",
     "datasets check": "problems were found",

@@ -2,6 +2,7 @@
 
 from hafloc.photos.decode import MAX_PIXELS, read, read_metadata
 from hafloc.photos.folder import Scan, ScannedPhoto, is_file, is_folder, photo_paths, scan
+from hafloc.photos.geotag import Tag, exiftool, tagged, write_into, write_sidecar
 from hafloc.photos.given import Given, as_photo, as_query
 from hafloc.photos.name import position_from_name
 from hafloc.photos.photo import Image, Metadata, Photo, Window
@@ -23,12 +24,14 @@ __all__ = [
     "Positions",
     "Scan",
     "ScannedPhoto",
+    "Tag",
     "Track",
     "Tracking",
     "Window",
     "as_photo",
     "as_query",
     "content",
+    "exiftool",
     "is_file",
     "is_folder",
     "parse_zone",
@@ -41,4 +44,7 @@ __all__ = [
     "read_track",
     "scan",
     "shown",
+    "tagged",
+    "write_into",
+    "write_sidecar",
 ]

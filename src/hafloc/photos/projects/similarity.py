@@ -51,13 +51,13 @@ def fit_similarity(source: Floats, target: Floats) -> Similarity:
             f"{count:,} of its photos {'has' if count == 1 else 'have'} a reference, and "
             f"{_FEWEST} are needed; name more"
         )
-    if _is_line(source) or _is_line(target):
+    if _is_line(source):
         raise PositionError(
             "the photos with a reference lie on one line, about which the others could be turned; "
             "add a reference beside it"
         )
     used = _agreeing(source, target)
-    if _is_line(source[used]):
+    if _is_line(source[used]) or _is_line(target[used]):
         raise PositionError(
             "the references contradict each other; check names and the order of coordinates"
         )
