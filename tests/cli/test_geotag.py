@@ -7,18 +7,15 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import pytest
 from dated_photos import Walk, write_photo
-from PIL import Image
 
 from hafloc.cli import main
 from hafloc.cli.geotag import _judged, _tag
-from hafloc.demo import render_city
 from hafloc.geo import Position, distance
 from hafloc.index import Record, open_index
 from hafloc.locate import Answer, Candidate
-from hafloc.photos import photo_paths, tagged
+from hafloc.photos import tagged
 
 Run = Callable[..., tuple[int, str, str]]
 WALK = Walk()
@@ -113,24 +110,29 @@ def test_options_of_tracks_without_a_track_are_refused(run: Run, walk: Path) -> 
 
 @pytest.fixture(scope="module")
 def city(tmp_path_factory: pytest.TempPathFactory, tiny_checkpoint: Path) -> Path:
-    """A folder with an index, and photos without a position: a copy of one in it, and a stranger."""
+    """A folder with photos that a table places, and their index."""
     from hafloc.describe import Describer
     from hafloc.index import build_index
 
     folder = tmp_path_factory.mktemp("city")
-    made = render_city(folder, database=12, queries=2, size=(160, 120))
-    build_index(folder / "city.gpkg", Describer.open(tiny_checkpoint), made.folder / "database")
+    names = [
+        write_photo(folder / "database" / f"street {10**n}.jpg").name
+        for n in (1, 2, 3)
+    ]
+    rows = "".join(f"{name},48.{n},16.37\n" for n, name in enumerate(names))
+    (folder / "database" / "positions.csv").write_text(f"image,lat,lon\n{rows}")
+    build_index(folder / "city.gpkg", Describer.open(tiny_checkpoint), folder / "database")
     return folder
 
 
 @pytest.fixture
 def mine(city: Path, tmp_path: Path) -> Path:
+    """A copy of a photo of the city, a photo with a position, and a stranger."""
     folder = tmp_path / "mine"
     folder.mkdir()
-    shutil.copy(photo_paths(city / "database")[3], folder / "copy.jpg")
+    shutil.copy(city / "database" / "street 10.jpg", folder / "copy.jpg")
     write_photo(folder / "placed.jpg", position=Position(1, 2))
-    noise = np.random.default_rng(1).integers(0, 255, (120, 160, 3), np.uint8)
-    Image.fromarray(noise).save(folder / "other.jpg")
+    write_photo(folder / "a stranger to this city.jpg")
     return folder
 
 
@@ -146,7 +148,7 @@ def test_geotag_writes_sidecars_that_an_index_can_be_built_from(
     # Then photos are as they were, and only the one that is sure has a sidecar
     assert {path.name for path in mine.iterdir()} == {*before, "copy.jpg.xmp"}
     assert {name: (mine / name).read_bytes() for name in before} == before
-    truth = records(index)[photo_paths(city / "database")[3].name].position
+    truth = Position(48.0, 16.37)
     assert distance(tagged(mine / "copy.jpg").position, truth) < 0.05
     # Then an index takes its position from there, when told so
     new = mine.parent / "new.gpkg"
@@ -167,7 +169,7 @@ def test_a_dry_run_writes_nothing(run: Run, city: Path, mine: Path) -> None:
     assert (said["written"], said["dry_run"]) == (0, True)
     by_name = {Path(photo["photo"]).name: photo for photo in said["photos"]}
     assert by_name["copy.jpg"]["reason"] is None
-    assert "how sure" in by_name["other.jpg"]["reason"]
+    assert "how sure" in by_name["a stranger to this city.jpg"]["reason"]
     assert by_name["placed.jpg"]["position"] is None
     assert sorted(path.name for path in mine.iterdir()) == names
 
@@ -212,7 +214,7 @@ def test_answers_go_into_gpx_kml_and_a_table_that_is_read_again(
     # Given a name that would break XML
     odd = mine / 'a & <b> "c".jpg'
     shutil.copy(mine / "copy.jpg", odd)
-    status, out, err = run("locate", city / "city.gpkg", odd, mine / "other.jpg", "--json", *words)
+    status, out, err = run("locate", city / "city.gpkg", odd, mine / "placed.jpg", "--json", *words)
     assert status in (0, 1)
     assert f"{files['gpx']}: 2 answers" in err
     said = [json.loads(line)["position"] for line in out.splitlines()]
