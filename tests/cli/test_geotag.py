@@ -115,10 +115,7 @@ def city(tmp_path_factory: pytest.TempPathFactory, tiny_checkpoint: Path) -> Pat
     from hafloc.index import build_index
 
     folder = tmp_path_factory.mktemp("city")
-    names = [
-        write_photo(folder / "database" / f"street {10**n}.jpg").name
-        for n in (1, 2, 3)
-    ]
+    names = [write_photo(folder / "database" / f"street {10**n}.jpg").name for n in (1, 2, 3)]
     rows = "".join(f"{name},48.{n},16.37\n" for n, name in enumerate(names))
     (folder / "database" / "positions.csv").write_text(f"image,lat,lon\n{rows}")
     build_index(folder / "city.gpkg", Describer.open(tiny_checkpoint), folder / "database")

@@ -198,6 +198,32 @@ def test_a_sidecar_that_cannot_take_a_position_is_left_alone(tmp_path: Path, tex
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.jpg", "a.xmp"]
 
 
+OF_RAW = UNPLACED.replace(
+    "<rdf:Description", '<rdf:Description xmlns:photoshop="http://ns.adobe.com/photoshop/1.0/" '
+    'photoshop:SidecarForExtension="NEF"',
+)  # fmt: skip
+
+
+def test_a_sidecar_of_the_raw_is_not_that_of_the_jpeg_beside_it(tmp_path: Path) -> None:
+    # As in GeoTagNinja's issue 57 and osxphotos' 210: one name, two files, one sidecar
+    photo = write_photo(tmp_path / "a.jpg")
+    put(tmp_path / "a.xmp", OF_RAW)
+    assert write_sidecar(photo, Tag(VIENNA)) == tmp_path / "a.jpg.xmp"
+    assert (tmp_path / "a.xmp").read_text() == OF_RAW
+    placed = OF_RAW.replace('xmp:Rating="1"', 'exif:GPSLatitude="1,2N" exif:GPSLongitude="3,4E"')
+    put(tmp_path / "other" / "b.xmp", placed)
+    said = positions(tmp_path / "other", "b.jpg", "b.nef")
+    assert set(said.rows) == {"b.nef"}
+
+
+def test_a_sidecar_that_two_photos_share_is_not_changed_for_one(tmp_path: Path) -> None:
+    photo = write_photo(tmp_path / "a.jpg")
+    write_photo(tmp_path / "a.jpeg")
+    put(tmp_path / "a.xmp", UNPLACED)
+    assert write_sidecar(photo, Tag(VIENNA)) == tmp_path / "a.jpg.xmp"
+    assert (tmp_path / "a.xmp").read_text() == UNPLACED
+
+
 needs_exiftool = pytest.mark.skipif(
     shutil.which("exiftool") is None, reason="exiftool is not installed"
 )

@@ -158,6 +158,26 @@ def test_a_zone_that_is_not_known_is_asked_for_with_the_choices(tmp_path: Path) 
     )
 
 
+def test_a_named_zone_knows_summer_time_of_each_day(tmp_path: Path) -> None:
+    # As in GeoTag's issue 36 and PhotoLocator's 29: a journey over the change of the clocks,
+    # on a track whose times have an offset of their own
+    days = [datetime(2025, 3, 29, 12, 0, 30), datetime(2025, 3, 30, 12, 0, 30)]
+    for number, day in enumerate(days):
+        write_photo(tmp_path / f"{number}.jpg", reading=day)
+    points = "".join(
+        f'<trkpt lat="{lat}" lon="16"><time>{time}-06:00</time></trkpt>'
+        for lat, time in (
+            (48.0, "2025-03-29T05:00:00.557"),  # 12:00 in Vienna, at UTC+1
+            (48.0, "2025-03-29T05:01:00.557"),
+            (49.0, "2025-03-30T04:00:00.557"),  # 12:00 in Vienna, at UTC+2
+            (49.0, "2025-03-30T04:01:00.557"),
+        )
+    )
+    (tmp_path / "walk.gpx").write_text(f"<gpx><trk>{points}</trk></gpx>")
+    found = placed(tmp_path, zone=ZoneInfo("Europe/Vienna")).tracked.found
+    assert [found[f"{n}.jpg"].position.lat for n in (0, 1)] == [48, 49]
+
+
 @pytest.mark.parametrize(
     ("text", "hours"), [("+02:00", 2), ("Z", 0), ("-0330", -3.5), ("Europe/Vienna", 2)]
 )

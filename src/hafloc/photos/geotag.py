@@ -12,11 +12,14 @@ from hafloc.files import write_whole
 from hafloc.geo import Position, distance
 from hafloc.photos.decode import read_metadata
 from hafloc.photos.exif import Exif, metadata
+from hafloc.photos.formats import JXL_SUFFIXES, RAW_SUFFIXES, SUFFIXES
 from hafloc.photos.photo import Metadata
 from hafloc.photos.stored import file_bytes, shown
+from hafloc.photos.xmp import file_kind
 
 SUFFIX = ".xmp"
 KEPT = "_original"  # behind the name of what was there before, as exiftool has it
+_PHOTOS = SUFFIXES | RAW_SUFFIXES | JXL_SUFFIXES
 _TOOLKIT = "hafloc"
 _RDF = "http://www.w3.org/1999/02/22-rdf-syntax-ns#"
 _RDF_END = re.compile(r"</(?:([A-Za-z_][\w.-]*):)?RDF\s*>\s*(?=</|<\?|\Z)")
@@ -37,10 +40,31 @@ class Tag:
 
 
 def sidecars_of(photo: Path) -> list[Path]:
-    """The XMP sidecars that lie beside a photo: those of photo.jpg.xmp and photo.xmp that exist."""
-    named = {photo.name + SUFFIX, photo.stem + SUFFIX, photo.name + SUFFIX.upper(),
-             photo.stem + SUFFIX.upper()}  # fmt: skip
-    return sorted(path for name in named if (path := photo.with_name(name)).is_file())
+    """The XMP sidecars that lie beside a photo: photo.jpg.xmp, and photo.xmp unless that is another
+    photo's. Raises PhotoError where one cannot be read."""
+    own, shared = (
+        [
+            path
+            for suffix in (SUFFIX, SUFFIX.upper())
+            if (path := photo.with_name(name + suffix)).is_file()
+        ]
+        for name in (photo.name, photo.stem)
+    )
+    return own + [path for path in shared if path not in own and _is_of(path, photo)]
+
+
+def _is_of(sidecar: Path, photo: Path) -> bool:
+    """Whether photo.xmp is about photo.jpg, where photo.nef lies beside it too."""
+    kind = file_kind(file_bytes(sidecar))
+    return not kind or kind == photo.suffix.lstrip(".").casefold()
+
+
+def _has_others(sidecar: Path, photo: Path) -> bool:
+    """Whether photo.xmp is about several photos, for it does not say about which."""
+    return sidecar.stem == photo.stem and any(
+        other.stem == photo.stem and other != photo and other.suffix.lower() in _PHOTOS
+        for other in photo.parent.iterdir()
+    )
 
 
 def tagged(photo: Path) -> Metadata:
@@ -62,7 +86,9 @@ def write_sidecar(photo: Path, tag: Tag) -> Path:
     Raises OutputError where it cannot be written, or holds a position or what is no XMP;
     what was there before is then untouched.
     """
-    others = [path for path in sidecars_of(photo) if not _is_ours(path)]
+    others = [
+        path for path in sidecars_of(photo) if not _is_ours(path) and not _has_others(path, photo)
+    ]
     if not others:
         target = photo.with_name(photo.name + SUFFIX)
         write_whole(target, packet(tag))

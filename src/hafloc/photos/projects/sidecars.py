@@ -16,6 +16,7 @@ from hafloc.photos.projects.entries import Entries, mapping, number, place
 from hafloc.photos.projects.json_file import load_json, looks_like_json
 from hafloc.photos.stored import file_bytes
 from hafloc.photos.table import PositionTable
+from hafloc.photos.xmp import file_kind
 
 SOURCE = "sidecar"
 _SUFFIXES = (".xmp", ".json")
@@ -50,7 +51,7 @@ def read_sidecars(place_: Path, names: Sequence[str]) -> PositionTable:
     photos = _Photos(names)
     for inside, path in _files(place_):
         try:
-            said, title = _read(path)
+            said, title = _read(path)  # or, of XMP, the kind of file that it is about
         except (PhotoError, PositionError) as error:
             entries.refuse(inside, error)
             continue
@@ -74,7 +75,8 @@ def _files(place_: Path) -> Iterator[tuple[str, Path]]:
 
 
 def _read(path: Path) -> tuple[Metadata | None, str]:
-    """What a sidecar says, None without a position, and the name that it gives its photo.
+    """What a sidecar says, None without a position, and the name that it gives its photo; XMP
+    gives the kind of its file at most ("nef").
 
     Raises PhotoError where it cannot be read, PositionError where its position is none.
     """
@@ -83,7 +85,9 @@ def _read(path: Path) -> tuple[Metadata | None, str]:
         said = metadata(Exif(xmp=data))
         if said.position is None and said.problem:
             raise PositionError(said.problem)
-        return (replace(said, source=SOURCE, problem=None) if said.position else None), ""
+        return (replace(said, source=SOURCE, problem=None) if said.position else None), file_kind(
+            data
+        )
     if not looks_like_json(data) or len(data) > _LARGEST_JSON:
         return None, ""  # JSON of other programs
     value = load_json(data)
@@ -134,11 +138,12 @@ class _Photos:
         path = PurePosixPath(inside)
         folder, stem = path.parent.as_posix(), path.stem
         if path.suffix.lower() == ".xmp":
-            return (
-                self._named(folder, stem)
-                or self._by_stem.get((folder, stem.casefold()))
-                or [path.parent.joinpath(stem).as_posix()]
-            )
+            of_stem = [
+                name
+                for name in self._by_stem.get((folder, stem.casefold()), ())
+                if title in ("", PurePosixPath(name).suffix.lstrip(".").casefold())
+            ]
+            return self._named(folder, stem) or of_stem or [path.parent.joinpath(stem).as_posix()]
         for name in _takeout_names(stem):
             found = self._named(folder, name)
             if found:

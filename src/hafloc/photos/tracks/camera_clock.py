@@ -1,5 +1,6 @@
 """Tell how far a camera's clock is off, from its photos whose time or place is known otherwise."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -19,6 +20,7 @@ _LONGEST = 60 * 3600.0
 _STEP, _FINE_STEP = 5.0, 0.5  # seconds
 _MOST = 60  # photos that are looked at
 _WORK = 20_000_000  # places looked up
+_COUNTED = 0.75  # of the photos, those that lie nearest
 _FAR = 200.0  # metres; farther is wrong, however far
 _NEAR = 30.0  # metres that photos may lie off the track
 _ELSEWHERE = 60.0  # seconds: another answer than the best
@@ -105,9 +107,13 @@ def _cost(
     shifts: Floats,
     max_gap: float,
 ) -> Floats:
-    """Metres from the photos to the track, on average, each at most _FAR: one of each shift."""
-    total = np.zeros(len(shifts))
-    for time, spot in zip(times, spots, strict=True):
+    """Metres from the photos to the track: one number of each shift.
+
+    The mean over those that lie nearest, each at most _FAR: some were taken while the receiver
+    slept.
+    """
+    rows = np.empty((len(times), len(shifts)))
+    for row, (time, spot) in enumerate(zip(times, spots, strict=True)):
         moments = time - shifts
         nearest = np.full(len(shifts), _FAR)
         for track, way in ways:
@@ -119,5 +125,6 @@ def _cost(
             y = np.interp(moments, track.times, way[:, 1]) - spot[1]
             apart = np.where(inside & (gap <= max_gap), np.hypot(x, y), _FAR)
             nearest = np.minimum(nearest, apart)
-        total += nearest
-    return np.asarray(total / len(times))
+        rows[row] = nearest
+    counted = math.ceil(_COUNTED * len(times))
+    return np.asarray(np.partition(rows, counted - 1, axis=0)[:counted].mean(axis=0))
