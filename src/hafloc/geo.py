@@ -64,6 +64,12 @@ def earth_centred(lats: ArrayLike, lons: ArrayLike) -> Floats:
     return np.stack(_earth_centred().transform(lons, lats, np.zeros_like(lats)), axis=1)
 
 
+def geodetic(x: float, y: float, z: float) -> tuple[float, float, float]:
+    """Latitude, longitude (degrees) and height above the ellipsoid of earth-centred metres."""
+    lon, lat, height = _earth_centred().transform(x, y, z, direction="INVERSE")
+    return float(lat), float(lon), float(height)
+
+
 @cache
 def _earth_centred() -> Transformer:
     return Transformer.from_crs("EPSG:4979", "EPSG:4978", always_xy=True)

@@ -167,7 +167,7 @@ def test_code_pages_of_spreadsheets_are_told(tmp_path, encoding):
         (b"a.jpg,48.2,16.37\nb.jpg,48.3,16.4\n", 'columns "a.jpg", "48.2", "16.37"'),
         (b"image,lat,lon,lat\na,1,2,3\n", 'row 1: column "lat" stands there twice; remove one'),
         (b"Image;LAT;lon;Lat\na;1;2;3\n", 'column "Lat" stands there twice'),
-        (b"EPSG:32633\na.jpg 500000 5300000\n", "row 1: coordinates in EPSG:32633 are not read"),
+        (b"EPSG:999999\na.jpg 500000 5300000\n", "row 1: coordinates in EPSG:999999 are not"),
         (b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR", "no image, lat and lon among its columns"),
         (b"sep=,\nimage;lat;lon\na;1;2\n", 'row 2: .* columns "image;lat;lon"'),
         (b"image," + b"x" * 200_000 + b"\n", "no image, lat and lon"),

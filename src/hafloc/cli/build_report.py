@@ -63,11 +63,12 @@ def _notes(report: "BuildReport") -> Iterator[str]:
         )
     if report.tabled:
         yield (
-            f"{_photos(report.tabled)} placed by a table that is not here now; what it said stays "
-            "(--positions names it)"
+            f"{_photos(report.tabled)} placed by a table or track that is not here now; what it "
+            "said stays (--positions and --track name it)"
         )
     if report.left_out:
         yield report.left_out
+    yield from report.notes
     table = report.table
     for problem in report.table_problems:
         yield f"skipped: {problem}"

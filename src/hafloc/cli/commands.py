@@ -23,6 +23,9 @@ class Entry:
 
 COMMANDS = {
     "locate": Entry("locate", "Say where photos were taken, from the photos of an index."),
+    "geotag": Entry(
+        "geotag", "Locate photos without a position, and write the answers beside or into them."
+    ),
     "calibrate": Entry(
         "calibrate",
         'Learn from photos of known position how far off answers are, and when to say "not here".',

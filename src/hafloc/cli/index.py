@@ -36,6 +36,7 @@ from hafloc.cli.sharing import export, get, merge
 from hafloc.cli.shortened import shortened
 from hafloc.cli.statuses import IN_PART
 from hafloc.cli.stopping import when_stopped
+from hafloc.cli.tracks import Course, MaxGap, Offset, Timezone, Track, tracking_of
 
 if TYPE_CHECKING:
     from hafloc.index import IndexInfo
@@ -121,6 +122,11 @@ def build(
     index: IndexLocation,
     photos: Photos,
     positions: Csv = None,
+    track: Track = None,
+    offset: Offset = None,
+    timezone: Timezone = None,
+    max_gap: MaxGap = None,
+    course: Course = None,
     model: Model = "haf",
     dimension: Dimension = None,
     vector_type: VectorType = None,
@@ -144,6 +150,7 @@ def build(
     from hafloc.index import build_index, check_search
     from hafloc.photos import find_photos, photo_file
 
+    tracking = tracking_of(track, offset, timezone, max_gap, course)
     folder = photo_file(photos)
     found = find_photos(folder, positions).not_empty()
     check_vector_type(index, vector_type)
@@ -165,6 +172,7 @@ def build(
             folder,
             csv=positions,
             found=found,
+            tracking=tracking,
             vector_type=vector_type or "int8",
             local=stores_local,
             regions=regions is not False,
@@ -185,6 +193,11 @@ def add(
     index: IndexLocation,
     photos: Photos,
     positions: Csv = None,
+    track: Track = None,
+    offset: Offset = None,
+    timezone: Timezone = None,
+    max_gap: MaxGap = None,
+    course: Course = None,
     model: Model = "haf",
     local: Local = None,
     prune: Prune = False,
@@ -202,6 +215,7 @@ def add(
     from hafloc.index import add_folder, model_info, open_index
     from hafloc.photos import find_photos, photo_file
 
+    tracking = tracking_of(track, offset, timezone, max_gap, course)
     folder = photo_file(photos)
     found = find_photos(folder, positions).not_empty()
     # Nodes need not have what this machine has, and GPUs run torch.
@@ -219,6 +233,7 @@ def add(
                 folder,
                 csv=positions,
                 found=found,
+                tracking=tracking,
                 local=stores_local,
                 prune=prune,
                 workers=workers,

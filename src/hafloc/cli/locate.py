@@ -32,6 +32,23 @@ if TYPE_CHECKING:
 
 app = group()
 
+GpxFile = Annotated[
+    Path | None,
+    typer.Option("--gpx", help="Write the answers as waypoints of GPX.", callback=check_target),
+]
+KmlFile = Annotated[
+    Path | None,
+    typer.Option("--kml", help="Write the answers as placemarks of KML.", callback=check_target),
+]
+CsvFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--csv",
+        help="Write the answers as a table: image,lat,lon,accuracy,…; --positions reads it.",
+        callback=check_target,
+    ),
+]
+
 
 @command(app, "locate")
 def locate(
@@ -66,6 +83,9 @@ def locate(
             callback=check_target,
         ),
     ] = None,
+    gpx: GpxFile = None,
+    kml: KmlFile = None,
+    csv: CsvFile = None,
     model: RecordedModel = None,
     matcher: MatcherName = None,
     device: Device = "auto",
@@ -136,6 +156,7 @@ def locate(
                 print_json(_collection(answers))
         if page is not None and answers:
             _write_page(page, answers, localizer)
+        _write_places(answers, gpx=gpx, kml=kml, csv=csv)
         troubles = localizer.troubles
     for trouble in troubles:
         tell(trouble)
@@ -239,3 +260,19 @@ def _write_page(page: Path, answers: "list[Answer]", localizer: "Localizer") -> 
 
     write_map(page, answers, localizer.index)
     tell(f"{page}: map of {len(answers):,} answers")
+
+
+def _write_places(
+    answers: "list[Answer]", *, gpx: Path | None, kml: Path | None, csv: Path | None
+) -> None:
+    if not (gpx or kml or csv):
+        return
+    from hafloc.show.places import write_csv, write_gpx, write_kml
+
+    for path, write in ((gpx, write_gpx), (kml, write_kml), (csv, write_csv)):
+        if path is None:
+            continue
+        written = write(path, answers)
+        missing = len(answers) - written
+        left_out = f", {missing:,} not in this database left out" if missing else ""
+        tell(f"{path}: {written:,} answers{left_out}")

@@ -73,7 +73,9 @@ Csv = Annotated[
     Path | None,
     typer.Option(
         "--positions",
-        help="CSV of positions: image,lat,lon[,heading,time]. "
+        help="CSV of positions: image,lat,lon[,heading,time]; or GeoJSON, a GeoPackage, a folder "
+        "of XMP or Takeout sidecars, files of exiftool, Mapillary, OpenSfM, OpenDroneMap or COLMAP "
+        "(docs/positions.md). "
         "By default a positions.csv in or beside the folder; else file names, else EXIF.",
     ),
 ]

@@ -24,6 +24,7 @@ PARTLY = {
     "fetch panoramax": "photos could not be fetched",
     "fetch mapillary": "photos could not be fetched",
     "locate": "a photo could not be read, or its place is not in this database",
+    "geotag": "photos were left without a position",
     "show matches": "the two photos do not match",
     "calibrate": "photos were skipped",
     "datasets check": "problems were found",

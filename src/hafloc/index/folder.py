@@ -29,6 +29,7 @@ from hafloc.photos import (
     PhotoUrl,
     Positions,
     Scan,
+    Tracking,
     content,
     find_photos,
     read_metadata,
@@ -39,8 +40,9 @@ from hafloc.progress import Progress, Silent
 if TYPE_CHECKING:  # an index is read and searched without the network's library
     from hafloc.describe import Describer
 
-# The source of a position that a table stated.
-_TABLE = "csv"
+# The sources of positions that stand in a table, or in the files of other programs.
+_TABLES = ("csv", "table", "sidecar")
+_TRACK = "track"
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +57,7 @@ class BuildReport:
     table said that was not at hand this time. `left_out` counts pictures that were not tried, by
     kind. `table` is the table of positions that was read, `table_problems` its rows that cannot
     be used, `unmatched_rows` those that name no photo, `unmatched_photos` the photos without one.
+    `notes` is what a person should know of how table and tracks were read, a line each.
     """
 
     added: int
@@ -72,6 +75,7 @@ class BuildReport:
     table_problems: tuple[str, ...] = ()
     unmatched_rows: tuple[str, ...] = ()
     unmatched_photos: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 def model_info(describer: "Describer", index: Location | None = None) -> ModelInfo:
@@ -92,6 +96,7 @@ def add_folder(
     *,
     csv: PhotoFile | None = None,
     found: Scan | None = None,
+    tracking: Tracking | None = None,
     local: bool = True,
     prune: bool = False,
     batch: int = BATCH,
@@ -105,7 +110,8 @@ def add_folder(
     record; a photo of which the table, its name or its EXIF now say something else is corrected.
     Of an unchanged photo only size and time are looked at. `folder` may be a URL, see
     `photos.find_photos`; what that said may be given as `found`. Positions come from `csv`, a
-    positions.csv in or beside the folder, file names or EXIF; see `photos.Positions`. `local`
+    positions.csv in or beside the folder, file names or EXIF, and for the others from the tracks of
+    `tracking`; see `photos.Positions`. `local`
     stores local features too, where the network has them, so that candidates can be verified
     without their files. `prune` removes the records of files that are gone. With several
     `workers`, so many processes describe on a processor; with the address of a `ray` cluster, its
@@ -117,7 +123,7 @@ def add_folder(
     index cannot be written; what was stored before stays.
     """
     found = found or find_photos(folder, csv)
-    return _Folder(index, folder, found.not_empty(), csv).bring_in(
+    return _Folder(index, folder, found.not_empty(), csv, tracking).bring_in(
         describer,
         local=local,
         prune=prune,
@@ -135,6 +141,7 @@ def build_index(
     *,
     csv: PhotoFile | None = None,
     found: Scan | None = None,
+    tracking: Tracking | None = None,
     vector_type: str = "int8",
     local: bool = True,
     regions: bool = True,
@@ -146,9 +153,9 @@ def build_index(
 ) -> BuildReport:
     """A new index at `path` of the photos below `folder`, or the completion of a begun one.
 
-    `csv`, `found`, `local`, `prune`, `workers` and `ray` are those of `add_folder`. A new index
-    holds vectors of the photos' `regions` too, where the network has them, and keeps key points in
-    `local_size`; an old one stays as it is.
+    `csv`, `found`, `tracking`, `local`, `prune`, `workers` and `ray` are those of `add_folder`. A
+    new index holds vectors of the photos' `regions` too, where the network has them, and keeps key
+    points in `local_size`; an old one stays as it is.
     Raises as `add_folder` does, and PositionError where not one photo could be stored; an index
     without photos is not left behind.
     """
@@ -161,7 +168,7 @@ def build_index(
             path, model, vector_type, describer.regions if regions else 0, local_size
         )
     try:
-        report = _Folder(index, folder, found, csv).bring_in(
+        report = _Folder(index, folder, found, csv, tracking).bring_in(
             describer,
             local=local,
             prune=prune,
@@ -185,14 +192,19 @@ class _Folder:
     """One folder's photos beside an index: what each stage needs of both."""
 
     def __init__(
-        self, index: GeoIndex, folder: PhotoFile, found: Scan, csv: PhotoFile | None
+        self,
+        index: GeoIndex,
+        folder: PhotoFile,
+        found: Scan,
+        csv: PhotoFile | None,
+        tracking: Tracking | None,
     ) -> None:
         self._index = index
         self._folder = folder
         self._found = found
         self._paths: PhotoPaths = paths_of(index.location)
         inside = [_inside(path, folder) for path in found.paths]
-        self._positions = Positions.for_folder(folder, inside, csv)
+        self._positions = Positions.for_folder(folder, inside, csv, tracking)
         self._files = [
             ScannedFile(
                 self._paths.name_of(photo.path),
@@ -307,11 +319,18 @@ class _Folder:
             table_problems=self._positions.problems,
             unmatched_rows=self._positions.unmatched_rows,
             unmatched_photos=self._positions.unmatched_photos,
+            notes=self._positions.notes,
         )
 
     def _keeps_its_table(self, kept: Kept, record: Record) -> bool:
-        """Whether a table placed the photo and none is at hand: then it has not been corrected."""
-        return kept.restated and record.source == _TABLE and self._positions.path is None
+        """Whether a table or track placed the photo and none is at hand: then it has not been
+        corrected."""
+        if not kept.restated:
+            return False
+        if record.source == _TRACK:
+            said = self._positions.row(kept.file.inside)
+            return not self._positions.tracks and said is None
+        return record.source in _TABLES and self._positions.path is None
 
     def _restated(self, record: Record, file: ScannedFile) -> Record:
         """The record with what is said of its photo today. Raises PositionError where nothing

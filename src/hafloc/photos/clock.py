@@ -81,8 +81,8 @@ def choose(
       to old dates; but the GPS time where the camera says 1 January of a year before, as
       clocks do that were never set, or a day to come.
     """
-    camera = _camera(cameras, now)
-    if gps is None or not FIRST_GPS_DATE <= gps <= now + _FUTURE:
+    camera = camera_reading(cameras, now)
+    if gps is None or not is_credible(gps, now):
         return camera
     if camera is None or _is_future(camera, now):
         return gps
@@ -95,7 +95,13 @@ def choose(
     return gps
 
 
-def _camera(cameras: Sequence[datetime | None], now: datetime) -> datetime | None:
+def is_credible(gps: datetime, now: datetime) -> bool:
+    """Whether a receiver's time lies between the first EXIF that could hold it and `now`."""
+    return FIRST_GPS_DATE <= gps <= now + _FUTURE
+
+
+def camera_reading(cameras: Sequence[datetime | None], now: datetime) -> datetime | None:
+    """The first reading that is neither an epoch's zero nor in the future, else in the future."""
     set_ = [time for time in cameras if time and time.replace(tzinfo=None) not in _ZEROS]
     past = [time for time in set_ if not _is_future(time, now)]
     return next(iter(past or set_), None)

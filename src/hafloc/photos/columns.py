@@ -1,7 +1,7 @@
 """Tell which columns of a table hold a photo's name, position, direction and time."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from hafloc.errors import PositionError
 from hafloc.photos.tags import shown
@@ -24,6 +24,7 @@ NAMES: Mapping[str, tuple[str, ...]] = {
         *("londeg", "longitudedeg", "decimallongitude", "longitudedecimal", "xlongitude"),
         *("longitudex", "lonwgs84", "wgs84lon", "imagelongitude"),
     ),
+    "wkt": ("wkt", "wktgeom", "geometry", "thegeom", "geom"),
     "lat_ref": ("latref", "latituderef", "gpslatituderef"),
     "lon_ref": ("lonref", "longituderef", "gpslongituderef"),
     "heading": (
@@ -64,13 +65,32 @@ def find_columns(header: Sequence[str]) -> dict[str, int] | None:
     Case, spaces, units in brackets and exiftool's group names ("EXIF:GPSLatitude") do not matter.
     Raises PositionError, without the file's name, where a column that is used stands there twice.
     """
+    places = _places(header)
+    if "wkt" in places and "image" in places:
+        return places
+    return places if all(field in places for field in REQUIRED) else None
+
+
+def fields_of(names: Iterable[str]) -> dict[str, str]:
+    """The name that each known field has among `names`. Raises PositionError as above."""
+    header = list(names)
+    return {field: header[at] for field, at in _places(header).items()}
+
+
+def names_image(names: Iterable[str]) -> bool:
+    """Whether one of the columns holds photos' names."""
+    plain = {_plain(name) for name in names}
+    return any(name in plain for name in NAMES["image"])
+
+
+def _places(header: Sequence[str]) -> dict[str, int]:
     plain = [_plain(name) for name in header]
     places: dict[str, int] = {}
     for field, names in NAMES.items():
         name = next((name for name in names if name in plain), None)
         if name is not None and not (field in _CREDIT and plain.count(name) > 1):
             places[field] = _place(name, plain, header)
-    return places if all(field in places for field in REQUIRED) else None
+    return places
 
 
 def described(header: Sequence[str]) -> str:

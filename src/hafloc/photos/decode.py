@@ -1,7 +1,9 @@
 """Turn a photo's file into upright RGB pixels, or say in one line why that cannot be."""
 
 import io
+from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
 
 import pillow_heif
 from PIL import Image as Pillow
@@ -16,6 +18,8 @@ from hafloc.photos.pixels import TRANSPOSING, Reduced, fitting, turn_of, upright
 from hafloc.photos.quiet import without_warnings
 from hafloc.photos.remote import PhotoFile
 from hafloc.photos.stored import content_of, file_bytes, shown
+
+_T = TypeVar("_T")
 
 MAX_PIXELS = 200_000_000
 # How often the wanted size a JPEG is decoded, at least. Vectors of 12-megapixel photos are then
@@ -114,6 +118,11 @@ def read_metadata(path: PhotoFile | str, data: bytes | None = None) -> Metadata:
     `data` are the file's bytes where they are at hand. Raises PhotoError for what is missing,
     empty, damaged at its head, or not a photo.
     """
+    return look_into(path, metadata, data)
+
+
+def look_into(path: PhotoFile | str, look: Callable[[Exif], _T], data: bytes | None = None) -> _T:
+    """What `look` finds in the EXIF and XMP of a photo's file; as `read_metadata`."""
     name = shown(path)
     if data is None:
         data = file_bytes(Path(path) if isinstance(path, str) else path)
@@ -121,10 +130,10 @@ def read_metadata(path: PhotoFile | str, data: bytes | None = None) -> Metadata:
     try:
         with without_warnings():
             if kind == "RAW":
-                return metadata(raw.read_exif_of(data))
+                return look(raw.read_exif_of(data))
             image, exif = _open(data, kind, MAX_PIXELS)
             with image:
-                return metadata(exif)
+                return look(exif)
     except PhotoError as error:
         raise PhotoError(f"cannot read {name}: {error}") from error
     except Exception as error:

@@ -10,7 +10,7 @@ from PIL import Image as Pillow
 
 from hafloc.errors import PositionError
 from hafloc.geo import Position, distance
-from hafloc.photos.clock import choose, parse_time
+from hafloc.photos.clock import camera_reading, choose, is_credible, parse_time
 from hafloc.photos.datum import to_wgs84
 from hafloc.photos.photo import Metadata
 from hafloc.photos.tags import Directories, Tags, is_zero_over_zero, number, parts, text
@@ -214,17 +214,33 @@ def _altitude(gps: Tags) -> float | None:
     return -abs(altitude) if below else altitude
 
 
+def readings(exif: Exif) -> tuple[datetime | None, datetime | None]:
+    """What the camera's clock showed, aware where it states its zone, and the time of the GPS.
+
+    The latter is a reference for the former, however far they are apart; None where the receiver
+    wrote a default. Which of the two is believed of a single photo, see `clock.choose`.
+    """
+    now = datetime.now(UTC)
+    xmp = read_xmp(exif.xmp)
+    gps = _gps_time(exif.gps) or _gps_time(xmp.gps)
+    return camera_reading(_cameras(exif, xmp), now), gps if gps and is_credible(gps, now) else None
+
+
 def _time(exif: Exif, xmp: Directories) -> datetime | None:
+    gps = _gps_time(exif.gps) or _gps_time(xmp.gps)
+    return choose(_cameras(exif, xmp), gps, datetime.now(UTC))
+
+
+def _cameras(exif: Exif, xmp: Directories) -> tuple[datetime | None, ...]:
     # Some programs put the dates of the detail into the main directory.
     base, tags = ExifTags.Base, {**exif.main, **exif.detail}
-    cameras = (
+    return (
         _clock(tags, base.DateTimeOriginal, base.OffsetTimeOriginal, base.SubsecTimeOriginal),
         _clock(tags, base.DateTimeDigitized, base.OffsetTimeDigitized, base.SubsecTimeDigitized),
         _clock(xmp.detail, base.DateTimeOriginal),
         # The last change of the file, and the exposure only where nobody changed it.
         _clock(tags, base.DateTime, base.OffsetTime, base.SubsecTime),
     )
-    return choose(cameras, _gps_time(exif.gps) or _gps_time(xmp.gps), datetime.now(UTC))
 
 
 def _clock(tags: Tags, clock: int, offset: int = 0, fraction: int = 0) -> datetime | None:

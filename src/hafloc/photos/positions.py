@@ -8,12 +8,14 @@ from pathlib import Path, PurePath
 from typing import Self
 
 from hafloc.errors import PositionError
+from hafloc.geo import Position
 from hafloc.photos.folder import is_file
 from hafloc.photos.name import position_from_name
 from hafloc.photos.partners import find_partners
 from hafloc.photos.photo import Metadata, Photo
+from hafloc.photos.projects import read_table
 from hafloc.photos.remote import PhotoFile, PhotoUrl
-from hafloc.photos.table import read_positions_csv
+from hafloc.photos.tracks.placing import Placed, Tracking, place_photos
 
 TABLE = "positions.csv"
 # To be raised whenever metadata of the same file, row or name is read in another way.
@@ -22,12 +24,15 @@ READER_VERSION = 1
 
 @dataclass(frozen=True, slots=True)
 class Positions:
-    """The positions of a folder's photos: a CSV beats the file name, which beats the EXIF.
+    """The positions of a folder's photos: a table beats the file name, which beats the EXIF, and
+    a track comes last.
 
-    `rows` holds what the CSV at `path` says, by the photo's path within the folder;
+    `rows` holds what the table at `path` says, by the photo's path within the folder;
     `unmatched_rows` are its rows that name no photo of the folder, or not one alone;
     `unmatched_photos` the photos without a row; `problems` which rows or values
-    of the CSV are left out and why, a line each. All are empty without a CSV.
+    of the table are left out and why, a line each. All are empty without a table. `tracked` is
+    what `tracks` say of photos that nothing else places; `notes` what a person should know of
+    how table and tracks were read.
     """
 
     rows: Mapping[str, Metadata] = field(default_factory=dict)
@@ -35,25 +40,45 @@ class Positions:
     problems: tuple[str, ...] = ()
     unmatched_rows: tuple[str, ...] = ()
     unmatched_photos: tuple[str, ...] = ()
+    tracks: tuple[Path, ...] = ()
+    tracked: Placed = field(default_factory=Placed)
+    notes: tuple[str, ...] = ()
 
     @classmethod
     def for_folder(
-        cls, folder: PhotoFile | str, names: Sequence[str], csv: PhotoFile | str | None = None
+        cls,
+        folder: PhotoFile | str,
+        names: Sequence[str],
+        csv: PhotoFile | str | None = None,
+        tracking: Tracking | None = None,
     ) -> Self:
-        """Read `csv`, or else the positions.csv in `folder` or in its parent, or else nothing.
+        """Read `csv`, or else the positions.csv in `folder` or in its parent, or else nothing;
+        then the tracks.
 
-        `names` are the photos' paths within `folder`, with forward slashes. Which row belongs to
+        `names` are the photos' paths within `folder`, with forward slashes. `csv` is any table
+        that `projects.read_table` knows, or a folder of sidecars. Which row belongs to
         which photo, see `partners.find_partners`.
 
-        Raises PositionError for a CSV that cannot be read, or that was given and names none of
-        the photos.
+        Raises PositionError for a table or track that cannot be read, or a table that was given
+        and names none of the photos.
         """
         folder = Path(folder) if isinstance(folder, str) else folder
-        path = Path(csv) if isinstance(csv, str) else csv or table_near(folder)
+        csv = Path(csv) if isinstance(csv, str) else csv
+        found = cls._of_table(folder, names, csv)
+        if tracking is None:
+            return found
+        placed = place_photos({name: folder / name for name in names}, tracking, found.known(names))
+        return replace(
+            found, tracks=tracking.paths, tracked=placed, notes=(*found.notes, *placed.notes)
+        )
+
+    @classmethod
+    def _of_table(cls, folder: PhotoFile, names: Sequence[str], csv: PhotoFile | None) -> Self:
+        path = csv or table_near(folder)
         if path is None:
             return cls()
-        table = read_positions_csv(path)
-        partners = find_partners(table.rows, names, folder, path.parent)
+        table = read_table(path, names)
+        partners = find_partners(table.rows, names, folder, _beside(path))
         if csv is not None and not partners.row_of:
             first = f"; {table.problems[0]}" if table.problems and not table.rows else ""
             raise PositionError(
@@ -66,7 +91,20 @@ class Positions:
             table.problems,
             partners.unmatched_rows,
             tuple(name for name in names if name not in partners.row_of),
+            notes=table.notes,
         )
+
+    def known(self, names: Sequence[str]) -> dict[str, Position]:
+        """The positions that the table and names give of photos, without a look at their files."""
+        known = {}
+        for name in names:
+            try:
+                found = self.row(name) or position_from_name(name)
+            except PositionError:
+                continue
+            if found is not None and found.position is not None:
+                known[name] = found.position
+        return known
 
     def of(self, photo: Photo, relative_name: str | PurePath) -> Metadata:
         """Where and when `photo` was taken; `relative_name` is its path within the folder.
@@ -81,10 +119,15 @@ class Positions:
         """As `of`, for a photo of whose file only the metadata was read."""
         name = _posix(relative_name)
         found = self.row(name) or position_from_name(name)
+        if found is None and metadata.position is None:
+            found = self.tracked.found.get(name)
+            refused = self.tracked.refused.get(name)
+            if refused is not None:
+                return replace(metadata, problem=metadata.problem or refused)
         return metadata if found is None else _complete(found, metadata)
 
     def row(self, name: str) -> Metadata | None:
-        """What the CSV says of the photo at path `name` within the folder."""
+        """What the table says of the photo at path `name` within the folder."""
         return self.rows.get(name)
 
     def places(self, name: str) -> bool:
@@ -97,12 +140,13 @@ class Positions:
     def stated(self, name: str | PurePath) -> str:
         """A fingerprint (16 hex digits) of all that is said of a photo outside its file.
 
-        It changes with the photo's row in the CSV, with a position in its name, and with
+        It changes with the photo's row in the table, with a position in its name, with its place
+        on a track, and with
         READER_VERSION: a photo whose stored fingerprint differs is to be read anew.
         """
         name = _posix(name)
         try:
-            found = self.row(name) or position_from_name(name)
+            found = self.row(name) or position_from_name(name) or self.tracked.found.get(name)
             said: object = None if found is None else _plain(found)
         except PositionError as error:
             said = str(error)
@@ -112,6 +156,11 @@ class Positions:
 
 def _posix(name: str | PurePath) -> str:
     return name.as_posix() if isinstance(name, PurePath) else name
+
+
+def _beside(table: PhotoFile) -> PhotoFile:
+    """The folder that paths in a table may begin at."""
+    return table if isinstance(table, Path) and table.is_dir() else table.parent
 
 
 def table_near(folder: PhotoFile) -> PhotoFile | None:

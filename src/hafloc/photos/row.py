@@ -27,7 +27,7 @@ _NO_TIME = re.compile(r"[0:/\-.\sTZ]*")  # "0000:00:00 00:00:00"
 Row = Mapping[str, str]
 
 
-def metadata_of_row(row: Row) -> tuple[Metadata, list[str]]:
+def metadata_of_row(row: Row, *, source: str = "csv") -> tuple[Metadata, list[str]]:
     """What a row says, by the fields of `columns.NAMES`, and which of its values are left out.
 
     Raises PositionError, in words that follow "row 7: ", for a row without a usable position.
@@ -47,7 +47,7 @@ def metadata_of_row(row: Row) -> tuple[Metadata, list[str]]:
         heading=None if heading is None else heading % 360,
         altitude=_altitude(row, remarks),
         time=_time(row, remarks),
-        source="csv",
+        source=source,
         magnetic=heading is not None and _is_magnetic(row),
         accuracy=accuracy,
         gps_status=_status(row),

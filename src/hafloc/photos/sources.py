@@ -10,9 +10,9 @@ from hafloc.photos import formats
 from hafloc.photos.folder import Scan, ScannedPhoto, scan
 from hafloc.photos.junk import is_junk_file, is_junk_folder
 from hafloc.photos.positions import table_near
+from hafloc.photos.projects import read_table
 from hafloc.photos.remote import PhotoFile, PhotoUrl, Seen
 from hafloc.photos.stored import reason, shown
-from hafloc.photos.table import read_positions_csv
 
 # Photos behind a web address that are asked for at once: a server's answer takes a while.
 REQUESTS = 16
@@ -55,9 +55,7 @@ def _named(folder: PhotoUrl, csv: PhotoFile | None) -> Scan:
             f"cannot list {shown(folder)}: web servers have no listing; name the photos in a table "
             "(--positions, or positions.csv there)"
         )
-    names = dict.fromkeys(
-        name for row in read_positions_csv(table).rows if (name := _below(folder, row))
-    )
+    names = dict.fromkeys(name for row in read_table(table).rows if (name := _below(folder, row)))
     kept, left_out = _sorted_out(names)
     photos, unreadable = [], []
     files = [folder / name for name in kept]

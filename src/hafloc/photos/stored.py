@@ -59,6 +59,16 @@ def file_bytes(path: PhotoFile) -> bytes:
     return b"".join(_chunks(path))
 
 
+def file_start(path: Path, length: int) -> bytes:
+    """The first bytes of a regular file, at most `length` of them. Raises PhotoError."""
+    data = bytearray()
+    for chunk in _chunks(path):
+        data += chunk
+        if len(data) >= length:
+            break
+    return bytes(data[:length])
+
+
 def reason(error: OSError | ValueError) -> str:
     """Why something cannot be read, and what to do, for a message after "cannot read X: "."""
     # ValueError: a name with a NUL, or one that the file system cannot encode.

@@ -11,14 +11,20 @@ from hafloc.errors import PositionError
 from hafloc.photos.columns import NEEDED, described, find_columns
 from hafloc.photos.delimited import SEPARATORS, read_lines, rows, separated, stated_separator
 from hafloc.photos.photo import Metadata
+from hafloc.photos.projected import as_degrees, check_crs
 from hafloc.photos.remote import PhotoFile
 from hafloc.photos.row import metadata_of_row
+from hafloc.photos.tags import number as finite
 from hafloc.photos.tags import shown
 
 # OpenDroneMap's geo.txt: its first line names the coordinates, and its columns have no names.
 _GEO = re.compile(r"EPSG:+4326|WGS ?84", re.IGNORECASE)
 _OTHER_GEO = re.compile(r"EPSG:+\d+|\+proj=.*|WGS ?84 UTM.*", re.IGNORECASE)
 _GEO_COLUMNS = {"image": 0, "lon": 1, "lat": 2, "altitude": 3, "accuracy": 7}
+_WKT = re.compile(
+    r"(?:SRID=4326;)?POINT(?: ?ZM?| ?M)? ?\( *([-+.\de]+) +([-+.\de]+)(?: +[-+.\de]+){0,2} *\)",
+    re.IGNORECASE,
+)
 _GEO_WIDTH = 1_000  # what follows the columns is notes
 
 
@@ -27,11 +33,12 @@ class PositionTable:
     """What a table says: its usable rows by photo name as written, in the file's order.
 
     Names have forward slashes. `problems` tells, a line each ("row 7: …"), which rows or single
-    values are left out and why.
+    values are left out and why; `notes` what else a person should know of how it was read.
     """
 
     rows: Mapping[str, Metadata]
     problems: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +47,7 @@ class _Header:
     separator: str | None
     width: int
     end: int  # the line after it
+    crs: str | None = None  # of its coordinates, where these are no degrees
 
 
 def read_positions_csv(path: PhotoFile | str) -> PositionTable:
@@ -96,7 +104,7 @@ def _usable(
     """The rows with a position, by number and name; to `problems` goes what is wrong."""
     for number, cells in rows(lines, header.end, header.separator):
         try:
-            row = _fields(cells, header)
+            row = _in_degrees(_fields(cells, header), header.crs)
             metadata, remarks = metadata_of_row(row)
         except PositionError as error:
             problems.append(f"row {number:,}: {error}")
@@ -119,6 +127,28 @@ def _fields(cells: list[str] | str, header: _Header) -> dict[str, str]:
     if not image_name(row["image"]):
         raise PositionError("the image name is empty; fill it in or remove the row")
     return row
+
+
+def _in_degrees(row: dict[str, str], crs: str | None) -> dict[str, str]:
+    """The row with its coordinates as lat and lon, out of a projection or a point in WKT."""
+    if "wkt" in row and not (row.get("lat") or row.get("lon")):
+        match = _WKT.fullmatch(row["wkt"].strip())
+        if match is None:
+            raise PositionError(
+                f'"{shown(row["wkt"].strip())}" is no point; write POINT (lon lat)'
+                if row["wkt"].strip()
+                else "it has no point; write POINT (lon lat) or remove the row"
+            )
+        return row | {"lon": match[1], "lat": match[2]}
+    if crs is None:
+        return row
+    x, y = finite(row["lon"]), finite(row["lat"])
+    if x is None or y is None:
+        raise PositionError(
+            f'"{shown(row["lon"])}", "{shown(row["lat"])}" are no coordinates; correct them'
+        )
+    lon, lat = as_degrees(x, y, crs)
+    return row | {"lon": repr(lon), "lat": repr(lat)}
 
 
 def _header(lines: Sequence[str]) -> _Header:
@@ -147,10 +177,11 @@ def _told(line: str, at: int, separators: Sequence[str | None]) -> _Header | Non
     if _GEO.fullmatch(line.strip()):
         return _Header(_GEO_COLUMNS, None, _GEO_WIDTH, at + 1)
     if _OTHER_GEO.fullmatch(line.strip()):
-        raise PositionError(
-            f"row {at + 1:,}: coordinates in {shown(line.strip(), 60)} are not read; "
-            "give them in EPSG:4326"
-        )
+        try:
+            check_crs(line)
+        except PositionError as error:
+            raise PositionError(f"row {at + 1:,}: {error}") from error
+        return _Header(_GEO_COLUMNS, None, _GEO_WIDTH, at + 1, line.strip())
     for separator in separators:
         header = separated(line, separator)
         try:

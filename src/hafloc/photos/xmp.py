@@ -63,6 +63,15 @@ def read_xmp(packet: object) -> Directories:
     return Directories(detail={Base.DateTimeOriginal: original} if original else {}, gps=gps)
 
 
+def file_kind(packet: bytes) -> str:
+    """Which of the files of one name a sidecar is about ("NEF"), where it says so; else "".
+
+    Source: photoshop:SidecarForExtension, XMP specification part 2.
+    """
+    said = _properties(packet).get("http://ns.adobe.com/photoshop/1.0/ SidecarForExtension", "")
+    return said.lstrip(".").casefold()
+
+
 def _points(value: str) -> str:
     """ "48,12,30.5N" with spaces between its numbers; decimal commas become points.
 

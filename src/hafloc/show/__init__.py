@@ -4,6 +4,7 @@ from hafloc.show.attention import attention, overlay
 from hafloc.show.map_page import write_map
 from hafloc.show.matches import match_picture
 from hafloc.show.pictures import candidate_sheet
+from hafloc.show.places import write_csv, write_gpx, write_kml
 from hafloc.show.sheet import check_png, save_picture
 from hafloc.show.sketch import map_sketch
 from hafloc.show.thumbnails import Thumbnails
@@ -17,5 +18,8 @@ __all__ = [
     "match_picture",
     "overlay",
     "save_picture",
+    "write_csv",
+    "write_gpx",
+    "write_kml",
     "write_map",
 ]
