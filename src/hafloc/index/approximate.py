@@ -205,6 +205,12 @@ def load(folder: Path, made: Made, dimension: int) -> Any:
     return index
 
 
+def leave_to_parent(index: Any) -> None:
+    """Never take FAISS's index apart in this forked process: it would wait for threads that are the
+    parent's, and crash."""
+    index.thisown = False
+
+
 def remove(folder: Path) -> None:
     """Take out of the folder what `make` left there."""
     for file in folder.glob("approximate*"):
