@@ -6,8 +6,10 @@ Photos are made up: along the streets of a city, neighbours alike, vectors of th
 in int8. Rows: building from given vectors (seconds, memory, bytes on disk), the first search of a
 fresh process (which makes the files beside the database) and of the next (which maps them), adding
 1,000, searches one by one and 32 at once beside FAISS's 8-bit flat index (`pip install faiss-cpu`)
-in turns in one process, and searches within 500 m. Medians of 5 and more. Writes
-benchmarks/results/scale.json and scale.png; the last line is JSON of the largest size.
+in turns in one process, searches within 500 m, and approximate searches (`--search`; hnsw up to
+100,000, making it takes long): made, opened, beside the exact one in turns, and the share of its
+first 50 that they find. Medians of 5 and more. Writes benchmarks/results/scale.json and scale.png;
+the last line is JSON of the largest size.
 """
 
 import argparse
@@ -28,7 +30,7 @@ from numpy.typing import NDArray
 
 from hafloc.files import write_whole
 from hafloc.geo import Position
-from hafloc.index import ModelInfo, Near, Record, create_index, open_index
+from hafloc.index import ModelInfo, Near, Record, create_index, make_search, open_index
 
 RESULTS = Path(__file__).parent / "results"
 DIMENSION = 1_152
@@ -38,6 +40,7 @@ STREET = 500  # photos of a street, 8 m apart
 ADDED = 1_000
 RUNS = 7
 RADIUS = 500.0  # metres
+MOST_IN_GRAPH = 100_000
 Floats = NDArray[np.float32]
 
 
@@ -192,6 +195,44 @@ def beside_faiss(path: Path, size: int) -> dict[str, float]:
     }
 
 
+def approximate(kind: str, path: Path, size: int) -> dict[str, float]:
+    """One query by an approximate search, in turns with the exact one; then it is exact again."""
+    start = time.perf_counter()
+    made = make_search(path, kind)
+    results = {f"{kind}_make_s": round(time.perf_counter() - start, 2)}
+    if made is None:  # a small database is searched exactly
+        return {}
+    _, vectors = queries(RUNS, size)
+    with open_index(path) as index:
+        opening = seconds(index._matrix.current)  # type: ignore[attr-defined]
+        _, whole = index._matrix._mapped  # type: ignore[attr-defined]
+        index.search(vectors[:1], 100)
+        times, shares = [], []
+        for i in range(RUNS):
+            ours = seconds(lambda: index.search(vectors[[i]], 100))  # noqa: B023
+            exact = seconds(lambda: whole.search(vectors[[i]], 100))  # noqa: B023
+            times.append((ours, ours / exact))
+            found = index.search(vectors[[i]], 50).ids[0].tolist()
+            shares.append(len({*found} & {*whole.search(vectors[[i]], 50).ids[0].tolist()}) / 50)
+    make_search(path, "exact")
+    return results | {
+        f"{kind}_gb": round(made.size / 1e9, 3),
+        f"{kind}_open_s": round(opening, 3),
+        f"{kind}_search_ms": round(1000 * statistics.median(one for one, _ in times), 1),
+        f"{kind}_over_exact": round(statistics.median(over for _, over in times), 3),
+        f"{kind}_recall_own": made.recall,
+        f"{kind}_recall": round(float(np.mean(shares)), 3),
+    }
+
+
+def by_lists(path: Path, size: int) -> dict[str, float]:
+    return approximate("ivf", path, size)
+
+
+def by_graph(path: Path, size: int) -> dict[str, float]:
+    return approximate("hnsw", path, size) if size <= MOST_IN_GRAPH else {}
+
+
 STEPS: dict[str, Callable[[Path, int], dict[str, float]]] = {
     "build": build,
     "make": first_search,
@@ -199,6 +240,8 @@ STEPS: dict[str, Callable[[Path, int], dict[str, float]]] = {
     "search": searching,
     "faiss": beside_faiss,
     "add": adding,
+    "ivf": by_lists,
+    "hnsw": by_graph,
 }
 
 

@@ -64,6 +64,7 @@ def run(
         ),
         ("with", ["--local-bits", 4], "8 bits a number; --local-bits 4 has no effect"),
         ("with", ["--local-bits", 5], "--local-bits is 5; give 4 or 8"),
+        ("new", ["--search", "lsh"], "search 'lsh' is not known; choose one of exact, hnsw, ivf"),
         ("new", ["--no-local", "--local-bits", 4], "--no-local stores no key points"),
     ],
 )
@@ -101,6 +102,35 @@ def test_a_new_index_keeps_fewer_and_coarser_key_points(
     assert 0 < json.loads(facts)["details"]["key_point_bytes"] <= 4 * (10 + 20 * (4 + 16))
     with GeoPackageIndex.open(tmp_path / "city.gpkg") as opened:
         assert max(len(item) for item in opened.local_features([1, 2, 3, 4]) if item) == 20
+
+
+def test_a_search_is_chosen_once_and_small_databases_stay_exact(
+    run: Run, street: Path, tmp_path: Path
+) -> None:
+    pytest.importorskip("faiss")
+    index = tmp_path / "city.gpkg"
+    asked = ("index", "build", index, street / "database", "--no-calibrate")
+    assert run(*asked, "--search", "ivf", model=True)[0] == 0
+    assert run(*asked, model=True)[::2] == (0, "")
+    _, facts, _ = run("index", "info", index, "--json")
+    assert json.loads(facts)["details"]["search"] == "ivf"
+    assert "companion" not in json.loads(facts)["details"]
+
+    assert run(*asked, "--search", "exact", model=True)[::2] == (0, "")
+    _, facts, _ = run("index", "info", index, "--json")
+    assert json.loads(facts)["details"]["search"] == "exact"
+
+
+def test_a_search_without_its_package_is_refused_before_anything_is_done(
+    run: Run, street: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "faiss", None)
+    asked = ("index", "build", tmp_path / "new.gpkg", street / "database", "--search", "hnsw")
+    code, out, err = run(*asked, model=True)
+    assert (code, out) == (2, "")
+    assert "faiss is not installed; pip install hafloc[faiss]" in err
+    assert len(err.splitlines()) == 1
+    assert not (tmp_path / "new.gpkg").exists()
 
 
 def test_an_index_tells_of_its_regions_and_evaluates_by_them(run: Run, street: Path) -> None:

@@ -3,7 +3,9 @@
 import logging
 import shutil
 import sqlite3
+import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -255,6 +257,24 @@ def test_while_another_makes_it_search_goes_without(city: Path) -> None:
         assert found(index) == in_memory(city)
 
     assert not list(folder(city).glob("rows-*"))
+
+
+def test_many_who_make_it_at_once_find_the_same_and_leave_one(city: Path) -> None:
+    expected = in_memory(city)
+    ready = threading.Barrier(6)
+
+    def open_and_search(_: int) -> list[list[tuple[int, float]]]:
+        with open_index(
+            city
+        ) as index:  # a connection, a lock and files of its own, as a process has
+            ready.wait()
+            return found(index)
+
+    with ThreadPoolExecutor(6) as pool:
+        for answer in pool.map(open_and_search, range(6)):
+            assert answer == expected
+
+    assert sorted(name.split("-")[0] for name in files(city)) == ["lock", "photos", "rows"]
 
 
 def test_a_folder_that_cannot_be_written_costs_nothing(

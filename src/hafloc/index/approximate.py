@@ -9,10 +9,11 @@ quarter, or whose rows were written anew, is searched exactly until it is made a
 
 import json
 import os
+import sys
 import zlib
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -159,8 +160,8 @@ def make(
     file = folder / f"approximate-{found.token}"
     with whole_file(file) as out:
         write_index(faiss, index, out, file)
-    size, checksum = file.stat().st_size, _checksum(file)
-    made = Made(kind, found.token, count, effort, recall, sample, size, checksum)
+    made = Made(kind, found.token, count, effort, recall, sample, file.stat().st_size, 0)
+    made = replace(made, checksum=_checksum(file, _checked(made, dimension)))
     write_whole(folder / "approximate", json.dumps(asdict(made)).encode() + b"\n")
     return made
 
@@ -191,18 +192,26 @@ def load(folder: Path, made: Made, dimension: int) -> Any:
     faiss = _faiss(made.kind)
     file = folder / f"approximate-{made.token}"
     try:
-        # Lists stay in the file until one is looked at, and their numbers are checked then. A
-        # damaged graph would lead FAISS out of memory.
-        if file.stat().st_size != made.size or (
-            made.kind == "hnsw" and _checksum(file) != made.checksum
+        # A damaged file would lead FAISS out of memory.
+        if (
+            file.stat().st_size != made.size
+            or _checksum(file, _checked(made, dimension)) != made.checksum
         ):
             raise IndexFileError(f"{file} is damaged")
-        index = faiss.read_index(str(file), faiss.IO_FLAG_MMAP if made.kind == "ivf" else 0)
+        # Lists stay in the file until one is looked at; FAISS maps none on Windows.
+        maps = made.kind == "ivf" and sys.platform != "win32"
+        index = faiss.read_index(str(file), faiss.IO_FLAG_MMAP if maps else 0)
     except (OSError, RuntimeError, MemoryError) as error:
         raise IndexFileError(f"{file} cannot be read: {error}") from error
     if (index.ntotal, index.d) != (made.rows, dimension):
         raise IndexFileError(f"{file} is of other vectors")
     return index
+
+
+def leave_to_parent(index: Any) -> None:
+    """Never take FAISS's index apart in this forked process: it would wait for threads that are the
+    parent's, and crash."""
+    index.thisown = False
 
 
 def remove(folder: Path) -> None:
@@ -269,11 +278,21 @@ def write_index(faiss: Any, index: Any, out: BinaryIO, file: Path) -> None:
         ) from error
 
 
-def _checksum(file: Path) -> int:
+def _checked(made: Made, dimension: int) -> int:
+    """How much of the file has to be right for FAISS to be safe, from its beginning.
+
+    Lists come last, a number of 8 bytes and D codes a row: a wrong code finds another photo, and
+    numbers are checked when they are found.
+    """
+    return made.size - (made.rows * (8 + dimension) if made.kind == "ivf" else 0)
+
+
+def _checksum(file: Path, count: int) -> int:
     value = 0
     with file.open("rb") as content:
-        while part := content.read(_READ):
+        while part := content.read(min(_READ, count)):
             value = zlib.crc32(part, value)
+            count -= len(part)
     return value
 
 

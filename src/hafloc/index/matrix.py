@@ -60,7 +60,7 @@ class Matrix:
         self._told = False
         self._mapped: tuple[Companion, VectorSearch] | None = None
         self._start()
-        connections.when_forked(self._start)
+        connections.when_forked(self._start_anew)
 
     def _start(self) -> None:
         self._lock = threading.Lock()
@@ -68,6 +68,12 @@ class Matrix:
         self._made: tuple[tuple[int, int], Search] | None = None
         # FAISS's index outlives changes of the database.
         self._loaded: tuple[approximate.Made, Any] | None = None
+
+    def _start_anew(self) -> None:
+        """In a forked process."""
+        if self._loaded is not None:
+            approximate.leave_to_parent(self._loaded[1])
+        self._start()
 
     def changed(self) -> None:
         """To be called within each change by the index's own connection."""
