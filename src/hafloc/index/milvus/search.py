@@ -1,7 +1,6 @@
 """Search by the engine, made exact: its best are scored again, and equals ordered by their ids."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,16 +19,11 @@ Ids = NDArray[np.int64]
 # More than k, among which those lie that rounding could bring among the first k.
 _SPARE = 32
 _GROWTH = 4
+# Of the photos in the cells about a place, about one in three is near enough: so many more are
+# asked for at once, since a second request takes as long as the first.
+_NEAR = 4
 _QUERIES_AT_ONCE = 16
 _FLOAT32_ROUNDING = 2.0**-24
-
-
-@dataclass(frozen=True, slots=True)
-class _Candidates:
-    """Each query's ids, and rows of theirs with vectors, by id, as far as they are at hand."""
-
-    ids: list[Ids]
-    rows: dict[int, Row]
 
 
 class Engine:
@@ -66,11 +60,12 @@ class Engine:
             np.array([values[:width] for _, values in found], dtype=np.float32).reshape(shape),
         )
 
-    def _candidates(self, queries: Floats, k: int, near: Near | None) -> _Candidates | None:
+    def _candidates(self, queries: Floats, k: int, near: Near | None) -> list[Ids] | None:
         """For each query the ids among which its k best are; None where these are too many, or
         an approximate index has lost its way to some."""
         filter_ = "" if near is None else in_boxes(spatial.around(near))
         limit = k + _SPARE if self._is_exact else 2 * k + _SPARE
+        limit *= 1 if near is None else _NEAR
         while limit <= MOST_ROWS:
             options = search_options(self._index_type, limit)
             answers = self._table.search(queries, limit, filter_, options)
@@ -85,8 +80,7 @@ class Engine:
             else:
                 if not self._is_exact and len({min(len(ids), k) for ids in chosen}) > 1:
                     return None
-                known = {int(row["id"]): row for rows in answers for row in rows if "vector" in row}
-                return _Candidates(chosen, known)
+                return chosen
             limit = limit * _GROWTH if limit * _GROWTH <= MOST_ROWS else _last(limit)
         return None
 
@@ -103,17 +97,14 @@ class Engine:
             return ids
         return np.asarray(ids[values >= np.sort(values)[-k] - self._slack])
 
-    def _exact(self, queries: Floats, candidates: _Candidates, k: int) -> list[tuple[Ids, Floats]]:
-        wanted = set(np.concatenate(candidates.ids).tolist())
-        missing = wanted - candidates.rows.keys()
-        rows = {id_: row for id_, row in candidates.rows.items() if id_ in wanted}
-        if missing:
-            rows |= self._table.by_id(list(missing), ("id", "vector"))
+    def _exact(self, queries: Floats, candidates: list[Ids], k: int) -> list[tuple[Ids, Floats]]:
+        wanted = set(np.concatenate(candidates).tolist())
+        rows = self._table.after_search(list(wanted), ("id", "vector")) if wanted else {}
         there = np.array(sorted(rows), dtype=np.int64)
         vectors = floats((rows[id_] for id_ in there.tolist()), self._dimension).astype(np.float64)
         lengths = np.sqrt(np.einsum("nd,nd->n", vectors, vectors))
         found = []
-        for query, ids in zip(queries, candidates.ids, strict=True):
+        for query, ids in zip(queries, candidates, strict=True):
             # One may have been removed since the engine named it.
             ids = np.intersect1d(ids, there)
             at = np.searchsorted(there, ids)

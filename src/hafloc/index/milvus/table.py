@@ -21,7 +21,6 @@ MOST_ROWS = 16_384
 # Rows asked for at a time: these many, or fewer where they would be of more bytes. (The engine
 # gives out 64 MB at once, and pages may be twice as long.)
 _PAGE, _PAGE_BYTES = 4_000, 16 << 20
-_VECTORS_BYTES = 8 << 20
 _METRE = 1e-5  # in degrees
 _IDS_END = 1 << 63
 _ALL_IDS = (0, _IDS_END - 1)
@@ -69,13 +68,16 @@ class Table:
         return [dict(row) for row in rows]
 
     def search(
-        self, vectors: NDArray[np.float32], limit: int, filter_: str, options: dict[str, int]
+        self,
+        vectors: NDArray[np.float32],
+        limit: int,
+        filter_: str,
+        options: dict[str, int],
     ) -> list[list[Row]]:
         """For each vector `[Q, D]` its best rows: id, distance (similarity), lat, lon.
 
-        They hold their vectors too where these are no great many: that spares a second query.
+        Their vectors would take the engine longer than the second query, `after_search`.
         """
-        few = limit * len(vectors) * self._bytes["vector"] <= _VECTORS_BYTES
         found = self._server.call(
             "search",
             "search",
@@ -83,7 +85,7 @@ class Table:
             data=vectors,
             limit=limit,
             filter=filter_,
-            output_fields=["lat", "lon", *(["vector"] if few else [])],
+            output_fields=["lat", "lon"],
             search_params={"metric_type": "IP", "params": options},
             consistency_level="Strong",
         )
@@ -96,17 +98,39 @@ class Table:
         """The rows of these ids that are there."""
         return {int(row["id"]): row for row in self.where("id", sorted(set(ids)), columns)}
 
-    def where(self, column: str, numbers: Sequence[int], columns: Sequence[str]) -> list[Row]:
-        """The rows whose column is one of these numbers, by id."""
+    def after_search(self, ids: Sequence[int], columns: Sequence[str]) -> dict[int, Row]:
+        """As `by_id`, of rows that a search has just named: that has waited for the engine's clock.
+
+        One that another of its nodes does not know yet is waited for.
+        """
+        found = {
+            int(row["id"]): row
+            for row in self.where("id", sorted(set(ids)), columns, consistency="Eventually")
+        }
+        missing = [id_ for id_ in ids if id_ not in found]
+        return found | (self.by_id(missing, columns) if missing else {})
+
+    def where(
+        self,
+        column: str,
+        numbers: Sequence[int],
+        columns: Sequence[str],
+        consistency: str = "Strong",
+    ) -> list[Row]:
+        """The rows whose column is one of these numbers, by id; `consistency` as for `query`."""
         size = self._page(columns)
         found: list[Row] = []
         for start in range(0, len(numbers), size):
-            found += self.matching(chosen(column, numbers[start : start + size]), columns)
+            filter_ = chosen(column, numbers[start : start + size])
+            found += self.matching(filter_, columns, consistency)
         return sorted(found, key=lambda row: int(row["id"]))
 
-    def matching(self, filter_: str, columns: Sequence[str]) -> list[Row]:
+    def matching(
+        self, filter_: str, columns: Sequence[str], consistency: str = "Strong"
+    ) -> list[Row]:
         """The rows that the filter takes, which are thought to be few; by id."""
-        pages = self._range(*_ALL_IDS, filter_, columns, 2 * self._page(columns))
+        most = 2 * self._page(columns)
+        pages = self._range(*_ALL_IDS, filter_, columns, most, consistency)
         return [row for page in pages for row in page]
 
     def pages(self, filter_: str, columns: Sequence[str]) -> Iterator[list[Row]]:
@@ -122,19 +146,26 @@ class Table:
         return max(1, min(_PAGE, _PAGE_BYTES // max(row, 1)))
 
     def _range(
-        self, first: int, last: int, filter_: str, columns: Sequence[str], most: int
+        self,
+        first: int,
+        last: int,
+        filter_: str,
+        columns: Sequence[str],
+        most: int,
+        consistency: str = "Strong",
     ) -> Iterator[list[Row]]:
         """The rows of the ids from `first` to `last`; in halves where they are more than `most`."""
         ids = f"id >= {first} and id <= {last}"
         if (first, last) == _ALL_IDS:
             ids = "id >= 0"
-        rows = self.query(f"{ids} and ({filter_})" if filter_ else ids, columns, most)
+        whole = f"{ids} and ({filter_})" if filter_ else ids
+        rows = self.query(whole, columns, most, consistency)
         if len(rows) < most or first == last:
             yield sorted(rows, key=lambda row: int(row["id"]))
             return
         middle = (first + last) // 2
-        yield from self._range(first, middle, filter_, columns, most)
-        yield from self._range(middle + 1, last, filter_, columns, most)
+        yield from self._range(first, middle, filter_, columns, most, consistency)
+        yield from self._range(middle + 1, last, filter_, columns, most, consistency)
 
     def count_in(self, boxes: Sequence[Box], most: int) -> int:
         """How many photos the boxes and their cells hold; `most` bounds nothing here."""
