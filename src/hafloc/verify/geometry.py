@@ -35,7 +35,7 @@ FUNDAMENTAL_TOLERANCE = 1 / 120
 _CONFIDENCE = 0.999
 _ITERATIONS = 1_000
 # The short search, and how far in powers of ten its NFA may stand behind. Of 32,800 pairs of real
-# photos 30 came out otherwise than by long searches alone, and no query's first candidate
+# photos a shorter one still (200) changed 30, and no query's first candidate
 # (benchmarks/results/verification.md).
 _SHORT_CONFIDENCE = 0.95
 _SHORT_ITERATIONS = 300
