@@ -78,20 +78,22 @@ def parts(index: Path, photo: Path) -> dict[str, Pair]:
     """The parts of one cold answer, in their order."""
     laps = Laps()
     import hafloc.cli.locate
+    import hafloc.cli.quick_start
 
     laps.lap("command line")
-    import torch  # noqa: F401
+    with hafloc.cli.quick_start.loading():
+        import torch  # noqa: F401
 
-    laps.lap("import torch")
-    import hafloc.describe
-    import hafloc.locate
-    import hafloc.locate.scales
-    from hafloc.index import open_index
-    from hafloc.locate.query import RERANK, RankedQuery, Wanted
-    from hafloc.photos import as_photo
+        laps.lap("import torch")
+        import hafloc.describe
+        import hafloc.locate
+        import hafloc.locate.scales
+        from hafloc.index import open_index
+        from hafloc.locate.query import RERANK, RankedQuery, Wanted
+        from hafloc.photos import as_photo
 
-    laps.lap("other imports")
-    describer = hafloc.describe.Describer.open("haf")
+        laps.lap("other imports")
+        describer = hafloc.describe.Describer.open("haf")
     laps.lap("model")
     opened = hafloc.locate.Localizer(open_index(index), describer)
     laps.lap("index and calibrations")

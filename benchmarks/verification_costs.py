@@ -4,11 +4,12 @@
 
 Queries are photos of the index, each among the others, by the key points that the index stores.
 Measured in turn on each query: `verify.weigh`; the same with one whole product of key points a
-candidate, which BLAS gives threads of its own; and, for `--peer` of them, the OpenCV way for the
-same pairs: SIFT of at most 1,000 points, brute-force matching, Lowe's ratio, RANSAC for a
-fundamental matrix. Detecting SIFT is told apart and left out. Photos that lie where the index says
-are needed for that alone. Writes benchmarks/results/verification_costs.json: medians, each way's
-time over ours as the median of single queries' ratios, and whether the evidence is the same.
+candidate, which BLAS gives threads of its own; the same with a long search for every fundamental
+matrix; and, for `--peer` of them, the OpenCV way for the same pairs: SIFT of at most 1,000 points,
+brute-force matching, Lowe's ratio, RANSAC for a fundamental matrix. Detecting SIFT is told apart
+and left out. Photos that lie where the index says are needed for that alone. Writes
+benchmarks/results/verification_costs.json: medians, each way's time over ours as the median of
+single queries' ratios, and of how many queries all the evidence is the same.
 """
 
 import argparse
@@ -31,7 +32,7 @@ from hafloc.files import write_whole
 from hafloc.index import open_index, paths_of
 from hafloc.photos import read
 from hafloc.prefetch import share_out
-from hafloc.verify import Evidence, matching, weigh
+from hafloc.verify import Evidence, geometry, matching, weigh
 
 RESULT = Path(__file__).parent / "results" / "verification_costs.json"
 CANDIDATES = 50
@@ -76,13 +77,24 @@ class Clock:
         return rows
 
 
-def with_whole_products(work: Callable[..., Any], *given: Any) -> Any:
-    before = matching._TERMS
-    matching._TERMS = 0
+def with_changed(module: Any, name: str, value: Any, work: Callable[..., Any], *given: Any) -> Any:
+    before = getattr(module, name)
+    setattr(module, name, value)
     try:
         return work(*given)
     finally:
-        matching._TERMS = before
+        setattr(module, name, before)
+
+
+def always(*_: Any) -> bool:
+    return True
+
+
+WAYS: dict[str, Callable[..., Any]] = {
+    "hafloc": lambda work, *given: work(*given),
+    "whole products": partial(with_changed, matching, "_TERMS", 0),
+    "long searches": partial(with_changed, geometry, "_may_explain_more", always),
+}
 
 
 def same(a: Sequence[Evidence], b: Sequence[Evidence]) -> bool:
@@ -155,15 +167,17 @@ def ask_opencv(database: Database, query: int, first: Sequence[int], clock: Cloc
 
 
 def measure(path: Path, queries: int, peer: int) -> dict[str, Any]:
-    database, clock, equal = Database.read(path), Clock(), 0
+    database, clock = Database.read(path), Clock()
+    equal = dict.fromkeys(list(WAYS)[1:], 0)
     asked = np.unique(np.linspace(0, len(database.ids) - 1, queries).astype(int)).tolist()
     for number, query in enumerate(asked):
         first = database.first(query)
-        ways: list[tuple[Any, ...]] = [
-            ("hafloc", database.weigh, query, first),
-            ("whole products", with_whole_products, database.weigh, query, first),
-        ]
-        equal += same(*[clock.time(*way) for way in ways[:: 1 if number % 2 else -1]])
+        found = {
+            name: clock.time(name, WAYS[name], database.weigh, query, first)
+            for name in list(WAYS)[:: 1 if number % 2 else -1]
+        }
+        for name in equal:
+            equal[name] += same(found["hafloc"], found[name])
         if number < peer:
             ask_opencv(database, query, first, clock)
     detecting = clock.wall.pop(DETECTING, [])

@@ -1,8 +1,10 @@
 """Geometry on made-up matches: found where it is, refused where it cannot be."""
 
 import math
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from fractions import Fraction
+from itertools import product
 
 import cv2
 import numpy as np
@@ -12,6 +14,7 @@ from hypothesis import strategies as st
 from scenes import MIRROR, OBLIQUE, SIZE, deep_pair, features, plane_pair, spread, warp
 
 from hafloc.description import LocalFeatures
+from hafloc.verify import geometry
 from hafloc.verify.geometry import (
     FUNDAMENTAL_TOLERANCE,
     HOMOGRAPHY_TOLERANCE,
@@ -19,6 +22,7 @@ from hafloc.verify.geometry import (
     _scales_plausibly,
     _significance,
     verify,
+    verify_points,
 )
 from hafloc.verify.matching import match
 
@@ -111,6 +115,73 @@ def test_the_result_is_the_same_again_and_in_threads() -> None:
     for a, b in zip(first, second, strict=True):
         assert np.array_equal(a.pairs, b.pairs)
         assert (a.geometry, a.significance, a.spread) == (b.geometry, b.significance, b.spread)
+
+
+def long_searches(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """The numbers of matches for which a fundamental matrix is looked for at length."""
+    asked: list[int] = []
+    fit = geometry._fit_fundamental
+
+    def told(here: geometry.Floats, there: geometry.Floats, side: int) -> geometry.Flags:
+        asked.append(len(here))
+        return fit(here, there, side)
+
+    monkeypatch.setattr(geometry, "_fit_fundamental", told)
+    return asked
+
+
+def test_unrelated_photos_need_no_long_search(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = long_searches(monkeypatch)
+    for seed in range(20):
+        verified(*plane_pair(seed, right=0, wrong=40))
+    assert len(asked) <= 4
+
+
+def test_what_a_plane_explains_needs_no_long_search(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = long_searches(monkeypatch)
+    for seed in range(20):
+        assert verified(*plane_pair(seed, right=80, wrong=20)).geometry == "homography"
+    assert len(asked) <= 4
+
+
+@pytest.mark.parametrize("pair", [plane_pair, deep_pair])
+def test_the_short_search_leaves_out_next_to_nothing_that_matters(
+    pair: Callable[..., tuple[LocalFeatures, LocalFeatures]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Given scenes in which a geometry is hard to find: planes, and depth that no plane explains
+    pairs = [
+        pair(seed, right=right, wrong=wrong)
+        for seed, (right, wrong) in enumerate(product((15, 30, 45, 60), (20, 40, 60)))
+    ]
+    short = [verified(*both).significance for both in pairs]
+    # When each is searched for at length
+    monkeypatch.setattr(geometry, "_may_explain_more", lambda *_: True)
+    long = [verified(*both).significance for both in pairs]
+    # Then no more is found than before, but for a fiftieth
+    assert all(one <= other for one, other in zip(short, long, strict=True))
+    assert sum(short) >= 0.98 * sum(long) > 100
+
+
+def test_a_mirror_that_a_plane_explains_has_both_geometries_tried(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    # Given a homography that is found but not sound
+    asked = long_searches(monkeypatch)
+    monkeypatch.setattr(geometry, "_is_sound", lambda *_: False)
+    verified(*plane_pair(0, right=80, wrong=20))
+    # Then the fundamental matrix is looked for all the same
+    assert len(asked) == 1
+
+
+@pytest.mark.parametrize("times", [1, 2, 4])
+def test_points_that_once_ended_opencv_are_survived(times: int) -> None:
+    # Given the matches of opencv/opencv#19639, three of them onto one place, and copies of these
+    here = [(941, 890), (596, 940), (898, 941), (894, 933), (586, 938), (902, 933), (887, 935)]
+    there = [(1416, 806), (1157, 852), (1380, 855), (1378, 843), (1145, 849)] + [(1378, 843)] * 2
+    left, right = (np.array(points * times, np.float64) for points in (here, there))
+    found = verify_points(left, right, ((1920, 1080), (1920, 1080)))
+    assert found.significance >= 0
+    assert found.matches == 7 * times
 
 
 def test_opencvs_number_of_threads_is_left_alone() -> None:
