@@ -11,6 +11,7 @@ from hafloc.errors import PhotoError
 from hafloc.photos import formats, jpeg_xl, raw
 from hafloc.photos.exif import Exif, metadata, read_exif
 from hafloc.photos.focal import focal_length
+from hafloc.photos.gpano import Sphere, sphere_of
 from hafloc.photos.photo import Metadata, Photo
 from hafloc.photos.pixels import TRANSPOSING, Reduced, fitting, turn_of, upright
 from hafloc.photos.quiet import without_warnings
@@ -95,8 +96,17 @@ def read_bytes(
     # A damaged file makes the decoders behind Pillow raise anything at all.
     except Exception as error:
         raise PhotoError(f"cannot read {name}: {_fault(data, kind, error)}") from error
-    focal = focal_length(exif, size)
-    return Photo(pixels, content_of(data), metadata(exif), path, *size, focal=focal)
+    told = sphere_of(exif.xmp, size)
+    return Photo(
+        pixels,
+        content_of(data),
+        metadata(exif),
+        path,
+        *size,
+        focal=focal_length(exif, size) if told is None else None,
+        sphere=told if isinstance(told, Sphere) else None,
+        doubt=told if isinstance(told, str) else None,
+    )
 
 
 def _reduce(image: ImageFile.ImageFile, longer_side: int | None) -> Reduced | None:
@@ -113,16 +123,24 @@ def read_metadata(path: Path | str, data: bytes | None = None) -> Metadata:
     `data` are the file's bytes where they are at hand. Raises PhotoError for what is missing,
     empty, damaged at its head, or not a photo.
     """
-    path, name = Path(path), shown(path)
-    data = file_bytes(path) if data is None else data
+    path = Path(path)
+    return metadata(read_head(file_bytes(path) if data is None else data, shown(path))[0])
+
+
+def read_head(data: bytes, name: str) -> tuple[Exif, tuple[int, int]]:
+    """The EXIF and XMP of a photo's file, and the width and height of its upright image.
+
+    These are 0 of a camera's RAW. Raises as `read_metadata` does.
+    """
     kind = _kind(data, name)
     try:
         with without_warnings():
             if kind == "RAW":
-                return metadata(raw.read_exif_of(data))
+                return raw.read_exif_of(data), (0, 0)
             image, exif = _open(data, kind, MAX_PIXELS)
             with image:
-                return metadata(exif)
+                turned = turn_of(image, exif, image.size) in TRANSPOSING
+                return exif, image.size[::-1] if turned else image.size
     except PhotoError as error:
         raise PhotoError(f"cannot read {name}: {error}") from error
     except Exception as error:

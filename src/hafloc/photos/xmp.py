@@ -18,6 +18,9 @@ _RDF = "http://www.w3.org/1999/02/22-rdf-syntax-ns#"
 _EXIF = "http://ns.adobe.com/exif/1.0/"
 # EXIF 2.31 and later have a name space of their own, which some programs use for older tags too.
 _EXIF_EX = "http://cipa.jp/exif/1.0/"
+_GPANO = "http://ns.google.com/photos/1.0/panorama/"
+# What a packet about a panorama holds, in any encoding of its letters.
+_PANORAMA = (b"panorama/", "panorama/".encode("utf-16-le"), "panorama/".encode("utf-16-be"))
 _DATES = (
     f"{_EXIF} DateTimeOriginal",
     "http://ns.adobe.com/photoshop/1.0/ DateCreated",
@@ -61,6 +64,24 @@ def read_xmp(packet: object) -> Directories:
         (properties[name] for name in _DATES if parse_time(properties.get(name, ""))), None
     )
     return Directories(detail={Base.DateTimeOriginal: original} if original else {}, gps=gps)
+
+
+def panorama_properties(packet: object) -> Mapping[str, str]:
+    """What an XMP packet (bytes or text) says of a panorama, by the property's name: GPano.
+
+    Empty where it says nothing, or is broken.
+    """
+    if not isinstance(packet, bytes | str):
+        return {}
+    data = packet.encode("utf-8", "replace") if isinstance(packet, str) else packet
+    if not any(mark in data for mark in _PANORAMA):
+        return {}
+    found = _properties(packet)
+    return {
+        name.removeprefix(f"{_GPANO} "): value
+        for name, value in found.items()
+        if name.startswith(f"{_GPANO} ")
+    }
 
 
 def _points(value: str) -> str:
