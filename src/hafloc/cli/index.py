@@ -78,6 +78,17 @@ Workers = Annotated[
         "its share of the cores. On a GPU one is enough.",
     ),
 ]
+Panorama = Annotated[
+    bool,
+    typer.Option(
+        "--panorama",
+        help="Take photos that are twice as wide as high for 360° panoramas, also where they do "
+        "not say so.",
+    ),
+]
+Views = Annotated[
+    int, typer.Option(min=1, max=36, help="Into how many views a new panorama is cut.")
+]
 Prune = Annotated[
     bool, typer.Option("--prune", help="Take photos out whose files are gone from the folder.")
 ]
@@ -93,6 +104,8 @@ def build(
     vector_type: VectorType = None,
     local: Local = None,
     regions: Regions = None,
+    panorama: Panorama = False,
+    views: Views = 8,
     prune: Prune = False,
     calibrate: Calibrate = True,
     device: Device = "auto",
@@ -105,7 +118,7 @@ def build(
     """Index all photos of a folder; run again to complete or to add what is new."""
     from hafloc.describe import Describer, choose_device
     from hafloc.index import build_index
-    from hafloc.photos import scan
+    from hafloc.photos import Cutting, scan
 
     paths = scan(photos).not_empty().paths
     check_vector_type(index, vector_type)
@@ -128,6 +141,7 @@ def build(
             regions=regions is not False,
             prune=prune,
             workers=workers,
+            cutting=Cutting(views, assume=panorama),
             progress=progress,
         )
     with bar() as progress:
@@ -142,6 +156,8 @@ def add(
     positions: Csv = None,
     model: Model = "haf",
     local: Local = None,
+    panorama: Panorama = False,
+    views: Views = 8,
     prune: Prune = False,
     calibrate: Calibrate = True,
     device: Device = "auto",
@@ -154,7 +170,7 @@ def add(
     """Add another folder's photos to an index; unchanged photos are left alone."""
     from hafloc.describe import Describer, choose_device
     from hafloc.index import add_folder, model_info, open_index
-    from hafloc.photos import scan
+    from hafloc.photos import Cutting, scan
 
     paths = scan(photos).not_empty().paths
     chosen = runtime_for(runtime, len(paths))
@@ -173,6 +189,7 @@ def add(
                 local=stores_local,
                 prune=prune,
                 workers=workers,
+                cutting=Cutting(views, assume=panorama),
                 progress=progress,
             )
     with bar() as progress:

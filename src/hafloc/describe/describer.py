@@ -29,7 +29,7 @@ from hafloc.describe.worker import run_at
 from hafloc.description import Description, ImageFeatures
 from hafloc.errors import CheckpointError, HaflocError, OptionError, PhotoError
 from hafloc.nn import HAF, Checkpoint, check_sides, load_checkpoint, to_batch
-from hafloc.photos import Photo, read
+from hafloc.photos import CUTTING, Cutting, Photo, read_photos
 from hafloc.prefetch import AHEAD, prefetch
 from hafloc.processes import Died, Processes
 
@@ -244,10 +244,12 @@ class Describer:
         local: bool = False,
         regions: bool = False,
         workers: int = 1,
+        cutting: Cutting = CUTTING,
     ) -> Iterator[tuple[Path, Described | HaflocError]]:
         """Each file's photo and vector in the order of `paths`, or why it has none.
 
-        With `local` and `regions`, those as well.
+        With `local` and `regions`, those as well. A panorama is cut as `cutting` says, and each of
+        its views is described: as many in a row as their `photo.parts` says.
 
         The next files are decoded while the network works on this one; on a GPU, neighbours of
         one size go through it together. `check` may raise a HaflocError to spare a decoded photo
@@ -255,20 +257,20 @@ class Describer:
         own: more photos a second, and more memory; see `Processes` for what a script needs.
         """
 
-        def decode(path: Path) -> Photo | HaflocError:
+        def decode(path: Path) -> list[Photo] | HaflocError:
             try:
-                photo = read(path, longer_side=self.longer_side)
-                check(path, photo)
+                photos = read_photos(path, longer_side=self.longer_side, cutting=cutting)
+                check(path, photos[0])
             except HaflocError as error:
                 return error
-            return photo
+            return photos
 
         if workers > 1 and self.device == "cpu" and self._opened is not None:
             yield from self._by_processes(paths, decode, workers, local=local, regions=regions)
             return
         most = _BATCH.get(torch.device(self.device).type, 1)
         waiting: list[tuple[Path, Photo, Image]] = []
-        for path, photo in prefetch(paths, decode, AHEAD + most - 1):
+        for path, photo in _each(prefetch(paths, decode, AHEAD + most - 1)):
             if isinstance(photo, HaflocError):
                 yield from self._batch(waiting, local=local, regions=regions)
                 waiting = []
@@ -287,14 +289,14 @@ class Describer:
     def _by_processes(
         self,
         paths: Iterable[Path],
-        decode: Callable[[Path], Photo | HaflocError],
+        decode: Callable[[Path], list[Photo] | HaflocError],
         workers: int,
         *,
         local: bool,
         regions: bool,
     ) -> Iterator[tuple[Path, Described | HaflocError]]:
         def pieces() -> Iterator[tuple[tuple[Path, Photo | HaflocError], Image | None]]:
-            for path, photo in prefetch(paths, decode, AHEAD):
+            for path, photo in _each(prefetch(paths, decode, AHEAD)):
                 image = None if isinstance(photo, HaflocError) else self.fit(photo.image)
                 yield (path, photo), image
 
@@ -330,6 +332,16 @@ class Describer:
             return
         for (path, photo, _), features in zip(waiting, found, strict=True):
             yield path, Described(photo, features)
+
+
+def _each(
+    read: Iterable[tuple[Path, list[Photo] | HaflocError]],
+) -> Iterator[tuple[Path, Photo | HaflocError]]:
+    for path, photos in read:
+        if isinstance(photos, HaflocError):
+            yield path, photos
+        else:
+            yield from ((path, photo) for photo in photos)
 
 
 class _FeaturesOf:

@@ -7,16 +7,22 @@ from pathlib import Path
 
 from hafloc.index.paths import PhotoPaths
 from hafloc.index.records import GeoIndex
+from hafloc.photos import file_name, part_name, split_name
 
 
 def ids_below(index: GeoIndex, paths: PhotoPaths, targets: Iterable[Path]) -> list[int]:
     """The ids of photos that are among `targets`: files, or folders with all below them.
 
     A photo lies below a folder by its name, or by where the links on both ways really lead. The
-    files need not exist any more.
+    files need not exist any more. A file means all views of it, and the name of a view that view.
     """
     wanted: set[str] = set()
+    views: set[str] = set()
     for target in targets:
+        file, view = split_name(str(target))
+        if view is not None:
+            views.add(part_name(paths.name_of(file), view))
+            continue
         straight = paths.file_of(paths.name_of(target))
         wanted |= {os.path.normcase(straight), os.path.normcase(_real(straight))}
 
@@ -30,7 +36,9 @@ def ids_below(index: GeoIndex, paths: PhotoPaths, targets: Iterable[Path]) -> li
         return False, frozenset(file for file in wanted if Path(file).parent in ways)
 
     def is_wanted(name: str) -> bool:
-        whole, files = folder(name.rpartition("/")[0])
+        if name in views:
+            return True
+        whole, files = folder(file_name(name).rpartition("/")[0])
         if whole or not files:
             return whole
         file = paths.file_of(name).name

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from hafloc.errors import HaflocError, PositionError
 from hafloc.index.backends import (
@@ -16,17 +16,22 @@ from hafloc.index.backends import (
 )
 from hafloc.index.below import ids_below
 from hafloc.index.paths import PhotoPaths
-from hafloc.index.plan import Kept, Plan, ScannedFile, Skipped, is_gone, make_plan
+from hafloc.index.plan import Plan, ScannedFile, Skipped, is_gone, make_plan
 from hafloc.index.records import GeoIndex, Held, ModelInfo, Record
+from hafloc.index.renew import renew, require_position, where_and_when
 from hafloc.index.runtimes import FLOAT32
 from hafloc.index.store import BATCH, Entry, add_all
+from hafloc.index.views import Cut, to_be_cut
 from hafloc.photos import (
+    CUTTING,
+    Cutting,
     Metadata,
     Photo,
     Positions,
     Scan,
     content,
-    read_metadata,
+    file_name,
+    part_name,
     scan,
     shown,
 )
@@ -35,13 +40,10 @@ from hafloc.progress import Progress, Silent
 if TYPE_CHECKING:  # an index is read and searched without the network's library
     from hafloc.describe import Describer
 
-# The source of a position that a table stated.
-_TABLE = "csv"
-
 
 @dataclass(frozen=True, slots=True)
 class BuildReport:
-    """What was done: numbers of photos, and what needs a word.
+    """What was done: numbers of photos' files, and what needs a word.
 
     `added` were described, of them `replaced` in place of another photo of that path; `moved`
     ones have a new path; `corrected` ones are unchanged photos of which table, name or EXIF now
@@ -51,6 +53,9 @@ class BuildReport:
     table said that was not at hand this time. `left_out` counts pictures that were not tried, by
     kind. `table` is the table of positions that was read, `table_problems` its rows that cannot
     be used, `unmatched_rows` those that name no photo, `unmatched_photos` the photos without one.
+    Of the `added`, `panoramas` were cut into so many `views`; `flat` says why photos that call
+    themselves panoramas were taken as they are, and `wide` names added ones that do not, but look
+    like one.
     """
 
     added: int
@@ -68,6 +73,10 @@ class BuildReport:
     table_problems: tuple[str, ...] = ()
     unmatched_rows: tuple[str, ...] = ()
     unmatched_photos: tuple[str, ...] = ()
+    panoramas: int = 0
+    views: int = 0
+    flat: tuple[str, ...] = ()
+    wide: tuple[str, ...] = ()
 
 
 def model_info(describer: "Describer", index: Location | None = None) -> ModelInfo:
@@ -91,6 +100,7 @@ def add_folder(
     prune: bool = False,
     batch: int = BATCH,
     workers: int = 1,
+    cutting: Cutting = CUTTING,
     progress: Progress | None = None,
 ) -> BuildReport:
     """Make `index` hold what the photos below `folder` are today.
@@ -101,14 +111,15 @@ def add_folder(
     positions.csv in or beside the folder, file names or EXIF; see `photos.Positions`. `local`
     stores local features too, where the network has them, so that candidates can be verified
     without their files. `prune` removes the records of files that are gone. With several
-    `workers`, so many processes describe on a processor.
+    `workers`, so many processes describe on a processor. Panoramas are cut into views as `cutting`
+    says; those that are in the index stay as they were cut.
 
     What cannot be used is skipped and listed. Where a file holds something else than before that
     cannot be indexed, the old record is removed. On Ctrl-C what has been described is stored.
     Raises PhotoError and PositionError where nothing can be done at all, IndexFileError where the
     index cannot be written; what was stored before stays.
     """
-    return _Folder(index, folder, scan(folder).not_empty(), csv).bring_in(
+    return _Folder(index, folder, scan(folder).not_empty(), csv, cutting).bring_in(
         describer,
         local=local,
         prune=prune,
@@ -129,12 +140,13 @@ def build_index(
     regions: bool = True,
     prune: bool = False,
     workers: int = 1,
+    cutting: Cutting = CUTTING,
     progress: Progress | None = None,
 ) -> BuildReport:
     """A new index at `path` of the photos below `folder`, or the completion of a begun one.
 
-    `csv`, `local`, `prune` and `workers` are those of `add_folder`. A new index holds vectors of
-    the photos' `regions` too, where the network has them; an old one stays as it is.
+    `csv`, `local`, `prune`, `workers` and `cutting` are those of `add_folder`. A new index holds
+    vectors of the photos' `regions` too, where the network has them; an old one stays as it is.
     Raises as `add_folder` does, and PositionError where not one photo could be stored; an index
     without photos is not left behind.
     """
@@ -145,7 +157,7 @@ def build_index(
     else:
         index = create_index(path, model, vector_type, describer.regions if regions else 0)
     try:
-        report = _Folder(index, folder, found, csv).bring_in(
+        report = _Folder(index, folder, found, csv, cutting).bring_in(
             describer,
             local=local,
             prune=prune,
@@ -167,8 +179,12 @@ def build_index(
 class _Folder:
     """One folder's photos beside an index: what each stage needs of both."""
 
-    def __init__(self, index: GeoIndex, folder: Path, found: Scan, csv: Path | None) -> None:
+    def __init__(
+        self, index: GeoIndex, folder: Path, found: Scan, csv: Path | None, cutting: Cutting
+    ) -> None:
         self._index = index
+        self._cutting = cutting
+        self._cut = Cut()
         self._folder = folder
         self._found = found
         self._paths: PhotoPaths = paths_of(index.location)
@@ -197,21 +213,28 @@ class _Folder:
         progress: Progress,
     ) -> BuildReport:
         plan = self._plan(progress)
-        report = self._update(plan)
+        report, plan = self._update(plan)
         progress.start("describing", len(plan.describe))
         outcomes = self._describe(describer, plan, local, workers)
         added, failed = add_all(self._index, outcomes, batch=batch, progress=progress.advance)
-        stale = self._stale(plan, failed)
-        removed = self._index.remove(stale) if stale else 0
-        pruned = self._index.remove([item.id for item in plan.gone]) if prune and plan.gone else 0
+        stale, lost = self._stale(plan, failed)
+        if stale:
+            self._index.remove(stale)
+        gone = tuple(dict.fromkeys(file_name(item.path) for item in plan.gone))
+        if prune and gone:
+            self._index.remove([item.id for item in plan.gone])
         return replace(
             report,
             added=added,
-            replaced=len(plan.replaced) - removed,
-            removed=report.removed + removed,
-            pruned=pruned,
-            gone=() if prune else tuple(item.path for item in plan.gone),
+            replaced=len(plan.replaced) - lost,
+            removed=report.removed + lost,
+            pruned=len(gone) if prune else 0,
+            gone=() if prune else gone,
             skipped=(*report.skipped, *failed),
+            panoramas=self._cut.panoramas,
+            views=self._cut.views,
+            flat=tuple(self._cut.flat),
+            wide=tuple(self._cut.wide),
         )
 
     def _plan(self, progress: Progress) -> Plan:
@@ -233,128 +256,86 @@ class _Folder:
             content=content_of,
             is_gone=lambda name: is_gone(self._paths, name),
             below=below,
+            anew=to_be_cut(self._index, self._paths, self._cutting),
         )
 
-    def _update(self, plan: Plan) -> BuildReport:
-        """Bring the records that stay up to date; their share of the report."""
-        records = dict(
-            zip(plan.keep, self._index.get([kept.id for kept in plan.keep]), strict=True)
-        )
-        renewed: list[Record] = []
-        unplaced: list[int] = []
-        skipped = [Skipped(str(path), why) for path, why in self._found.unreadable]
-        skipped += plan.skipped
-        moved = corrected = tabled = 0
-        for kept, record in records.items():
-            if self._keeps_its_table(kept, record):
-                tabled += 1
-                now: Record | None = record
-            else:
-                try:
-                    now = self._restated(record, kept.file) if kept.restated else record
-                except HaflocError as error:
-                    now = None if isinstance(error, PositionError) else record
-                    skipped.append(Skipped(str(kept.file.path), str(error)))
-            if now is None:
-                unplaced.append(kept.id)
-                continue
-            moved += kept.moved
-            corrected += now != replace(record, stated=now.stated)
-            size, time = kept.file.bytes, kept.file.modified
-            renewed.append(replace(now, path=kept.file.name, bytes=size, modified=time))
-        if renewed:
-            self._index.update(renewed)
-        if unplaced:
-            self._index.remove(unplaced)
-        return BuildReport(
+    def _update(self, plan: Plan) -> tuple[BuildReport, Plan]:
+        """Bring the records that stay up to date; their share of the report, and the plan with
+        the panoramas that are held as one photo and are to be cut."""
+        done, plan = renew(self._index, plan, self._positions, self._cutting)
+        unreadable = [Skipped(str(path), why) for path, why in self._found.unreadable]
+        report = BuildReport(
             added=0,
-            unchanged=plan.unchanged + len(renewed) - moved,
-            moved=moved,
-            corrected=corrected,
-            removed=len(unplaced),
-            tabled=tabled,
-            skipped=tuple(skipped),
+            unchanged=plan.unchanged + done.unchanged,
+            moved=done.moved,
+            corrected=done.corrected,
+            removed=done.removed,
+            tabled=done.tabled,
+            skipped=(*unreadable, *plan.skipped, *done.skipped),
             left_out=self._found.left_out_in_words(),
             table=self._positions.path,
             table_problems=self._positions.problems,
             unmatched_rows=self._positions.unmatched_rows,
             unmatched_photos=self._positions.unmatched_photos,
         )
-
-    def _keeps_its_table(self, kept: Kept, record: Record) -> bool:
-        """Whether a table placed the photo and none is at hand: then it has not been corrected."""
-        return kept.restated and record.source == _TABLE and self._positions.path is None
-
-    def _restated(self, record: Record, file: ScannedFile) -> Record:
-        """The record with what is said of its photo today. Raises PositionError where nothing
-        places it any more, PhotoError where its file cannot be read."""
-        said = self._positions.complete(read_metadata(file.path), file.inside)
-        _require_position(said, file.path)
-        return replace(record, stated=file.stated, **_where_and_when(said))
+        return report, plan
 
     def _describe(
         self, describer: "Describer", plan: Plan, local: bool, workers: int
-    ) -> Iterable[Entry | Skipped]:
+    ) -> Iterable[Sequence[Entry] | Skipped]:
         files = {file.path: file for file in plan.describe}
+        begun: dict[Path, list[Entry]] = {}
+        failed: set[Path] = set()
 
         def where(path: Path, photo: Photo) -> Metadata:
             return self._positions.of(photo, files[path].inside)
 
         described = describer.describe_files(
             files,
-            check=lambda path, photo: _require_position(where(path, photo), path),
+            check=lambda path, photo: require_position(where(path, photo), path),
             local=local,
             regions=self._index.regions > 0,
             workers=workers,
+            cutting=self._cutting,
         )
         for path, found in described:
+            if path in failed:
+                continue
             if isinstance(found, HaflocError):
+                failed.add(path)
+                begun.pop(path, None)
                 yield Skipped(str(path), str(found))
                 continue
             photo, file = found.photo, files[path]
             record = Record(
-                path=file.name,
+                path=part_name(file.name, photo.part),
                 content=photo.content,
                 width=photo.width,
                 height=photo.height,
                 bytes=file.bytes,
                 modified=file.modified,
                 stated=file.stated,
-                **_where_and_when(where(path, photo)),
+                **where_and_when(where(path, photo), photo.part),
             )
-            yield Entry(record, found.features)
+            entries = begun.setdefault(path, [])
+            entries.append(Entry(record, found.features))
+            if len(entries) == photo.parts:
+                self._cut.note(file.name, path, photo, entries)
+                yield begun.pop(path)
 
-    def _stale(self, plan: Plan, failed: Iterable[Skipped]) -> list[int]:
-        """Records whose file holds something else now that was not stored in their place."""
+    def _stale(self, plan: Plan, failed: Iterable[Skipped]) -> tuple[list[int], int]:
+        """Records whose file holds something else now that was not stored in their place, and the
+        number of files that are not in the index any more."""
         reasons = {item.path for item in failed}
-        return [
-            plan.replaced[file.name]
-            for file in plan.describe
-            if file.name in plan.replaced and str(file.path) in reasons
-        ]
-
-
-def _require_position(metadata: Metadata, path: Path) -> None:
-    if metadata.position is None:
-        reason = metadata.problem or "it has no GPS position"
-        raise PositionError(
-            f"cannot place {shown(path.name)}: {reason}; give a position in a CSV (image,lat,lon), "
-            "its file name or its EXIF"
-        )
-
-
-def _where_and_when(said: Metadata) -> dict[str, Any]:
-    """The fields of a record that metadata gives, which must hold a position."""
-    return {
-        "position": said.position,
-        "source": said.source or "",
-        "heading": said.heading,
-        "magnetic": said.magnetic,
-        "altitude": said.altitude,
-        "time": said.time,
-        "accuracy": said.accuracy,
-        "gps_status": said.gps_status,
-    }
+        stale: list[int] = []
+        lost = 0
+        for file in plan.describe:
+            before = plan.replaced.get(file.name, ())
+            is_lost = str(file.path) in reasons
+            lost += is_lost and bool(before)
+            now = set() if is_lost else self._cut.names.get(file.name, {file.name})
+            stale += [item.id for item in before if item.path not in now]
+        return stale, lost
 
 
 def _nothing_stored(folder: Path, report: BuildReport) -> str:

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path, PurePath, PureWindowsPath
 from types import ModuleType
 
+from hafloc.photos import file_name
+
 _UNSTORABLE = re.compile(r"[\\\ud800-\udfff]")
 _ESCAPE = re.compile(r"\\(?:(\\)|x([89a-f][0-9a-f])|u(d[89a-f][0-9a-f]{2}))")
 _FIRST_RAW_BYTE, _LAST_RAW_BYTE = 0xDC80, 0xDCFF
@@ -40,8 +42,8 @@ class PhotoPaths:
         return storable(type(self.root)(relative).as_posix())
 
     def file_of(self, name: str) -> Path:
-        """Where the photo lies that is written down as `name`."""
-        joined = self.root / _written(name)
+        """Where the photo lies that is written down as `name`; of a view, its panorama."""
+        joined = self.root / _written(file_name(name))
         return type(self.root)(_system(self.root).normpath(joined))
 
 

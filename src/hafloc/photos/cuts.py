@@ -9,12 +9,12 @@ from PIL import Image as Pillow
 
 from hafloc.errors import PhotoError
 from hafloc.photos.decode import read, read_bytes, read_head
-from hafloc.photos.exif import read_exif
+from hafloc.photos.exif import metadata, read_exif
 from hafloc.photos.given import Given, GivenFile, as_file, as_photo, as_query, is_pixels
 from hafloc.photos.gpano import Sphere, assumed_sphere, sphere_of
 from hafloc.photos.panorama import VIEWS, cut, needed_side, view_size, views_of
 from hafloc.photos.parts import View, part_name, split_name
-from hafloc.photos.photo import Photo
+from hafloc.photos.photo import Metadata, Photo
 from hafloc.photos.pixels import fitting
 from hafloc.photos.stored import file_bytes, shown
 
@@ -46,6 +46,16 @@ def read_photos(path: Path, *, longer_side: int, cutting: Cutting = CUTTING) -> 
     `part`. A panorama too narrow for any view is itself, and `doubt` says so.
     """
     return _of_file(GivenFile(file_bytes(path), shown(path), path), longer_side, cutting)
+
+
+def read_facts(path: Path, cutting: Cutting = CUTTING) -> tuple[Metadata, bool]:
+    """What a photo's file says of where and when, and whether `read_photos` would cut it.
+
+    Raises PhotoError as `read_metadata` does.
+    """
+    exif, size = read_head(file_bytes(path), shown(path))
+    sphere = _told(sphere_of(exif.xmp, size), size, cutting)
+    return metadata(exif), sphere is not None and bool(views_of(sphere, cutting.views))
 
 
 def read_part(name: str, file: Path, *, longer_side: int) -> Photo:
@@ -128,7 +138,10 @@ def _sphere(file: GivenFile, cutting: Cutting) -> Sphere | None:
     if not tells and not cutting.assume:
         return None
     exif, size = read_head(file.data, file.name)
-    told = sphere_of(exif.xmp, size)
+    return _told(sphere_of(exif.xmp, size), size, cutting)
+
+
+def _told(told: Sphere | str | None, size: tuple[int, int], cutting: Cutting) -> Sphere | None:
     if isinstance(told, Sphere):
         return told
     # What contradicts itself is no panorama, whatever is assumed of others.
@@ -137,13 +150,9 @@ def _sphere(file: GivenFile, cutting: Cutting) -> Sphere | None:
 
 def _sphere_of_pixels(given: Given, cutting: Cutting) -> Sphere | None:
     if isinstance(given, Pillow.Image):
-        size, told = given.size, sphere_of(read_exif(given).xmp, given.size)
-        if told is not None:
-            return told if isinstance(told, Sphere) else None
-    else:
-        shape: tuple[int, ...] = getattr(given, "shape", ())
-        size = (shape[1], shape[0]) if len(shape) in (2, 3) else (0, 0)
-    return assumed_sphere(size) if cutting.assume else None
+        return _told(sphere_of(read_exif(given).xmp, given.size), given.size, cutting)
+    shape: tuple[int, ...] = getattr(given, "shape", ())
+    return _told(None, (shape[1], shape[0]) if len(shape) in (2, 3) else (0, 0), cutting)
 
 
 def _whole(file: GivenFile, sphere: Sphere, views: Sequence[View], longer_side: int) -> Photo:

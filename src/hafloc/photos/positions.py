@@ -16,7 +16,7 @@ from hafloc.photos.table import read_positions_csv
 
 TABLE = "positions.csv"
 # To be raised whenever metadata of the same file, row or name is read in another way.
-READER_VERSION = 1
+READER_VERSION = 2
 
 
 @dataclass(frozen=True, slots=True)
