@@ -112,13 +112,13 @@ def _visible(sphere: Sphere, view: View) -> float:
     half = _half_width(view)
     rows = np.linspace(-1, 1, _ROWS) * half / _ASPECT
     x, y = _pixels(sphere, view, np.linspace(-half, half, _COLUMNS), rows, (180, 360, 3))
-    shown = np.logical_and(y >= -1, y <= 180)
+    shown: NDArray[np.bool_] = np.asarray((y >= -1) & (y <= 180))
     if not sphere.is_closed:
         shown &= (x >= -1) & (x <= 360)
-    complete = shown.all(axis=1)
-    both = np.logical_and(complete, complete[::-1])
+    complete: NDArray[np.bool_] = np.asarray(shown.all(axis=1))
+    both: NDArray[np.bool_] = np.asarray(complete & complete[::-1])
     middle = _ROWS // 2
-    missing = np.flatnonzero(~both[middle:])
+    missing = np.flatnonzero(np.logical_not(both[middle:]))
     return 1.0 if not len(missing) else max(0.0, float(missing[0] - 1) / middle)
 
 
