@@ -17,9 +17,11 @@ from hafloc.cli.options import (
     Json,
     Model,
     OtherIndex,
+    Panorama,
     Precision,
     Runtime,
     Trust,
+    Views,
     runtime_for,
 )
 from hafloc.cli.output import print_json, say, tell
@@ -77,17 +79,6 @@ Workers = Annotated[
         help="Processes that describe at once, each with the whole network in memory (0.8 GB) and "
         "its share of the cores. On a GPU one is enough.",
     ),
-]
-Panorama = Annotated[
-    bool,
-    typer.Option(
-        "--panorama",
-        help="Take photos that are twice as wide as high for 360° panoramas, also where they do "
-        "not say so.",
-    ),
-]
-Views = Annotated[
-    int, typer.Option(min=1, max=36, help="Into how many views a new panorama is cut.")
 ]
 Prune = Annotated[
     bool, typer.Option("--prune", help="Take photos out whose files are gone from the folder.")

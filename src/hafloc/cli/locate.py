@@ -12,11 +12,13 @@ from hafloc.cli.options import (
     Device,
     IndexLocation,
     MatcherName,
+    Panorama,
     Precision,
     Probability,
     RecordedModel,
     Runtime,
     Trust,
+    Views,
     check_target,
     runtime_for,
 )
@@ -79,6 +81,11 @@ def locate(
             help="A larger radius, which holds in the worst neighbourhoods too, not on average.",
         ),
     ] = False,
+    panorama: Panorama = False,
+    views: Views = 8,
+    open_map: Annotated[
+        bool, typer.Option("--open", help="Open the map page in the browser when it is written.")
+    ] = False,
     sequence: Annotated[
         bool,
         typer.Option(
@@ -89,7 +96,9 @@ def locate(
 ) -> None:
     """Say where photos were taken, from the photos of an index."""
     from hafloc.locate import Answer, Localizer
+    from hafloc.photos import Cutting
 
+    page = _page_to_open(page) if open_map else page
     _check(as_json=as_json, as_geojson=as_geojson, pairs=pairs, rerank=rerank, matcher=matcher)
     place = parse_near(near) if near is not None else None
     files = list(_files(queries))
@@ -114,6 +123,7 @@ def locate(
             rerank=rerank,
             probability=probability,
             cautious=cautious,
+            cutting=Cutting(views, assume=panorama),
             progress=progress.advance,
         )
         for _, result in located:
@@ -133,6 +143,8 @@ def locate(
                 print_json(_collection(answers))
         if page is not None and answers:
             _write_page(page, answers, localizer)
+            if open_map:
+                _open(page)
         troubles = localizer.troubles
     for trouble in troubles:
         tell(trouble)
@@ -155,6 +167,20 @@ def _check(
         raise OptionError("--rerank 0 compares no key points, so --pairs has none; leave one out")
     if matcher is not None and not rerank:
         raise OptionError("--rerank 0 compares no photos, so --matcher has none; leave one out")
+
+
+def _page_to_open(page: Path | None) -> Path:
+    """Where the map page goes: its own place, or one among files that nobody keeps."""
+    import tempfile
+
+    return page or Path(tempfile.mkdtemp(prefix="hafloc-")) / "map.html"
+
+
+def _open(page: Path) -> None:
+    import webbrowser
+
+    if not webbrowser.open(page.absolute().as_uri()):
+        tell(f"cannot open a browser: none is known here; open {page} yourself")
 
 
 def _end(failures: list[str], answers: "list[Answer]") -> None:

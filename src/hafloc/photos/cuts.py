@@ -13,7 +13,7 @@ from hafloc.photos.exif import metadata, read_exif
 from hafloc.photos.given import Given, GivenFile, as_file, as_photo, as_query, is_pixels
 from hafloc.photos.gpano import Sphere, assumed_sphere, sphere_of
 from hafloc.photos.panorama import VIEWS, cut, needed_side, view_size, views_of
-from hafloc.photos.parts import View, part_name, split_name
+from hafloc.photos.parts import View, part_name
 from hafloc.photos.photo import Metadata, Photo
 from hafloc.photos.pixels import fitting
 from hafloc.photos.stored import file_bytes, shown
@@ -58,12 +58,11 @@ def read_facts(path: Path, cutting: Cutting = CUTTING) -> tuple[Metadata, bool]:
     return metadata(exif), sphere is not None and bool(views_of(sphere, cutting.views))
 
 
-def read_part(name: str, file: Path, *, longer_side: int) -> Photo:
-    """The photo that is called `name` and lies in `file`: a view of it, where the name says so.
+def read_part(file: Path, part: View | None, *, longer_side: int) -> Photo:
+    """The photo that is `part` of a file, as a record's name says: see `split_name`.
 
     Raises PhotoError as `read` does, and where the file is no panorama any more.
     """
-    part = split_name(name)[1]
     if part is None:
         return read(file, longer_side=longer_side)
     whole = whole_panorama(file, part, longer_side=longer_side)

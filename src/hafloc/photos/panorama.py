@@ -7,7 +7,6 @@ from typing import Any
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image as Pillow
 
 from hafloc.photos.gpano import Sphere
 from hafloc.photos.parts import View
@@ -92,12 +91,6 @@ def in_panorama(
     """Pixels `[N, 2]` of a view of `cut_size` as pixels of its panorama of `size`."""
     middle = (np.array(cut_size) - 1) / 2
     return _placed(sphere, view, (points - middle) * (2 * _half_width(view) / cut_size[0]), size)
-
-
-def fitted_panorama(image: Image, width: int) -> Pillow.Image:
-    """The panorama at a width, for a person to look at."""
-    height = max(1, round(image.shape[0] * width / image.shape[1]))
-    return Pillow.fromarray(image).resize((width, height), Pillow.Resampling.LANCZOS)
 
 
 def _half_width(view: View) -> float:
