@@ -1,6 +1,8 @@
 """`hafloc locate`: where were these photos taken?"""
 
 import math
+import tempfile
+import webbrowser
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -98,7 +100,6 @@ def locate(
     from hafloc.locate import Answer, Localizer
     from hafloc.photos import Cutting
 
-    page = _page_to_open(page) if open_map else page
     _check(as_json=as_json, as_geojson=as_geojson, pairs=pairs, rerank=rerank, matcher=matcher)
     place = parse_near(near) if near is not None else None
     files = list(_files(queries))
@@ -141,10 +142,7 @@ def locate(
         if as_geojson:
             with progress.aside():
                 print_json(_collection(answers))
-        if page is not None and answers:
-            _write_page(page, answers, localizer)
-            if open_map:
-                _open(page)
+        _write_page(page, answers, localizer, opened=open_map)
         troubles = localizer.troubles
     for trouble in troubles:
         tell(trouble)
@@ -167,20 +165,6 @@ def _check(
         raise OptionError("--rerank 0 compares no key points, so --pairs has none; leave one out")
     if matcher is not None and not rerank:
         raise OptionError("--rerank 0 compares no photos, so --matcher has none; leave one out")
-
-
-def _page_to_open(page: Path | None) -> Path:
-    """Where the map page goes: its own place, or one among files that nobody keeps."""
-    import tempfile
-
-    return page or Path(tempfile.mkdtemp(prefix="hafloc-")) / "map.html"
-
-
-def _open(page: Path) -> None:
-    import webbrowser
-
-    if not webbrowser.open(page.absolute().as_uri()):
-        tell(f"cannot open a browser: none is known here; open {page} yourself")
 
 
 def _end(failures: list[str], answers: "list[Answer]") -> None:
@@ -255,8 +239,17 @@ def _collection(answers: "list[Answer]") -> dict[str, object]:
     return {"type": "FeatureCollection", "features": features}
 
 
-def _write_page(page: Path, answers: "list[Answer]", localizer: "Localizer") -> None:
+def _write_page(
+    page: Path | None, answers: "list[Answer]", localizer: "Localizer", *, opened: bool
+) -> None:
+    """Write the map page where one is wanted; one that is only opened goes among files that
+    nobody keeps."""
     from hafloc.show import write_map
 
+    if not answers or not (page or opened):
+        return
+    page = page or Path(tempfile.mkdtemp(prefix="hafloc-")) / "map.html"
     write_map(page, answers, localizer.index)
     tell(f"{page}: map of {len(answers):,} answers")
+    if opened and not webbrowser.open(page.absolute().as_uri()):
+        tell(f"cannot open a browser: none is known here; open {page} in one")

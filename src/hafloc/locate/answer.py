@@ -159,10 +159,10 @@ class Answer:
         picture within its borders as {`left`, `top`, `right`, `bottom`} in pixels of the upright
         original, the last two just outside (null without borders); `heading` of the camera in
         degrees clockwise from north (null where matches do not tell it); `candidates`, best first,
-        each with `rank`, `id`, `path`, `position`, `heading` (degrees or null), `magnetic` (whether that
-        is from magnetic north), `accuracy` (metres, of its own position) and `gps_status` ("A",
-        "V"; both null where its source says nothing), `similarity`, `feature_distance`, `metres`
-        (from the answer's position), `inliers`, `matches` and `geometry` (null where key points
+        each with `rank`, `id`, `path`, `position`, `heading` (degrees or null), `magnetic` (whether
+        that is from magnetic north), `accuracy` (metres, of its own position) and `gps_status`
+        ("A", "V"; both null where its source says nothing), `similarity`, `feature_distance`,
+        `metres` (from the answer's position), `inliers`, `matches` and `geometry` (null where key points
         were not compared), `strength` (null without evidence), and `query_view`, in which view of
         a panorama it was found (`heading` from the centre column, `pitch`, `field_of_view`; null
         for other queries).
