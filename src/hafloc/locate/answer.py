@@ -162,8 +162,8 @@ class Answer:
         each with `rank`, `id`, `path`, `position`, `heading` (degrees or null), `magnetic` (whether
         that is from magnetic north), `accuracy` (metres, of its own position) and `gps_status`
         ("A", "V"; both null where its source says nothing), `similarity`, `feature_distance`,
-        `metres` (from the answer's position), `inliers`, `matches` and `geometry` (null where key points
-        were not compared), `strength` (null without evidence), and `query_view`, in which view of
+        `metres` (from the answer's position), `inliers`, `matches` and `geometry` (null where key
+        points were not compared), `strength` (null without evidence), and `query_view`, in which view of
         a panorama it was found (`heading` from the centre column, `pitch`, `field_of_view`; null
         for other queries).
         """
