@@ -1,6 +1,6 @@
 """How panoramas are best cut, and what they are worth beside flat photos: the rendered city.
 
-    python benchmarks/panoramas.py [--places 10] [--queries 30] [--out benchmarks/results/panoramas.json]
+    python benchmarks/panoramas.py [--places 10] [--queries 30] [--out FILE]
 
 PLACES panoramas stand every 25 m in the streets; queries are flat photos from within 4 m of them,
 in any direction, light and weather. They are asked of the panoramas cut into 4, 6, 8 and 12 views,
@@ -8,7 +8,8 @@ of several fields of view, and of a flat database of as many photos as 8 views m
 every 12.5 m, as a person takes them; so both have the same size in bytes. A query counts where the
 first candidate stands within 10 m. With 8 views, answers as the product gives them: heading error,
 and panoramas as queries, by themselves and from another town. Last, photos a second: panoramas
-decoded, cut and described against their views described alone, interleaved. Ends with one JSON line.
+decoded, cut and described against their views described alone, interleaved. Ends with one JSON
+line.
 """
 
 import argparse

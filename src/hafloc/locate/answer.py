@@ -163,9 +163,9 @@ class Answer:
         that is from magnetic north), `accuracy` (metres, of its own position) and `gps_status`
         ("A", "V"; both null where its source says nothing), `similarity`, `feature_distance`,
         `metres` (from the answer's position), `inliers`, `matches` and `geometry` (null where key
-        points were not compared), `strength` (null without evidence), and `query_view`, in which view of
-        a panorama it was found (`heading` from the centre column, `pitch`, `field_of_view`; null
-        for other queries).
+        points were not compared), `strength` (null without evidence), and `query_view`, in which
+        view of a panorama it was found (`heading` from the centre column, `pitch`,
+        `field_of_view`; null for other queries).
         """
         duplicate = self.duplicate_of
         return {

@@ -91,17 +91,30 @@ def turn_of(evidence: Evidence, query: float, own: float) -> float | None:
     here = _inside(evidence.pairs[:, :2], evidence.sizes[0]) / query
     there = _inside(evidence.pairs[:, 2:], evidence.sizes[1]) / own
     try:
-        matrix, mask = cv2.findEssentialMat(
+        matrix, _ = cv2.findEssentialMat(
             there, here, np.eye(3), method=cv2.USAC_MAGSAC, prob=0.999, threshold=_OFF
         )
         if matrix is None or matrix.shape != (3, 3):
             return None
-        _, rotation, _, _ = cv2.recoverPose(matrix, there, here, np.eye(3), mask=mask)
+        first, second, _ = cv2.decomposeEssentialMat(matrix)
     except cv2.error:
         return None
-    # Columns right, down, ahead: where the candidate's axis lies for the query's camera.
-    ahead = rotation @ np.array([0.0, 0.0, 1.0])
-    return -math.degrees(math.atan2(ahead[0], ahead[2]))
+    # The other one is half a turn about the way from one to the other away. Which is right, depth
+    # tells where the two stood apart; where they stood on one spot nothing but nearness does.
+    alike = _rotation(there, here)
+    rotation = max(first, second, key=lambda one: float(np.trace(one @ alike.T)))
+    # Where the candidate's axis lies for the query's camera.
+    right, _, ahead = rotation[:, 2].tolist()
+    return -math.degrees(math.atan2(right, ahead))
+
+
+def _rotation(there: Floats, here: Floats) -> Floats:
+    """The rotation that brings rays `[N, 2]` nearest to others (Kabsch, 1976)."""
+    rays = [np.column_stack([points, np.ones(len(points))]) for points in (there, here)]
+    units = [ray / np.linalg.norm(ray, axis=1, keepdims=True) for ray in rays]
+    left, _, right = np.linalg.svd(units[1].T @ units[0])
+    sign = np.linalg.det(left @ right)
+    return np.asarray(left @ np.diag([1.0, 1.0, sign]) @ right, dtype=np.float64)
 
 
 def _inside(pixels: NDArray[np.float32], size: tuple[int, int]) -> Floats:
