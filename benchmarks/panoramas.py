@@ -41,7 +41,7 @@ WIDTH = 1536
 SPACING = 25.0
 TOLERANCE = 10.0
 # Count of views, and their fields of view in degrees.
-CUTS = ((4, 75), (4, 90), (6, 75), (8, 60), (8, 75), (8, 90), (12, 60), (12, 75))
+CUTS = ((4, 75), (4, 90), (6, 75), (8, 60), (8, 75), (8, 90), (12, 60))
 SHIPPED = (8, 75)
 
 
@@ -222,8 +222,8 @@ def main() -> None:
             said.append(answered(answers, "flat queries, panoramas in the index"))
         with Localizer.open(path) as localizer:
             for what, where, at, cameras in (
-                ("panoramas as queries, flat photos in the index", city, places[::2], 5),
-                ("panoramas of another town", town, stops(town, 6, SPACING), 4),
+                ("panoramas as queries, flat photos in the index", city, places[::2], 3),
+                ("panoramas of another town", town, stops(town, 3, SPACING), 3),
             ):
                 taken = [
                     DemoPhoto(

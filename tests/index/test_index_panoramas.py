@@ -10,7 +10,7 @@ from spheres import sphere_image, write, xmp
 from test_index_folder import Colours, build, records, take
 
 from hafloc.index import build_index, copy_index, find_stale, ids_below, open_index, paths_of
-from hafloc.photos import Cutting, read_part
+from hafloc.photos import Cutting, View, read_part
 
 EIGHT = [f"a.jpg#view={45 * k}" for k in range(8)]
 
@@ -206,4 +206,4 @@ def test_a_copy_elsewhere_names_the_same_views(folder: Path, tmp_path: Path) -> 
         file = paths_of(index.location).file_of("../../p/a.jpg#view=45")
     assert names == {f"../../p/{name}" for name in (*EIGHT, "flat.jpg")}
     assert list(stale.in_words()) == []
-    assert read_part("../../p/a.jpg#view=45", file, longer_side=60).image.shape == (45, 60, 3)
+    assert read_part(file, View(45), longer_side=60).image.shape == (45, 60, 3)

@@ -184,7 +184,8 @@ def test_the_map_page_and_the_sheet_show_the_cut(
 
 
 def matched(turn: float, move: tuple[float, float], seed: int, own: float = 0.5) -> Evidence:
-    """Points that two cameras of 75 and, by default, 90 degrees see, the second one turned and moved."""
+    """Points that two cameras see, the query of 75 degrees and a photo of 90 by default; the query
+    is turned and moved."""
     random = np.random.default_rng(seed)
     points = random.uniform((-8, -3, 6), (8, 3, 25), (400, 3))
     s, c = math.sin(math.radians(turn)), math.cos(math.radians(turn))

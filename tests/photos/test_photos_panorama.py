@@ -5,9 +5,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
-from spheres import directions_of, sphere_image, write, xmp
+from PIL import Image
+from spheres import GPANO, directions_of, sphere_image, write, xmp
 
 from hafloc.errors import PhotoError
 from hafloc.photos import (
@@ -23,7 +24,7 @@ from hafloc.photos import (
     read_photos,
     split_name,
 )
-from hafloc.photos.gpano import sphere_of
+from hafloc.photos.gpano import pose_of, sphere_of
 from hafloc.photos.panorama import cut, in_panorama, view_size, views_of
 
 angles = st.floats(0, 359, allow_nan=False)
@@ -65,13 +66,14 @@ def test_each_pixel_of_a_view_shows_its_own_direction(view: View) -> None:
     assert worst_angle(directions_of(found), pinhole(view, 160, 120)) < 0.6
 
 
+@settings(max_examples=25)
 @given(st.floats(-40, 40), st.floats(-60, 60), angles)
 def test_views_of_a_camera_that_was_not_level_are_level(
     pitch: float, roll: float, heading: float
 ) -> None:
     # Pitch lifts the camera's axis, roll lowers its right side.
     camera = rotation("right", pitch) @ rotation("ahead", roll)
-    image = sphere_image(1024, turn=camera)
+    image = sphere_image(512, turn=camera)
     view = View(heading)
 
     found = cut(image, Sphere(pitch=pitch, roll=roll), view, (40, 30))
@@ -166,7 +168,7 @@ def test_a_panorama_is_read_as_its_views(tmp_path: Path) -> None:
     assert {photo.image.shape for photo in photos} == {(90, 120, 3)}
     assert {photo.content for photo in photos} == {read(file).content}
     assert photos[0].metadata.heading == 30
-    again = read_part("p.jpg#view=90", file, longer_side=120)
+    again = read_part(file, View(90), longer_side=120)
     assert np.array_equal(again.image, photos[2].image)
     # 1024 pixels are 360 degrees, so 75 in the middle of a view are 2 tan 37.5° · 1024 / 2π.
     assert (again.width, again.height) == (250, 188)
@@ -235,6 +237,60 @@ def test_a_part_of_a_panorama_that_was_scaled_is_still_one(tmp_path: Path) -> No
     assert found == Sphere(left=-90, top=45, wide=180, high=90)
 
 
+def test_a_view_over_the_seam_has_no_line_in_it() -> None:
+    # Others drew one there: sunset1995/py360convert, issue 46.
+    grey = np.full((256, 512, 3), 100, np.uint8)
+
+    for view in (View(180), View(179.9, 40), View(180.1, -89)):
+        assert (cut(grey, Sphere(), view, (90, 68)) == 100).all()
+
+
+def test_a_panorama_that_lies_upside_down_in_its_file_is_cut_upright(tmp_path: Path) -> None:
+    # As phones write, nextcloud/files_photospheres, issue 49: EXIF says that it is to be turned.
+    upright = sphere_image(512)
+    file = tmp_path / "p.jpg"
+    exif = Image.Exif()
+    exif[0x0112] = 3
+    Image.fromarray(upright[::-1, ::-1].copy()).save(file, quality=95, exif=exif, xmp=xmp())
+
+    photos = read_photos(file, longer_side=100)
+
+    assert len(photos) == 8
+    width, height = photos[2].image.shape[1::-1]
+    assert worst_angle(directions_of(photos[2].image), pinhole(View(90), width, height)) < 6
+
+
+def test_the_packet_of_a_camera_on_its_side_is_understood() -> None:
+    # As a Theta S writes it, elements in place of attributes: mistic100/Photo-Sphere-Viewer, 268.
+    said = {
+        "UsePanoramaViewer": "True", "CroppedAreaImageWidthPixels": 5376,
+        "CroppedAreaImageHeightPixels": 2688, "FullPanoWidthPixels": 5376,
+        "FullPanoHeightPixels": 2688, "CroppedAreaLeftPixels": 0, "CroppedAreaTopPixels": 0,
+        "PoseHeadingDegrees": "225.0", "PosePitchDegrees": "17.0", "PoseRollDegrees": "-121.0",
+        "ProjectionType": "equirectangular",
+    }  # fmt: skip
+    elements = "".join(f"<GPano:{name}>{value}</GPano:{name}>" for name, value in said.items())
+    packet = (
+        '<x:xmpmeta xmlns:x="adobe:ns:meta/" xmptk="RICOH THETA S Ver1.11">'
+        '<rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">'
+        f'<rdf:Description rdf:about="" xmlns:GPano="{GPANO}">{elements}</rdf:Description>'
+        "</rdf:RDF></x:xmpmeta>"
+    )
+
+    assert sphere_of(packet, (5376, 2688)) == Sphere(pitch=17, roll=-121)
+    # Scaled afterwards by a program that kept the packet: Photo-Sphere-Viewer, issue 1520.
+    assert sphere_of(packet, (1000, 500)) == Sphere(pitch=17, roll=-121)
+    assert pose_of(packet) == 225
+
+
+def test_a_panorama_of_a_phone_that_says_nothing_of_its_size_is_no_sphere() -> None:
+    # immich-app/immich, issue 28970: taken for a whole one it would be torn apart.
+    found = sphere_of(xmp(), (12000, 2500))
+
+    assert isinstance(found, str)
+    assert "not twice as wide" in found
+
+
 @given(st.binary(max_size=300) | st.text(max_size=200))
 def test_whatever_a_packet_holds_nothing_is_raised(packet: bytes | str) -> None:
     wrapped = xmp(FullPanoWidthPixels="X").replace(b"X", repr(packet).encode("utf-8", "replace"))
@@ -250,4 +306,4 @@ def test_a_view_of_a_file_that_is_no_panorama_any_more_is_refused_in_one_line(
     file = write(tmp_path / "p.jpg", np.zeros((60, 80, 3), np.uint8))
 
     with pytest.raises(PhotoError, match=r"p\.jpg#view=45: the file is no panorama any more"):
-        read_part("p.jpg#view=45", file, longer_side=100)
+        read_part(file, View(45), longer_side=100)
