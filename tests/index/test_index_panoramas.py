@@ -9,7 +9,15 @@ import pytest
 from spheres import sphere_image, write, xmp
 from test_index_folder import Colours, build, records, take
 
-from hafloc.index import build_index, copy_index, find_stale, ids_below, open_index, paths_of
+from hafloc.index import (
+    build_index,
+    copy_index,
+    export,
+    find_stale,
+    ids_below,
+    open_index,
+    paths_of,
+)
 from hafloc.photos import Cutting, View, read_part
 
 EIGHT = [f"a.jpg#view={45 * k}" for k in range(8)]
@@ -182,6 +190,32 @@ def test_a_damaged_panorama_is_said_once_and_taken_flat(tmp_path: Path) -> None:
     assert list(records(tmp_path / "p")) == ["a.jpg"]
     (line,) = report.flat
     assert "a.jpg calls itself a panorama, but its FullPanoWidthPixels is '??'" in line
+
+
+def test_what_is_exported_places_the_panorama_again(folder: Path, tmp_path: Path) -> None:
+    build(folder)
+    with open_index(folder.parent / "p.gpkg") as index:
+        export(index, tmp_path / "p" / "positions.csv")
+    text = (folder / "positions.csv").read_text().replace("p/", "")
+    (folder / "positions.csv").write_text(text)
+    write(folder / "a.jpg", sphere_image(512), xmp())
+
+    build(folder)
+
+    held = records(folder)
+    assert len(held) == 9
+    assert [held[name].heading for name in EIGHT] == [30, 75, 120, 165, 210, 255, 300, 345]
+    assert {held[name].position.lat for name in EIGHT} == {48}
+
+
+def test_a_changed_panorama_is_named_once(folder: Path) -> None:
+    build(folder)
+    write(folder / "a.jpg", sphere_image(600), xmp(), lat=48)
+
+    with open_index(folder.parent / "p.gpkg") as index:
+        stale = find_stale(index, paths_of(index.location))
+
+    assert (stale.changed, stale.missing) == (("p/a.jpg",), ())
 
 
 def test_removing_takes_the_file_with_all_views_or_the_view_that_is_named(folder: Path) -> None:

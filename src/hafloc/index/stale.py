@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from hafloc.errors import PhotoError
 from hafloc.index.paths import PhotoPaths
 from hafloc.index.records import GeoIndex, Held
-from hafloc.photos import content
+from hafloc.photos import content, split_name
 from hafloc.progress import Progress, Silent
 
 _NAMED = 5  # how many photos a message names
@@ -41,10 +41,17 @@ def find_stale(index: GeoIndex, paths: PhotoPaths, *, progress: Progress | None 
     progress = progress or Silent()
     found: dict[str, list[str]] = {"changed": [], "missing": [], "unreadable": []}
     progress.start("comparing files", index.count())
+    # All views of a panorama lie in one file, which is looked at and named once.
+    panoramas: dict[tuple[str, str, int | None], str | None] = {}
     for done, held in enumerate(index.held(), 1):
-        state = _state(held, paths)
-        if state is not None:
-            found[state].append(held.path)
+        name, view = split_name(held.path)
+        key = name, held.content, held.modified
+        if view is None or key not in panoramas:
+            state = _state(held, paths)
+            if view is not None:
+                panoramas[key] = state
+            if state is not None and name not in found[state][-1:]:
+                found[state].append(name)
         progress.advance(done)
     return Stale(**{kind: tuple(names) for kind, names in found.items()})
 
