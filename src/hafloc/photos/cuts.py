@@ -17,10 +17,10 @@ from hafloc.photos.parts import View, part_name
 from hafloc.photos.photo import Metadata, Photo
 from hafloc.photos.pixels import fitting
 from hafloc.photos.stored import file_bytes, shown
+from hafloc.photos.xmp import may_tell_of_panorama
 
-# Its plugin decodes as it opens, so a file is opened twice only where it may tell of a panorama.
-_JXL = (b"\xff\x0a", b"\x00\x00\x00\x0cJXL ")
-_NAMES_A_PANORAMA = b"GPano"
+# PNG may compress what it holds of XMP.
+_COMPRESSIBLE = b"XML:com.adobe.xmp"
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,13 +75,13 @@ def whole_panorama(file: Path, part: View, *, longer_side: int) -> Photo:
     Raises PhotoError as `read_part` does.
     """
     given = GivenFile(file_bytes(file), shown(file), file)
-    sphere = _sphere(given, Cutting(assume=True))
-    if sphere is None:
+    known = _sphere(given, Cutting(assume=True))
+    if known is None:
         raise PhotoError(
             f"cannot read {part_name(given.name, part)}: the file is no panorama any more; run "
             "`hafloc index build` again"
         )
-    return _whole(given, sphere, [part], longer_side)
+    return _whole(given, *known, [part], longer_side)
 
 
 def cut_part(whole: Photo, part: View, *, longer_side: int) -> Photo:
@@ -125,19 +125,24 @@ def _of_file(file: GivenFile, longer_side: int, cutting: Cutting) -> list[Photo]
 
 def _panorama(file: GivenFile, longer_side: int, cutting: Cutting) -> list[Photo]:
     """The views of a panorama; none of what is no panorama, or shows too little for a view."""
-    sphere = _sphere(file, cutting)
-    views = [] if sphere is None else views_of(sphere, cutting.views)
-    if sphere is None or not views:
+    known = _sphere(file, cutting)
+    if known is None:
         return []
-    return _cut(_whole(file, sphere, views, longer_side), sphere, views, longer_side)
+    sphere, size = known
+    views = views_of(sphere, cutting.views)
+    if not views:
+        return []
+    return _cut(_whole(file, sphere, size, views, longer_side), sphere, views, longer_side)
 
 
-def _sphere(file: GivenFile, cutting: Cutting) -> Sphere | None:
-    tells = not file.data.startswith(_JXL) or _NAMES_A_PANORAMA in file.data
-    if not tells and not cutting.assume:
+def _sphere(file: GivenFile, cutting: Cutting) -> tuple[Sphere, tuple[int, int]] | None:
+    """How a panorama lies on the sphere, and its width and height."""
+    # Some formats decode as they open, so only what may be a panorama is opened twice.
+    if not (cutting.assume or may_tell_of_panorama(file.data) or _COMPRESSIBLE in file.data):
         return None
     exif, size = read_head(file.data, file.name)
-    return _told(sphere_of(exif.xmp, size), size, cutting)
+    sphere = _told(sphere_of(exif.xmp, size), size, cutting)
+    return None if sphere is None else (sphere, size)
 
 
 def _told(told: Sphere | str | None, size: tuple[int, int], cutting: Cutting) -> Sphere | None:
@@ -154,8 +159,13 @@ def _sphere_of_pixels(given: Given, cutting: Cutting) -> Sphere | None:
     return _told(None, (shape[1], shape[0]) if len(shape) in (2, 3) else (0, 0), cutting)
 
 
-def _whole(file: GivenFile, sphere: Sphere, views: Sequence[View], longer_side: int) -> Photo:
-    size = read_head(file.data, file.name)[1]
+def _whole(
+    file: GivenFile,
+    sphere: Sphere,
+    size: tuple[int, int],
+    views: Sequence[View],
+    longer_side: int,
+) -> Photo:
     side = max(needed_side(sphere, size, view, longer_side) for view in views)
     whole = read_bytes(file.data, file.name, file.path, longer_side=side)
     return replace(whole, sphere=sphere)

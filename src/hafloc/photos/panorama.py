@@ -4,7 +4,6 @@ import math
 from functools import lru_cache
 from typing import Any
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -51,6 +50,9 @@ def needed_side(sphere: Sphere, size: tuple[int, int], view: View, longer_side: 
 
 def cut(image: Image, sphere: Sphere, view: View, size: tuple[int, int]) -> Image:
     """The view of an equirectangular `image` in `size` (width, height) pixels: RGB `H×W×3`."""
+    # Only now: an index is looked into without it.
+    import cv2
+
     width, height = size
     columns, rows = np.arange(width) - (width - 1) / 2, np.arange(height) - (height - 1) / 2
     scale = 2 * _half_width(view) / width

@@ -71,10 +71,7 @@ def panorama_properties(packet: object) -> Mapping[str, str]:
 
     Empty where it says nothing, or is broken.
     """
-    if not isinstance(packet, bytes | str):
-        return {}
-    data = packet.encode("utf-8", "replace") if isinstance(packet, str) else packet
-    if not any(mark in data for mark in _PANORAMA):
+    if not isinstance(packet, bytes | str) or not may_tell_of_panorama(packet):
         return {}
     found = _properties(packet)
     return {
@@ -82,6 +79,13 @@ def panorama_properties(packet: object) -> Mapping[str, str]:
         for name, value in found.items()
         if name.startswith(f"{_GPANO} ")
     }
+
+
+def may_tell_of_panorama(data: bytes | str) -> bool:
+    """Whether an XMP packet, or a file that holds one as it is, may speak of a panorama: quick."""
+    if isinstance(data, str):
+        return "panorama/" in data
+    return any(mark in data for mark in _PANORAMA)
 
 
 def _points(value: str) -> str:
