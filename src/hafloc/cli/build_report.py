@@ -65,7 +65,7 @@ def _notes(report: "BuildReport") -> Iterator[str]:
     for line in report.flat[:_NAMED]:
         yield f"{line}; taken as it is"
     if len(report.flat) > _NAMED:
-        yield f"and {len(report.flat) - _NAMED:,} more photos like these"
+        yield f"and {_photos(len(report.flat) - _NAMED)} more like these"
     if report.wide:
         looks = "looks like a panorama" if len(report.wide) == 1 else "look like panoramas"
         yield (
