@@ -156,6 +156,63 @@ def test_after_any_change_each_file_has_one_record_made_from_its_bytes(
     assert sorted(stored) == sorted(contents.items())
 
 
+def views(first: int, path: str, content: str, count: int) -> list[Held]:
+    return [held(first + k, f"{path}#view={45 * k}", content) for k in range(count)]
+
+
+def test_a_file_that_is_held_whole_and_in_views_is_described_anew() -> None:
+    known = [held(1, "p/a.jpg", "A"), *views(2, "p/a.jpg", "A", 3)]
+
+    made, _ = plan(known, [file("p/a.jpg")])
+
+    assert [f.name for f in made.describe] == ["p/a.jpg"]
+    assert made.replaced == {"p/a.jpg": tuple(known)}
+
+
+def test_views_of_two_contents_are_described_anew_together() -> None:
+    # A build was stopped after a panorama had changed: some of its old views were left.
+    known = [*views(1, "p/a.jpg", "A", 2), held(3, "p/a.jpg#view=180", "B")]
+
+    made, _ = plan(known, [file("p/a.jpg", time=2)], {"p/a.jpg": "A"})
+
+    assert made.replaced == {"p/a.jpg": tuple(known)}
+
+
+@given(
+    st.dictionaries(st.sampled_from("abcd"), st.sampled_from("AABC"), min_size=1),
+    st.dictionaries(st.sampled_from("abcd"), st.sampled_from("AABC")),
+    st.integers(1, 4),
+)
+def test_after_any_change_views_share_their_files_fate(
+    before: dict[str, str], after: dict[str, str], count: int
+) -> None:
+    known = []
+    for number, (name, content) in enumerate(before.items()):
+        known += views(10 * number, f"p/{name}.jpg", content, count)
+    files = [
+        file(f"p/{name}.jpg", time=1 if before.get(name) == content else 2)
+        for name, content in after.items()
+    ]
+    contents = {f"p/{name}.jpg": content for name, content in after.items()}
+
+    made, read = plan(known, files, contents, [f"p/{n}.jpg#view={45 * k}" for n in before
+                                               if n not in after for k in range(4)])  # fmt: skip
+
+    fates: dict[int, list[str]] = {}
+    for item in made.keep:
+        fates.setdefault(item.id // 10, []).append(f"kept {item.file.name}")
+    for group in made.replaced.values():
+        for one in group:
+            fates.setdefault(one.id // 10, []).append("replaced")
+    for one in made.gone:
+        fates.setdefault(one.id // 10, []).append("gone")
+    for fate in fates.values():
+        assert len(fate) == count
+        assert len(set(fate)) == 1
+    assert made.unchanged + len(fates) == len(before)
+    assert len(read) == len(set(read))
+
+
 @pytest.fixture
 def index(tmp_path: Path) -> Iterator[GeoIndex]:
     with create_index(tmp_path / "city.gpkg", MODEL) as index:
