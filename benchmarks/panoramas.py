@@ -36,13 +36,15 @@ from hafloc.locate.scales import at_scales, search_scales
 from hafloc.photos import View, read_photos, whole_panorama
 from hafloc.photos.panorama import cut
 
-SIZE = (400, 300)
-WIDTH = 1536
+SIZE = (320, 240)
+WIDTH = 1280
 SPACING = 25.0
 TOLERANCE = 10.0
 # Count of views, and their fields of view in degrees.
-CUTS = ((4, 75), (4, 90), (6, 75), (8, 60), (8, 75), (8, 90), (12, 60))
+CUTS = ((4, 90), (6, 75), (8, 60), (8, 75), (8, 90), (12, 60))
 SHIPPED = (8, 75)
+
+Query = tuple[Position, list[ImageFeatures]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +92,7 @@ def stored(folder: Path, describer: Describer, things: Sequence[Thing]) -> GeoIn
     return index
 
 
-def recall(index: GeoIndex, queries: Sequence[tuple[Position, list[ImageFeatures]]]) -> float:
+def recall(index: GeoIndex, queries: Sequence[Query]) -> float:
     right = 0
     for place, features in queries:
         first = search_scales(index, features, 1)[0]
@@ -145,14 +147,65 @@ def speed(describer: Describer, files: Sequence[Path], rounds: int) -> float:
     return statistics.median(took(alone) / took(both) for _ in range(rounds))
 
 
+@dataclass
+class Results:
+    """What was found so far, printed and written part by part."""
+
+    out: Path | None
+    table: list[dict[str, float | str]]
+    answers: list[dict[str, float | str]]
+    facts: dict[str, float]
+
+    def keep(self) -> None:
+        result = {"table": self.table, "answers": self.answers, **self.facts}
+        print(json.dumps(result), flush=True)
+        if self.out is not None:
+            write_whole(self.out, (json.dumps(result, indent=1) + "\n").encode())
+
+
+def described_views(
+    describer: Describer, panoramas: Sequence[DemoPhoto]
+) -> dict[tuple[int, View], ImageFeatures]:
+    described = {}
+    for k, photo in enumerate(panoramas):
+        for view in {View(n * 360 / c, 0, f) for c, f in CUTS for n in range(c)}:
+            whole = whole_panorama(photo.path, view, longer_side=SIZE[0])
+            assert whole.sphere is not None
+            described[k, view] = describer.features(cut(whole.image, whole.sphere, view, SIZE))
+    return described
+
+
+def flat_photos(
+    describer: Describer, city: City, places: Sequence[tuple[Position, float]]
+) -> list[Thing]:
+    """Four photos at each place, as the demo city's driver takes them."""
+    found = []
+    for k, (place, heading) in enumerate(places):
+        for n in range(4):
+            camera = Camera(place, (heading + 90 * n) % 360, size=SIZE)
+            seen = describer.features(render(city, camera, Conditions(seed=k)))
+            found.append(Thing(place, camera.heading, seen, f"flat_{k}_{n}.jpg"))
+    return found
+
+
+def row(
+    path: Path, describer: Describer, things: Sequence[Thing], wanted: Sequence[Query], what: str
+) -> dict[str, float | str]:
+    with stored(path, describer, things) as index:
+        found = recall(index, wanted)
+    size = path.stat().st_size
+    return {"cut": what, "photos": len(things), "bytes": size, "recall@1": round(found, 3)}
+
+
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--places", type=int, default=10)
     parser.add_argument("--queries", type=int, default=30)
+    parser.add_argument("--panoramas", type=int, default=3, help="queries that are panoramas")
     parser.add_argument("--out", type=Path)
     asked = parser.parse_args()
     torch.set_num_threads(1)
-    started = time.perf_counter()
+    results = Results(asked.out, [], [], {"places": asked.places, "queries": asked.queries})
     rng = np.random.default_rng(7)
     describer = Describer.open()
     city, town = build_city(5, (3, 3)), build_city(77, (2, 2))
@@ -164,66 +217,52 @@ def main() -> None:
             for k, (place, heading) in enumerate(places)
         ]
         panoramas = write_panoramas(folder / "p", city, photos, width=WIDTH, located=True)
-        described: dict[tuple[int, View], ImageFeatures] = {}
-        for k, photo in enumerate(panoramas):
-            for view in {View(n * 360 / c, 0, f) for c, f in CUTS for n in range(c)}:
-                whole = whole_panorama(photo.path, view, longer_side=SIZE[0])
-                assert whole.sphere is not None
-                image = cut(whole.image, whole.sphere, view, SIZE)
-                described[k, view] = describer.features(image)
-        queries = []
-        for k in range(asked.queries):
-            camera = Camera(
+        described = described_views(describer, panoramas)
+        cameras = [
+            Camera(
                 near(city, places[k % len(places)][0], 4.0, rng),
                 float(rng.uniform(0, 360)),
                 float(rng.uniform(58, 76)),
                 size=SIZE,
             )
-            image = render(city, camera, moment(k, rng))
-            queries.append((camera, image, at_scales(describer, image, local=True, regions=True)))
-        wanted = [(camera.position, features) for camera, _, features in queries]
-        table: list[dict[str, float | str]] = []
+            for k in range(asked.queries)
+        ]
+        images = [render(city, camera, moment(k, rng)) for k, camera in enumerate(cameras)]
+        wanted = [
+            (camera.position, at_scales(describer, image, local=True, regions=True))
+            for camera, image in zip(cameras, images, strict=True)
+        ]
         for count, wide in CUTS:
             things = [
                 Thing(
                     photo.camera.position,
                     photo.camera.heading + n * 360 / count,
-                    described[k, view],
-                    f"pano_{k}.jpg{view.fragment}",
+                    described[k, View(n * 360 / count, 0, wide)],
+                    f"pano_{k}.jpg{View(n * 360 / count, 0, wide).fragment}",
                 )
                 for k, photo in enumerate(panoramas)
-                for n, view in enumerate(View(n * 360 / count, 0, wide) for n in range(count))
+                for n in range(count)
             ]
             path = folder / f"{count}_{wide}.gpkg"
-            with stored(path, describer, things) as index:
-                found = recall(index, wanted)
-            table.append(
-                {"views": count, "degrees": wide, "photos": len(things),
-                 "bytes": path.stat().st_size, "recall@1": round(found, 3)}
-            )  # fmt: skip
-        flat = []
-        for k, (place, heading) in enumerate(stops(city, 2 * len(places), SPACING / 2)):
-            for n in range(4):
-                camera = Camera(place, (heading + 90 * n) % 360, size=SIZE)
-                seen = describer.features(render(city, camera, Conditions(seed=k)))
-                flat.append(Thing(place, camera.heading, seen, f"flat_{k}_{n}.jpg"))
+            results.table.append(row(path, describer, things, wanted, f"{count} × {wide}°"))
+        flat = flat_photos(describer, city, stops(city, 2 * len(places), SPACING / 2))
         path = folder / "flat.gpkg"
-        with stored(path, describer, flat) as index:
-            table.append(
-                {"views": "flat", "degrees": 68, "photos": len(flat),
-                 "bytes": path.stat().st_size, "recall@1": round(recall(index, wanted), 3)}
-            )  # fmt: skip
-        said = []
+        results.table.append(row(path, describer, flat, wanted, "flat, 68°"))
+        results.keep()
         with Localizer.open(folder / "{}_{}.gpkg".format(*SHIPPED)) as localizer:
             answers = [
                 (localizer.locate(image, top=5), camera.position, camera.heading)
-                for camera, image, _ in queries
+                for camera, image in zip(cameras, images, strict=True)
             ]
-            said.append(answered(answers, "flat queries, panoramas in the index"))
+        results.answers.append(answered(answers, "flat queries, panoramas in the index"))
+        results.keep()
+        ratio = speed(describer, [photo.path for photo in panoramas], 3)
+        results.facts["cut and described / described alone"] = round(ratio, 3)
+        results.keep()
         with Localizer.open(path) as localizer:
-            for what, where, at, cameras in (
-                ("panoramas as queries, flat photos in the index", city, places[::2], 3),
-                ("panoramas of another town", town, stops(town, 3, SPACING), 3),
+            for what, where, at in (
+                ("panoramas as queries, flat photos in the index", city, places),
+                ("panoramas of another town", town, stops(town, asked.panoramas, SPACING)),
             ):
                 taken = [
                     DemoPhoto(
@@ -232,32 +271,15 @@ def main() -> None:
                         moment(k, rng),
                         _DRIVE,
                     )
-                    for k, (place, _) in enumerate(at[:cameras])
+                    for k, (place, _) in enumerate(at[: asked.panoramas])
                 ]
                 written = write_panoramas(folder / what, where, taken, width=WIDTH, located=False)
-                said.append(
-                    answered(
-                        [
-                            (localizer.locate(photo.path), photo.camera.position,
-                             photo.camera.heading)
-                            for photo in written
-                        ],
-                        what,
-                    )
-                )  # fmt: skip
-        ratio = speed(describer, [photo.path for photo in panoramas], 5)
-    result = {
-        "queries": asked.queries,
-        "table": table,
-        "answers": said,
-        "cut and described / described alone": round(ratio, 3),
-        "seconds": round(time.perf_counter() - started),
-    }
-    for row in (*table, *said):
-        print(row)
-    print(json.dumps(result))
-    if asked.out is not None:
-        write_whole(asked.out, (json.dumps(result, indent=1) + "\n").encode())
+                said = [
+                    (localizer.locate(photo.path), photo.camera.position, photo.camera.heading)
+                    for photo in written
+                ]
+                results.answers.append(answered(said, what))
+                results.keep()
 
 
 if __name__ == "__main__":
