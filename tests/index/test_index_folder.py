@@ -21,7 +21,7 @@ from hafloc.index import (
     open_index,
     paths_of,
 )
-from hafloc.photos import Photo, read
+from hafloc.photos import CUTTING, Cutting, Photo, read_photos
 
 
 class Colours:
@@ -41,17 +41,19 @@ class Colours:
         local: bool = False,
         regions: bool = False,
         workers: int = 1,
+        cutting: Cutting = CUTTING,
     ) -> Iterator[tuple[Path, object]]:
         for path in paths:
             self.described.append(path.name)
             try:
-                photo = read(path)
-                check(path, photo)
+                photos = read_photos(path, longer_side=64, cutting=cutting)
+                check(path, photos[0])
             except HaflocError as error:
                 yield path, error
                 continue
-            vector = photo.image.mean(axis=(0, 1)).astype(np.float32) + 1
-            yield path, Coloured(photo, vector / np.linalg.norm(vector))
+            for photo in photos:
+                vector = photo.image.mean(axis=(0, 1)).astype(np.float32) + 1
+                yield path, Coloured(photo, vector / np.linalg.norm(vector))
 
     def name_from(self, folder: Path) -> str:
         return self.name

@@ -66,7 +66,10 @@ def test_a_touched_file_of_the_same_bytes_keeps_its_record() -> None:
 def test_a_file_of_other_bytes_is_described_in_place_of_the_old_one(size: int) -> None:
     made, _ = plan([held(1, "p/a", "A")], [file("p/a", size=size, time=2)], {"p/a": "B"})
 
-    assert ([f.name for f in made.describe], made.replaced) == (["p/a"], {"p/a": 1})
+    assert ([f.name for f in made.describe], made.replaced) == (
+        ["p/a"],
+        {"p/a": (held(1, "p/a", "A"),)},
+    )
 
 
 def test_a_record_from_before_sizes_were_kept_is_compared_by_content() -> None:
@@ -146,10 +149,68 @@ def test_after_any_change_each_file_has_one_record_made_from_its_bytes(
         state[kept.id] = (kept.file.name, state[kept.id][1])
     for item in made.gone:
         del state[item.id]
-    for id_ in made.replaced.values():
-        del state[id_]
+    for group in made.replaced.values():
+        for item in group:
+            del state[item.id]
     stored = sorted(state.values()) + sorted((f.name, contents[f.name]) for f in made.describe)
     assert sorted(stored) == sorted(contents.items())
+
+
+def views(first: int, path: str, content: str, count: int) -> list[Held]:
+    return [held(first + k, f"{path}#view={45 * k}", content) for k in range(count)]
+
+
+def test_a_file_that_is_held_whole_and_in_views_is_described_anew() -> None:
+    known = [held(1, "p/a.jpg", "A"), *views(2, "p/a.jpg", "A", 3)]
+
+    made, _ = plan(known, [file("p/a.jpg")])
+
+    assert [f.name for f in made.describe] == ["p/a.jpg"]
+    assert made.replaced == {"p/a.jpg": tuple(known)}
+
+
+def test_views_of_two_contents_are_described_anew_together() -> None:
+    # A build was stopped after a panorama had changed: some of its old views were left.
+    known = [*views(1, "p/a.jpg", "A", 2), held(3, "p/a.jpg#view=180", "B")]
+
+    made, _ = plan(known, [file("p/a.jpg", time=2)], {"p/a.jpg": "A"})
+
+    assert made.replaced == {"p/a.jpg": tuple(known)}
+
+
+@given(
+    st.dictionaries(st.sampled_from("abcd"), st.sampled_from("AABC"), min_size=1),
+    st.dictionaries(st.sampled_from("abcd"), st.sampled_from("AABC")),
+    st.integers(1, 4),
+)
+def test_after_any_change_views_share_their_files_fate(
+    before: dict[str, str], after: dict[str, str], count: int
+) -> None:
+    known = []
+    for number, (name, content) in enumerate(before.items()):
+        known += views(10 * number, f"p/{name}.jpg", content, count)
+    files = [
+        file(f"p/{name}.jpg", time=1 if before.get(name) == content else 2)
+        for name, content in after.items()
+    ]
+    contents = {f"p/{name}.jpg": content for name, content in after.items()}
+
+    made, read = plan(known, files, contents, [f"p/{n}.jpg#view={45 * k}" for n in before
+                                               if n not in after for k in range(4)])  # fmt: skip
+
+    fates: dict[int, list[str]] = {}
+    for item in made.keep:
+        fates.setdefault(item.id // 10, []).append(f"kept {item.file.name}")
+    for group in made.replaced.values():
+        for one in group:
+            fates.setdefault(one.id // 10, []).append("replaced")
+    for one in made.gone:
+        fates.setdefault(one.id // 10, []).append("gone")
+    for fate in fates.values():
+        assert len(fate) == count
+        assert len(set(fate)) == 1
+    assert made.unchanged + len(fates) == len(before)
+    assert len(read) == len(set(read))
 
 
 @pytest.fixture

@@ -96,7 +96,7 @@ def test_json_has_exactly_the_documented_keys_and_survives_a_round_trip() -> Non
     assert json.loads(json.dumps(value, allow_nan=False)) == value
     of_source = {"magnetic": False, "accuracy": None, "gps_status": None}
     of_source |= dict.fromkeys(("licence", "producer", "source_url"))
-    unverified = dict.fromkeys(("inliers", "matches", "geometry", "strength"))
+    unverified = dict.fromkeys(("inliers", "matches", "geometry", "strength", "query_view"))
     assert value == {
         "query": "query.jpg",
         "found": None,
@@ -109,6 +109,7 @@ def test_json_has_exactly_the_documented_keys_and_survives_a_round_trip() -> Non
         "duplicate_of": None,
         "note": None,
         "window": None,
+        "heading": None,
         "cautious": False,
         "candidates": [
             {

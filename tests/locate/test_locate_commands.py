@@ -133,3 +133,35 @@ def test_a_walk_is_located_by_its_times(run: Run, street: Path, tmp_path: Path) 
     assert err == ""
     assert f"{untimed}  52.2" in out
     assert "located on its own, without the walk: it has no time" in out
+
+
+@pytest.mark.parametrize("named", [True, False])
+def test_the_map_page_is_opened_where_that_is_asked(
+    run: Run, street: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, named: bool
+) -> None:
+    opened: list[str] = []
+    monkeypatch.setattr("webbrowser.open", lambda uri: opened.append(uri) is None)
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    page = tmp_path / "page.html"
+
+    query = draw(tmp_path, 5, 9)
+    code, _, err = run("locate", street, query, "--open", *(["--map", page] if named else []))
+
+    assert code == 0
+    (uri,) = opened
+    file = Path(uri.removeprefix("file://"))
+    assert file.is_file()
+    assert f"{file}: map of 1 answers" in err
+    assert (file == page) is named
+
+
+def test_a_machine_without_a_browser_says_where_the_page_is(
+    run: Run, street: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("webbrowser.open", lambda uri: False)
+    page = tmp_path / "page.html"
+
+    code, _, err = run("locate", street, draw(tmp_path, 5, 9), "--map", page, "--open")
+
+    assert code == 0
+    assert f"cannot open a browser: none is known here; open {page} in one" in err

@@ -40,7 +40,8 @@ def report_build(
 
 
 def _counts(report: "BuildReport") -> list[str]:
-    always = [f"{report.added:,} added", f"{report.unchanged:,} unchanged"]
+    cut = f" ({_panoramas(report)})" if report.panoramas else ""
+    always = [f"{report.added:,} added{cut}", f"{report.unchanged:,} unchanged"]
     others = (
         (report.replaced, "of them in place of another"),
         (report.moved, "moved"),
@@ -55,7 +56,22 @@ def _counts(report: "BuildReport") -> list[str]:
     ]
 
 
+def _panoramas(report: "BuildReport") -> str:
+    whole = "panorama" if report.panoramas == 1 else "panoramas"
+    return f"of them {report.panoramas:,} {whole} in {report.views:,} views"
+
+
 def _notes(report: "BuildReport") -> Iterator[str]:
+    for line in report.flat[:_NAMED]:
+        yield f"{line}; taken as it is"
+    if len(report.flat) > _NAMED:
+        yield f"and {_photos(len(report.flat) - _NAMED)} more like these"
+    if report.wide:
+        looks = "looks like a panorama" if len(report.wide) == 1 else "look like panoramas"
+        yield (
+            f"{_photos(len(report.wide))} {looks}: {_some(report.wide)}; "
+            "--panorama cuts such photos into views"
+        )
     if report.gone:
         yield (
             f"{_photos(len(report.gone))} in the index, but gone from the folder: "

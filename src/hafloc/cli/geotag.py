@@ -212,7 +212,7 @@ def _tag(answer: "Answer | None", index: str) -> "Tag":
     if twin is not None and twin.heading is not None and not twin.magnetic:
         heading: float | None = twin.heading
     else:
-        heading = getattr(answer, "heading", None)
+        heading = answer.heading
     accuracy = answer.radius or (twin.accuracy if twin is not None else None)
     return Tag(answer.position, accuracy, heading, method)
 

@@ -22,10 +22,12 @@ from hafloc.cli.options import (
     Json,
     Model,
     OtherIndex,
+    Panorama,
     Photos,
     Precision,
     Runtime,
     Trust,
+    Views,
     runtime_for,
 )
 from hafloc.cli.output import print_json, say, tell
@@ -135,6 +137,8 @@ def build(
     local_bits: LocalBits = None,
     regions: Regions = None,
     search: SearchKind = None,
+    panorama: Panorama = False,
+    views: Views = 8,
     prune: Prune = False,
     calibrate: Calibrate = True,
     device: Device = "auto",
@@ -148,7 +152,7 @@ def build(
     """Index all photos of a folder; run again to complete or to add what is new."""
     from hafloc.describe import Describer, choose_device
     from hafloc.index import build_index, check_search
-    from hafloc.photos import find_photos, photo_file
+    from hafloc.photos import Cutting, find_photos, photo_file
 
     tracking = tracking_of(track, offset, timezone, max_gap, course)
     folder = photo_file(photos)
@@ -180,6 +184,7 @@ def build(
             prune=prune,
             workers=workers,
             ray=ray,
+            cutting=Cutting(views, assume=panorama),
             progress=progress,
         )
     with bar() as progress:
@@ -200,6 +205,8 @@ def add(
     course: Course = None,
     model: Model = "haf",
     local: Local = None,
+    panorama: Panorama = False,
+    views: Views = 8,
     prune: Prune = False,
     calibrate: Calibrate = True,
     device: Device = "auto",
@@ -213,7 +220,7 @@ def add(
     """Add another folder's photos to an index; unchanged photos are left alone."""
     from hafloc.describe import Describer, choose_device
     from hafloc.index import add_folder, model_info, open_index
-    from hafloc.photos import find_photos, photo_file
+    from hafloc.photos import Cutting, find_photos, photo_file
 
     tracking = tracking_of(track, offset, timezone, max_gap, course)
     folder = photo_file(photos)
@@ -238,6 +245,7 @@ def add(
                 prune=prune,
                 workers=workers,
                 ray=ray,
+                cutting=Cutting(views, assume=panorama),
                 progress=progress,
             )
     with bar() as progress:

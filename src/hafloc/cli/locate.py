@@ -1,6 +1,8 @@
 """`hafloc locate`: where were these photos taken?"""
 
 import math
+import tempfile
+import webbrowser
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -12,11 +14,13 @@ from hafloc.cli.options import (
     Device,
     IndexLocation,
     MatcherName,
+    Panorama,
     Precision,
     Probability,
     RecordedModel,
     Runtime,
     Trust,
+    Views,
     check_target,
     runtime_for,
 )
@@ -100,6 +104,11 @@ def locate(
             help="A larger radius, which holds in the worst neighbourhoods too, not on average.",
         ),
     ] = False,
+    panorama: Panorama = False,
+    views: Views = 8,
+    open_map: Annotated[
+        bool, typer.Option("--open", help="Open the map page in the browser when it is written.")
+    ] = False,
     sequence: Annotated[
         bool,
         typer.Option(
@@ -111,6 +120,7 @@ def locate(
     """Say where photos were taken, from the photos of an index."""
     with loading():
         from hafloc.locate import Answer, Localizer
+        from hafloc.photos import Cutting
 
     _check(as_json=as_json, as_geojson=as_geojson, pairs=pairs, rerank=rerank, matcher=matcher)
     place = parse_near(near) if near is not None else None
@@ -137,6 +147,7 @@ def locate(
             rerank=rerank,
             probability=probability,
             cautious=cautious,
+            cutting=Cutting(views, assume=panorama),
             progress=progress.advance,
         )
         for _, result in located:
@@ -154,8 +165,7 @@ def locate(
         if as_geojson:
             with progress.aside():
                 print_json(_collection(answers))
-        if page is not None and answers:
-            _write_page(page, answers, localizer)
+        _write_page(page, answers, localizer, opened=open_map)
         _write_places(answers, gpx=gpx, kml=kml, csv=csv)
         troubles = localizer.troubles
     for trouble in troubles:
@@ -255,11 +265,20 @@ def _collection(answers: "list[Answer]") -> dict[str, object]:
     return {"type": "FeatureCollection", "features": features}
 
 
-def _write_page(page: Path, answers: "list[Answer]", localizer: "Localizer") -> None:
+def _write_page(
+    page: Path | None, answers: "list[Answer]", localizer: "Localizer", *, opened: bool
+) -> None:
+    """Write the map page where one is wanted; one that is only opened goes among files that
+    nobody keeps."""
     from hafloc.show import write_map
 
+    if not answers or not (page or opened):
+        return
+    page = page or Path(tempfile.mkdtemp(prefix="hafloc-")) / "map.html"
     write_map(page, answers, localizer.index)
     tell(f"{page}: map of {len(answers):,} answers")
+    if opened and not webbrowser.open(page.absolute().as_uri()):
+        tell(f"cannot open a browser: none is known here; open {page} in one")
 
 
 def _write_places(

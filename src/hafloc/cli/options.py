@@ -9,6 +9,16 @@ import typer
 from hafloc.consent import allow_always
 from hafloc.errors import OptionError, OutputError
 
+Panorama = Annotated[
+    bool,
+    typer.Option(
+        "--panorama",
+        help="Take photos that are twice as wide as high for 360° panoramas, also where they do "
+        "not say so.",
+    ),
+]
+Views = Annotated[int, typer.Option(min=1, max=36, help="Into how many views a panorama is cut.")]
+
 
 def check_target(path: Path | None) -> Path | None:
     """The path of a file to be written, looked at before the work rather than after it.

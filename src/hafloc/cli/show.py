@@ -13,11 +13,13 @@ from hafloc.cli.options import (
     MatcherName,
     Model,
     Out,
+    Panorama,
     Precision,
     Probability,
     RecordedModel,
     Runtime,
     Trust,
+    Views,
     runtime_for,
 )
 from hafloc.cli.output import print_json, say, tell
@@ -70,6 +72,8 @@ def matches(
     model: RecordedModel = None,
     matcher: MatcherName = None,
     probability: Probability = 0.9,
+    panorama: Panorama = False,
+    views: Views = 8,
     device: Device = "auto",
     runtime: Runtime = "auto",
     precision: Precision = "auto",
@@ -82,6 +86,7 @@ def matches(
     """
     from hafloc.describe import choose_device
     from hafloc.locate import Localizer, borders_in_words, compare_with, in_words
+    from hafloc.photos import Cutting
     from hafloc.show import check_png, match_picture, save_picture
 
     check_png(out)
@@ -93,7 +98,10 @@ def matches(
         runtime=runtime_for(runtime, 1),
         precision=precision,
     ) as localizer:
-        comparison = compare_with(localizer, query, candidate, probability=probability)
+        cutting = Cutting(views, assume=panorama)
+        comparison = compare_with(
+            localizer, query, candidate, probability=probability, cutting=cutting
+        )
         # What Localizer.open makes.
         describer = cast("Describer", localizer.describer)
         picture = match_picture(comparison, describer, localizer.index)

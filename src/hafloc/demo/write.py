@@ -232,13 +232,13 @@ def _unwritable(folder: Path, error: OSError) -> OutputError:
 def _jpeg(city: City, photo: DemoPhoto, *, located: bool) -> bytes:
     """A rendered photo as the bytes of its file."""
     image = Image.fromarray(render(city, photo.camera, photo.conditions))
-    exif = _exif(photo) if located else Image.Exif()
+    exif = exif_of(photo) if located else Image.Exif()
     memory = io.BytesIO()
     image.save(memory, "JPEG", quality=photo.conditions.quality, exif=exif)
     return memory.getvalue()
 
 
-def _exif(photo: DemoPhoto) -> Image.Exif:
+def exif_of(photo: DemoPhoto) -> Image.Exif:
     """Camera, time, position and heading in the tags that phones write (Exif 2.32)."""
     exif = Image.Exif()
     exif[ExifTags.Base.Make], exif[ExifTags.Base.Model] = "hafloc", "demo camera"

@@ -31,7 +31,7 @@ from hafloc.describe.worker import run_at
 from hafloc.description import Description, ImageFeatures
 from hafloc.errors import CheckpointError, HaflocError, OptionError, PhotoError
 from hafloc.nn import HAF, Checkpoint, check_sides, load_checkpoint, to_batch
-from hafloc.photos import Photo, PhotoFile, read
+from hafloc.photos import CUTTING, Cutting, Photo, PhotoFile, read_photos
 from hafloc.prefetch import AHEAD, prefetch
 from hafloc.processes import Died, Processes
 
@@ -249,10 +249,12 @@ class Describer:
         readers: int = 2,
         ray: str | None = None,
         is_placed: Callable[[PhotoFile], bool] = lambda path: True,
+        cutting: Cutting = CUTTING,
     ) -> Iterator[tuple[PhotoFile, Described | HaflocError]]:
         """Each file's photo and vector in the order of `paths`, or why it has none.
 
-        With `local` and `regions`, those as well.
+        With `local` and `regions`, those as well. A panorama is cut as `cutting` says, and each of
+        its views is described: as many in a row as their `photo.parts` says.
 
         The next files are decoded while the network works on this one; on a GPU, neighbours of
         one size go through it together. `check` may raise a HaflocError to spare a decoded photo
@@ -263,16 +265,16 @@ class Describer:
         With the address of a `ray` cluster its workers describe, as many as `workers` says if that
         is not 1, and results come as they are made; a photo's `image` is empty then. Those
         that are not `is_placed`, and have no position in their file, come to `check` before
-        the network. See `Cluster` for what it raises.
+        the network, and panoramas are refused. See `Cluster` for what it raises.
         """
 
-        def decode(path: PhotoFile) -> Photo | HaflocError:
+        def decode(path: PhotoFile) -> list[Photo] | HaflocError:
             try:
-                photo = read(path, longer_side=self.longer_side)
-                check(path, photo)
+                photos = read_photos(path, longer_side=self.longer_side, cutting=cutting)
+                check(path, photos[0])
             except HaflocError as error:
                 return error
-            return photo
+            return photos
 
         if ray is not None:
             files = self._by_cluster(paths, ray, workers, readers, is_placed, local, regions)
@@ -281,7 +283,7 @@ class Describer:
             return
         if workers > 1 and self.device == "cpu" and self._opened is not None:
             yield from self._by_processes(
-                prefetch(paths, decode, AHEAD + 2 * readers - 4, readers),
+                _each(prefetch(paths, decode, AHEAD + 2 * readers - 4, readers)),
                 workers,
                 local=local,
                 regions=regions,
@@ -289,7 +291,8 @@ class Describer:
             return
         most = _BATCH.get(torch.device(self.device).type, 1)
         waiting: list[tuple[PhotoFile, Photo, Image]] = []
-        for path, photo in prefetch(paths, decode, AHEAD + most + 2 * readers - 5, readers):
+        ahead = AHEAD + most + 2 * readers - 5
+        for path, photo in _each(prefetch(paths, decode, ahead, readers)):
             if isinstance(photo, HaflocError):
                 yield from self._batch(waiting, local=local, regions=regions)
                 waiting = []
@@ -387,6 +390,16 @@ def _checked(
     if looked.features is None:
         return PhotoError(f"cannot describe {path}: it has no position")
     return Described(looked.photo, looked.features)
+
+
+def _each(
+    read: Iterable[tuple[PhotoFile, list[Photo] | HaflocError]],
+) -> Iterator[tuple[PhotoFile, Photo | HaflocError]]:
+    for path, photos in read:
+        if isinstance(photos, HaflocError):
+            yield path, photos
+        else:
+            yield from ((path, photo) for photo in photos)
 
 
 class _FeaturesOf:

@@ -96,6 +96,11 @@ def _look(describer: "Describer", local: bool, regions: bool, piece: Piece) -> L
             raise piece.source
         data = piece.source if isinstance(piece.source, bytes) else file_bytes(piece.source)
         photo = read_bytes(data, name, piece.file, longer_side=side)
+        if photo.sphere is not None:
+            raise PhotoError(
+                f"cannot describe {name}: workers of a cluster do not cut panoramas; index it "
+                "without --ray"
+            )
     except HaflocError as error:
         return error
     features = None

@@ -7,14 +7,15 @@ from pathlib import Path
 
 from hafloc.index.paths import PhotoPaths
 from hafloc.index.records import GeoIndex
-from hafloc.photos import PhotoFile, PhotoUrl, is_url
+from hafloc.photos import PhotoFile, PhotoUrl, file_name, is_url, part_name, split_name
 
 
 def ids_below(index: GeoIndex, paths: PhotoPaths, targets: Iterable[PhotoFile]) -> list[int]:
     """The ids of photos that are among `targets`: files, or folders with all below them.
 
     A photo lies below a folder by its name, or by where the links on both ways really lead; one
-    behind a URL by its name alone. The files need not exist any more.
+    behind a URL by its name alone. The files need not exist any more. A file means all views of
+    it, and the name of a view that view.
     """
     targets = list(targets)
     is_wanted = _on_disk(paths, [target for target in targets if isinstance(target, Path)])
@@ -33,7 +34,12 @@ def ids_below(index: GeoIndex, paths: PhotoPaths, targets: Iterable[PhotoFile]) 
 def _on_disk(paths: PhotoPaths, targets: Iterable[Path]) -> Callable[[str], bool]:
     """Tells whether the file of that name lies among or below `targets`."""
     wanted: set[str] = set()
+    views: set[str] = set()
     for target in targets:
+        file, view = split_name(str(target))
+        if view is not None:
+            views.add(part_name(paths.name_of(file), view))
+            continue
         straight = _path(paths, paths.name_of(target))
         wanted |= {os.path.normcase(straight), os.path.normcase(_real(straight))}
 
@@ -47,7 +53,9 @@ def _on_disk(paths: PhotoPaths, targets: Iterable[Path]) -> Callable[[str], bool
         return False, frozenset(file for file in wanted if Path(file).parent in ways)
 
     def is_wanted(name: str) -> bool:
-        whole, files = folder(name.rpartition("/")[0])
+        if name in views:
+            return True
+        whole, files = folder(file_name(name).rpartition("/")[0])
         if whole or not files:
             return whole
         file = paths.file_of(name).name

@@ -16,6 +16,7 @@ from hafloc.index.backends import (
 )
 from hafloc.index.paths import PhotoPaths
 from hafloc.index.records import GeoIndex, Record
+from hafloc.photos import part_name, split_name
 from hafloc.progress import Progress, Silent
 
 # Photos of one batch: 16 MB with regions and key points.
@@ -104,7 +105,7 @@ def _missing(
     """The ids in the source and the records of those that the target does not hold as they are."""
     ours, theirs = names
     named = {
-        record.id or 0: replace(record, id=None, path=theirs.name_of(ours.file_of(record.path)))
+        record.id or 0: replace(record, id=None, path=_renamed(record.path, ours, theirs))
         for record in records
     }
     held = {
@@ -114,6 +115,10 @@ def _missing(
     for id_, record in named.items():
         if held.get(record.path) != record:
             yield id_, record
+
+
+def _renamed(name: str, ours: PhotoPaths, theirs: PhotoPaths) -> str:
+    return part_name(theirs.name_of(ours.file_of(name)), split_name(name)[1])
 
 
 def add_copies(origin: GeoIndex, goal: GeoIndex, waiting: list[tuple[int, Record]]) -> None:

@@ -17,12 +17,16 @@ from hafloc.index.backends import (
 from hafloc.index.below import ids_below
 from hafloc.index.local_features import ALL, LocalSize
 from hafloc.index.paths import PhotoPaths
-from hafloc.index.plan import Kept, Plan, ScannedFile, Skipped, is_gone, make_plan
+from hafloc.index.plan import Plan, ScannedFile, Skipped, is_gone, make_plan
 from hafloc.index.records import GeoIndex, Held, ModelInfo, Record
+from hafloc.index.renew import renew, require_position, where_and_when
 from hafloc.index.runtimes import FLOAT32
 from hafloc.index.store import BATCH, Entry, add_all
+from hafloc.index.views import Cut, to_be_cut
 from hafloc.photos import (
+    CUTTING,
     REQUESTS,
+    Cutting,
     Metadata,
     Photo,
     PhotoFile,
@@ -31,8 +35,9 @@ from hafloc.photos import (
     Scan,
     Tracking,
     content,
+    file_name,
     find_photos,
-    read_metadata,
+    part_name,
     shown,
 )
 from hafloc.progress import Progress, Silent
@@ -40,14 +45,10 @@ from hafloc.progress import Progress, Silent
 if TYPE_CHECKING:  # an index is read and searched without the network's library
     from hafloc.describe import Describer
 
-# The sources of positions that stand in a table, or in the files of other programs.
-_TABLES = ("csv", "table", "sidecar")
-_TRACK = "track"
-
 
 @dataclass(frozen=True, slots=True)
 class BuildReport:
-    """What was done: numbers of photos, and what needs a word.
+    """What was done: numbers of photos' files, and what needs a word.
 
     `added` were described, of them `replaced` in place of another photo of that path; `moved`
     ones have a new path; `corrected` ones are unchanged photos of which table, name or EXIF now
@@ -58,6 +59,9 @@ class BuildReport:
     kind. `table` is the table of positions that was read, `table_problems` its rows that cannot
     be used, `unmatched_rows` those that name no photo, `unmatched_photos` the photos without one.
     `notes` is what a person should know of how table and tracks were read, a line each.
+    Of the `added`, `panoramas` were cut into so many `views`; `flat` says why photos that call
+    themselves panoramas were taken as they are, and `wide` names added ones that do not, but look
+    like one.
     """
 
     added: int
@@ -76,6 +80,10 @@ class BuildReport:
     unmatched_rows: tuple[str, ...] = ()
     unmatched_photos: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    panoramas: int = 0
+    views: int = 0
+    flat: tuple[str, ...] = ()
+    wide: tuple[str, ...] = ()
 
 
 def model_info(describer: "Describer", index: Location | None = None) -> ModelInfo:
@@ -102,6 +110,7 @@ def add_folder(
     batch: int = BATCH,
     workers: int = 1,
     ray: str | None = None,
+    cutting: Cutting = CUTTING,
     progress: Progress | None = None,
 ) -> BuildReport:
     """Make `index` hold what the photos below `folder` are today.
@@ -115,7 +124,8 @@ def add_folder(
     stores local features too, where the network has them, so that candidates can be verified
     without their files. `prune` removes the records of files that are gone. With several
     `workers`, so many processes describe on a processor; with the address of a `ray` cluster, its
-    workers do.
+    workers do. Panoramas are cut into views as `cutting` says; those that are in the index stay as
+    they were cut.
 
     What cannot be used is skipped and listed. Where a file holds something else than before that
     cannot be indexed, the old record is removed. On Ctrl-C what has been described is stored.
@@ -123,7 +133,7 @@ def add_folder(
     index cannot be written; what was stored before stays.
     """
     found = found or find_photos(folder, csv)
-    return _Folder(index, folder, found.not_empty(), csv, tracking).bring_in(
+    return _Folder(index, folder, found.not_empty(), csv, tracking, cutting).bring_in(
         describer,
         local=local,
         prune=prune,
@@ -149,13 +159,14 @@ def build_index(
     prune: bool = False,
     workers: int = 1,
     ray: str | None = None,
+    cutting: Cutting = CUTTING,
     progress: Progress | None = None,
 ) -> BuildReport:
     """A new index at `path` of the photos below `folder`, or the completion of a begun one.
 
-    `csv`, `found`, `tracking`, `local`, `prune`, `workers` and `ray` are those of `add_folder`. A
-    new index holds vectors of the photos' `regions` too, where the network has them, and keeps key
-    points in `local_size`; an old one stays as it is.
+    `csv`, `found`, `tracking`, `local`, `prune`, `workers`, `ray` and `cutting` are those of
+    `add_folder`. A new index holds vectors of the photos' `regions` too, where the network has
+    them, and keeps key points in `local_size`; an old one stays as it is.
     Raises as `add_folder` does, and PositionError where not one photo could be stored; an index
     without photos is not left behind.
     """
@@ -168,7 +179,7 @@ def build_index(
             path, model, vector_type, describer.regions if regions else 0, local_size
         )
     try:
-        report = _Folder(index, folder, found, csv, tracking).bring_in(
+        report = _Folder(index, folder, found, csv, tracking, cutting).bring_in(
             describer,
             local=local,
             prune=prune,
@@ -198,8 +209,11 @@ class _Folder:
         found: Scan,
         csv: PhotoFile | None,
         tracking: Tracking | None,
+        cutting: Cutting,
     ) -> None:
         self._index = index
+        self._cutting = cutting
+        self._cut = Cut()
         self._folder = folder
         self._found = found
         self._paths: PhotoPaths = paths_of(index.location)
@@ -229,21 +243,28 @@ class _Folder:
         progress: Progress,
     ) -> BuildReport:
         plan = self._plan(progress)
-        report = self._update(plan)
+        report, plan = self._update(plan)
         progress.start("describing", len(plan.describe))
         outcomes = self._describe(describer, plan, local, workers, ray)
         added, failed = add_all(self._index, outcomes, batch=batch, progress=progress.advance)
-        stale = self._stale(plan, failed)
-        removed = self._index.remove(stale) if stale else 0
-        pruned = self._index.remove([item.id for item in plan.gone]) if prune and plan.gone else 0
+        stale, lost = self._stale(plan, failed)
+        if stale:
+            self._index.remove(stale)
+        gone = tuple(dict.fromkeys(file_name(item.path) for item in plan.gone))
+        if prune and gone:
+            self._index.remove([item.id for item in plan.gone])
         return replace(
             report,
             added=added,
-            replaced=len(plan.replaced) - removed,
-            removed=report.removed + removed,
-            pruned=pruned,
-            gone=() if prune else tuple(item.path for item in plan.gone),
+            replaced=len(plan.replaced) - lost,
+            removed=report.removed + lost,
+            pruned=len(gone) if prune else 0,
+            gone=() if prune else gone,
             skipped=(*report.skipped, *failed),
+            panoramas=self._cut.panoramas,
+            views=self._cut.views,
+            flat=tuple(self._cut.flat),
+            wide=tuple(self._cut.wide),
         )
 
     def _plan(self, progress: Progress) -> Plan:
@@ -265,6 +286,7 @@ class _Folder:
             content=content_of,
             is_gone=self._is_gone,
             below=below,
+            anew=to_be_cut(self._index, self._paths, self._cutting),
         )
 
     def _is_gone(self, name: str) -> bool:
@@ -275,45 +297,19 @@ class _Folder:
             return False
         return is_gone(self._paths, name)
 
-    def _update(self, plan: Plan) -> BuildReport:
-        """Bring the records that stay up to date; their share of the report."""
-        records = dict(
-            zip(plan.keep, self._index.get([kept.id for kept in plan.keep]), strict=True)
-        )
-        renewed: list[Record] = []
-        unplaced: list[int] = []
-        skipped = [Skipped(str(path), why) for path, why in self._found.unreadable]
-        skipped += plan.skipped
-        moved = corrected = tabled = 0
-        for kept, record in records.items():
-            if self._keeps_its_table(kept, record):
-                tabled += 1
-                now: Record | None = record
-            else:
-                try:
-                    now = self._restated(record, kept.file) if kept.restated else record
-                except HaflocError as error:
-                    now = None if isinstance(error, PositionError) else record
-                    skipped.append(Skipped(str(kept.file.path), str(error)))
-            if now is None:
-                unplaced.append(kept.id)
-                continue
-            moved += kept.moved
-            corrected += now != replace(record, stated=now.stated)
-            size, time = kept.file.bytes, kept.file.modified
-            renewed.append(replace(now, path=kept.file.name, bytes=size, modified=time))
-        if renewed:
-            self._index.update(renewed)
-        if unplaced:
-            self._index.remove(unplaced)
-        return BuildReport(
+    def _update(self, plan: Plan) -> tuple[BuildReport, Plan]:
+        """Bring the records that stay up to date; their share of the report, and the plan with
+        the panoramas that are held as one photo and are to be cut."""
+        done, plan = renew(self._index, plan, self._positions, self._cutting)
+        unreadable = [Skipped(str(path), why) for path, why in self._found.unreadable]
+        report = BuildReport(
             added=0,
-            unchanged=plan.unchanged + len(renewed) - moved,
-            moved=moved,
-            corrected=corrected,
-            removed=len(unplaced),
-            tabled=tabled,
-            skipped=tuple(skipped),
+            unchanged=plan.unchanged + done.unchanged,
+            moved=done.moved,
+            corrected=done.corrected,
+            removed=done.removed,
+            tabled=done.tabled,
+            skipped=(*unreadable, *plan.skipped, *done.skipped),
             left_out=self._found.left_out_in_words(),
             table=self._positions.path,
             table_problems=self._positions.problems,
@@ -321,28 +317,14 @@ class _Folder:
             unmatched_photos=self._positions.unmatched_photos,
             notes=self._positions.notes,
         )
-
-    def _keeps_its_table(self, kept: Kept, record: Record) -> bool:
-        """Whether a table or track placed the photo and none is at hand: then it has not been
-        corrected."""
-        if not kept.restated:
-            return False
-        if record.source == _TRACK:
-            said = self._positions.row(kept.file.inside)
-            return not self._positions.tracks and said is None
-        return record.source in _TABLES and self._positions.path is None
-
-    def _restated(self, record: Record, file: ScannedFile) -> Record:
-        """The record with what is said of its photo today. Raises PositionError where nothing
-        places it any more, PhotoError where its file cannot be read."""
-        said = self._positions.complete(read_metadata(file.path), file.inside)
-        _require_position(said, file.path)
-        return replace(record, stated=file.stated, **_where_and_when(said))
+        return report, plan
 
     def _describe(
         self, describer: "Describer", plan: Plan, local: bool, workers: int, ray: str | None
-    ) -> Iterable[Entry | Skipped]:
+    ) -> Iterable[Sequence[Entry] | Skipped]:
         files = {file.path: file for file in plan.describe}
+        begun: dict[PhotoFile, list[Entry]] = {}
+        failed: set[PhotoFile] = set()
 
         def where(path: PhotoFile, photo: Photo) -> Metadata:
             return self._positions.of(photo, files[path].inside)
@@ -354,37 +336,51 @@ class _Folder:
             more |= {"ray": ray, "is_placed": is_placed}
         described = describer.describe_files(
             files,
-            check=lambda path, photo: _require_position(where(path, photo), path),
+            check=lambda path, photo: require_position(where(path, photo), path),
             local=local,
             regions=self._index.regions > 0,
             workers=workers,
+            cutting=self._cutting,
             **more,
         )
         for path, found in described:
+            if path in failed:
+                continue
             if isinstance(found, HaflocError):
+                failed.add(path)
+                begun.pop(path, None)
                 yield Skipped(str(path), str(found))
                 continue
             photo, file = found.photo, files[path]
             record = Record(
-                path=file.name,
+                path=part_name(file.name, photo.part),
                 content=photo.content,
                 width=photo.width,
                 height=photo.height,
                 bytes=file.bytes,
                 modified=file.modified,
                 stated=file.stated,
-                **_where_and_when(where(path, photo)),
+                **where_and_when(where(path, photo), photo.part),
             )
-            yield Entry(record, found.features)
+            entries = begun.setdefault(path, [])
+            entries.append(Entry(record, found.features))
+            if len(entries) == photo.parts:
+                self._cut.note(file.name, path, photo, entries)
+                yield begun.pop(path)
 
-    def _stale(self, plan: Plan, failed: Iterable[Skipped]) -> list[int]:
-        """Records whose file holds something else now that was not stored in their place."""
+    def _stale(self, plan: Plan, failed: Iterable[Skipped]) -> tuple[list[int], int]:
+        """Records whose file holds something else now that was not stored in their place, and the
+        number of files that are not in the index any more."""
         reasons = {item.path for item in failed}
-        return [
-            plan.replaced[file.name]
-            for file in plan.describe
-            if file.name in plan.replaced and str(file.path) in reasons
-        ]
+        stale: list[int] = []
+        lost = 0
+        for file in plan.describe:
+            before = plan.replaced.get(file.name, ())
+            is_lost = str(file.path) in reasons
+            lost += is_lost and bool(before)
+            now = set() if is_lost else self._cut.names.get(file.name, {file.name})
+            stale += [item.id for item in before if item.path not in now]
+        return stale, lost
 
 
 def _inside(file: PhotoFile, folder: PhotoFile) -> str:
@@ -392,32 +388,6 @@ def _inside(file: PhotoFile, folder: PhotoFile) -> str:
         assert isinstance(folder, PhotoUrl), "what is found behind a URL lies there"
         return file.inside(folder) or file.name
     return file.relative_to(str(folder)).as_posix()
-
-
-def _require_position(metadata: Metadata, path: PhotoFile) -> None:
-    if metadata.position is None:
-        reason = metadata.problem or "it has no GPS position"
-        raise PositionError(
-            f"cannot place {shown(path.name)}: {reason}; give a position in a CSV (image,lat,lon), "
-            "its file name or its EXIF"
-        )
-
-
-def _where_and_when(said: Metadata) -> dict[str, Any]:
-    """The fields of a record that metadata gives, which must hold a position."""
-    return {
-        "position": said.position,
-        "source": said.source or "",
-        "heading": said.heading,
-        "magnetic": said.magnetic,
-        "altitude": said.altitude,
-        "time": said.time,
-        "accuracy": said.accuracy,
-        "gps_status": said.gps_status,
-        "licence": said.licence,
-        "producer": said.producer,
-        "source_url": said.source_url,
-    }
 
 
 def _nothing_stored(folder: PhotoFile, report: BuildReport) -> str:

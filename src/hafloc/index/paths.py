@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePath, PureWindowsPath
 from types import ModuleType
 
-from hafloc.photos import PhotoFile, PhotoUrl, is_url
+from hafloc.photos import PhotoFile, PhotoUrl, file_name, is_url
 
 _UNSTORABLE = re.compile(r"[\\\ud800-\udfff]")
 _ESCAPE = re.compile(r"\\(?:(\\)|x([89a-f][0-9a-f])|u(d[89a-f][0-9a-f]{2}))")
@@ -44,11 +44,11 @@ class PhotoPaths:
         return storable(type(self.root)(relative).as_posix())
 
     def file_of(self, name: str) -> PhotoFile:
-        """Where the photo lies that is written down as `name`."""
+        """Where the photo lies that is written down as `name`; of a view, its panorama."""
         # No path holds two slashes in a row once it is written down.
         if is_url(name):
-            return PhotoUrl(_written(name))
-        joined = self.root / _written(name)
+            return PhotoUrl(_written(file_name(name)))
+        joined = self.root / _written(file_name(name))
         return type(self.root)(_system(self.root).normpath(joined))
 
 

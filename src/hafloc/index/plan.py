@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from hafloc.errors import PhotoError
 from hafloc.index.paths import PhotoPaths
 from hafloc.index.records import Held
-from hafloc.photos import PhotoFile, PhotoUrl
+from hafloc.photos import PhotoFile, PhotoUrl, file_name, split_name
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,17 +49,22 @@ class Kept:
     moved: bool
 
 
+# All records of one file: a photo's only one, or the views of a panorama.
+Group = tuple[Held, ...]
+
+
 @dataclass(frozen=True, slots=True)
 class Plan:
     """What is to be done with the files of a scan.
 
-    `describe` are new photos and those in place of another one, whose ids `replaced` has by name;
-    `keep` are records to be brought up to date; `unchanged` counts those that need nothing;
-    `gone` are records below the folder whose file is not there any more.
+    `describe` are new photos and those in place of others, which `replaced` has by the file's name;
+    `keep` are records to be brought up to date; `unchanged` counts files that need nothing;
+    `gone` are records below the folder whose file is not there any more. The views of one panorama
+    share their fate.
     """
 
     describe: tuple[ScannedFile, ...]
-    replaced: dict[str, int]
+    replaced: dict[str, Group]
     keep: tuple[Kept, ...]
     unchanged: int
     gone: tuple[Held, ...]
@@ -73,6 +78,7 @@ def make_plan(
     content: Callable[[PhotoFile], str],
     is_gone: Callable[[str], bool],
     below: Callable[[Sequence[Held]], set[int]],
+    anew: Callable[[Group], bool] = lambda group: False,
 ) -> Plan:
     """Compare the files of a scan with what an index holds.
 
@@ -80,16 +86,14 @@ def make_plan(
     raise PhotoError. A file at a new path with the content of a record whose own file `is_gone`
     has been moved. A file of known content at a new path beside its twin is a copy, to be
     described like any other. `below` tells which of the missing records lie below the folder.
+    A file is to be described `anew` though it has not changed where that says so of its records.
     """
-    named = {file.name for file in files}
-    here, elsewhere = {}, []
-    for item in held:
-        if item.path in named:
-            here[item.path] = item
-        else:
-            elsewhere.append(item)
+    here, elsewhere = _by_file(held, {file.name for file in files})
     lost = _Lost(elsewhere, [file for file in files if file.name not in here], is_gone)
-    describe, replaced, keep, skipped = [], {}, [], []
+    describe: list[ScannedFile] = []
+    replaced: dict[str, Group] = {}
+    keep: list[Kept] = []
+    skipped: list[Skipped] = []
     unchanged = 0
     for file in files:
         before = here.get(file.name)
@@ -98,38 +102,59 @@ def make_plan(
         except PhotoError as error:
             skipped.append(Skipped(str(file.path), str(error)))
             continue
-        if same is None:
+        if same is None or _is_mixed(same) or anew(same):
             describe.append(file)
-            if before is not None:
-                replaced[file.name] = before.id
-        elif _is_current(same, file):
+            if before is not None or same is not None:
+                replaced[file.name] = same or before or ()
+        elif all(_is_current(item, file) for item in same):
             unchanged += 1
         else:
-            keep.append(
-                Kept(same.id, file, same.stated != file.stated, moved=same.path != file.name)
-            )
+            keep += [
+                Kept(item.id, file, item.stated != file.stated, file_name(item.path) != file.name)
+                for item in same
+            ]
     missing = [item for item in elsewhere if item.id not in lost.taken]
     inside = below(missing) if missing else set()
     gone = tuple(item for item in missing if item.id in inside and is_gone(item.path))
     return Plan(tuple(describe), replaced, tuple(keep), unchanged, gone, tuple(skipped))
 
 
+def _by_file(held: Iterable[Held], named: set[str]) -> tuple[dict[str, Group], list[Held]]:
+    """The records of the files that are `named`, and all others."""
+    here: dict[str, Group] = {}
+    elsewhere = []
+    for item in held:
+        name = file_name(item.path)
+        if name in named:
+            here[name] = (*here.get(name, ()), item)
+        else:
+            elsewhere.append(item)
+    return here, elsewhere
+
+
+def _is_mixed(group: Group) -> bool:
+    """Whether a file is held as a whole and in views as well: a build was stopped between."""
+    return len(group) > 1 and any(split_name(item.path)[1] is None for item in group)
+
+
 def _same(
-    before: Held | None, file: ScannedFile, lost: "_Lost", content: Callable[[PhotoFile], str]
-) -> Held | None:
-    """The record that was made from the very bytes of `file`, if there is one to keep."""
+    before: Group | None, file: ScannedFile, lost: "_Lost", content: Callable[[PhotoFile], str]
+) -> Group | None:
+    """The records that were made from the very bytes of `file`, if there are some to keep."""
     if before is not None:
         known = file.bytes is not None
-        if known and (before.bytes, before.modified) == (file.bytes, file.modified):
+        now = file.bytes, file.modified
+        if known and all((item.bytes, item.modified) == now for item in before):
             return before
-        if known and before.bytes not in (None, file.bytes):
+        if known and any(item.bytes not in (None, file.bytes) for item in before):
             return None
-        return before if before.content == content(file.path) else None
+        held = content(file.path)
+        return before if all(item.content == held for item in before) else None
     return lost.find(content(file.path)) if lost.may_have(file.bytes) else None
 
 
 def _is_current(held: Held, file: ScannedFile) -> bool:
-    return (held.path, held.bytes, held.modified, held.stated) == (
+    return (file_name(held.path), held.bytes, held.modified, held.stated) == (
         file.name,
         file.bytes,
         file.modified,
@@ -151,20 +176,21 @@ class _Lost:
         wanted = [item for item in elsewhere if new and (item.bytes is None or item.bytes in sizes)]
         found = [item for item in wanted if is_gone(item.path)]
         self._sizes = {item.bytes for item in found}
-        self._by_content: dict[str, list[Held]] = {}
-        for item in reversed(found):
-            self._by_content.setdefault(item.content, []).append(item)
+        files, _ = _by_file(found, {file_name(item.path) for item in found})
+        self._by_content: dict[str, list[Group]] = {}
+        for group in reversed(files.values()):
+            self._by_content.setdefault(group[0].content, []).append(group)
         self.taken: set[int] = set()
 
     def may_have(self, size: int | None) -> bool:
         return size in self._sizes or None in self._sizes
 
-    def find(self, content: str) -> Held | None:
+    def find(self, content: str) -> Group | None:
         left = self._by_content.get(content)
         if not left:
             return None
         found = left.pop()
-        self.taken.add(found.id)
+        self.taken.update(item.id for item in found)
         return found
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from hafloc.errors import PhotoError
 from hafloc.index.paths import PhotoPaths
 from hafloc.index.records import GeoIndex, Held
-from hafloc.photos import REQUESTS, content
+from hafloc.photos import REQUESTS, content, split_name
 from hafloc.prefetch import prefetch
 from hafloc.progress import Progress, Silent
 
@@ -42,10 +42,16 @@ def find_stale(index: GeoIndex, paths: PhotoPaths, *, progress: Progress | None 
     progress = progress or Silent()
     found: dict[str, list[str]] = {"changed": [], "missing": [], "unreadable": []}
     progress.start("comparing files", index.count())
+    # All views of a panorama lie in one file, which is looked at and named once.
+    seen: set[tuple[str, str, int | None]] = set()
     looked = prefetch(index.held(), lambda held: _state(held, paths), 4 * REQUESTS, REQUESTS)
     for done, (held, state) in enumerate(looked, 1):
-        if state is not None:
-            found[state].append(held.path)
+        name, view = split_name(held.path)
+        key = name, held.content, held.modified
+        if state is not None and (view is None or key not in seen):
+            found[state].append(name)
+        if view is not None:
+            seen.add(key)
         progress.advance(done)
     return Stale(**{kind: tuple(names) for kind, names in found.items()})
 

@@ -24,23 +24,27 @@ class Entry:
 
 def add_all(
     index: GeoIndex,
-    outcomes: Iterable[Entry | Skipped],
+    outcomes: Iterable[Entry | Sequence[Entry] | Skipped],
     *,
     batch: int = BATCH,
     progress: Callable[[int], None] | None = None,
 ) -> tuple[int, list[Skipped]]:
     """Store the `outcomes` of describing photos; how many were stored, and those that were not.
 
-    Each `batch` is one transaction. On Ctrl-C, or an error in describing, what has been described
-    is stored before it goes on its way. `progress` hears how many outcomes are done.
+    Entries that are one outcome, as the views of a panorama, are stored together or not at all.
+    About `batch` entries are one transaction. On Ctrl-C, or an error in describing, what has been
+    described is stored before it goes on its way. `progress` hears how many outcomes are done.
     """
     waiting: list[Entry] = []
     skipped: list[Skipped] = []
     added = 0
+    ready = 0
 
     def store() -> int:
-        entries = waiting.copy()
+        nonlocal ready
+        entries, outcomes_of_them = waiting.copy(), ready
         waiting.clear()
+        ready = 0
         if entries:
             index.add(
                 [entry.record for entry in entries],
@@ -48,14 +52,15 @@ def add_all(
                 [entry.features.local for entry in entries],
                 _stacked([entry.features.regions for entry in entries]),
             )
-        return len(entries)
+        return outcomes_of_them
 
     try:
         for done, outcome in enumerate(outcomes, 1):
-            if isinstance(outcome, Entry):
-                waiting.append(outcome)
-            else:
+            if isinstance(outcome, Skipped):
                 skipped.append(outcome)
+            else:
+                waiting.extend([outcome] if isinstance(outcome, Entry) else outcome)
+                ready += 1
             if len(waiting) >= batch:
                 added += store()
             if progress is not None:

@@ -2,13 +2,13 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from hafloc.geo import Position, distance
 from hafloc.index import Record
 from hafloc.locate.trust import SHIPPED, Verdict
-from hafloc.photos import PhotoFile, Window, credit_in_words
+from hafloc.photos import PhotoFile, View, Window, credit_in_words
 from hafloc.verify import Evidence
 
 # Degrees with seven decimals are exact to a centimetre.
@@ -29,7 +29,8 @@ class Candidate:
     `geometry`, "homography" or "fundamental" ("" where none was found); all three are None where
     key points were not compared. `strength` is the log-odds of the learned rule that the candidate
     shows the query's place, None where there is no evidence. `licence`, `producer` and `source_url`
-    are the record's: the credit of a photo of others.
+    are the record's: the credit of a photo of others. `query_view` is the view of a query that is
+    a panorama in which the candidate was found.
     """
 
     rank: int
@@ -50,6 +51,7 @@ class Candidate:
     licence: str | None = None
     producer: str | None = None
     source_url: str | None = None
+    query_view: View | None = None
 
     @property
     def credit(self) -> str:
@@ -75,7 +77,9 @@ class Answer:
     person should know about how the answer came about, such as that a walk could not help it;
     mostly None. A `cautious` radius holds in the worst neighbourhoods too. `window` is the part of
     the query's picture that was looked at, in pixels of the upright original, where it has borders
-    that were left out; else None.
+    that were left out; else None. `heading` is where the camera looked, in degrees clockwise from
+    north, where matches with photos of known heading tell; of a
+    panorama, that of its centre column.
     """
 
     query: str
@@ -92,6 +96,7 @@ class Answer:
     cautious: bool = False
     views: int = 0
     window: Window | None = None
+    heading: float | None = None
     # Of the candidates, in their order. Its arrays have no single truth value to compare.
     evidence: tuple[Evidence, ...] = field(default=(), compare=False, repr=False)
 
@@ -108,11 +113,13 @@ class Answer:
         file: PhotoFile | None = None,
         note: str | None = None,
         window: Window | None = None,
+        heading: float | None = None,
+        parts: Sequence[View] = (),
     ) -> "Answer":
         """The answer that the best photos give: at least one stored record, best first.
 
         `evidence`, where there is any, is that of the records. Without a verdict the position is
-        the first record's.
+        the first record's. `parts` are the views of a panorama in which the records were found.
         """
         verdict = verdict or Verdict(records[0].position)
         # Of two photos that look the same, the query's own place is the duplicate's.
@@ -122,10 +129,11 @@ class Answer:
             position = own.position
             radius = radius and max(radius, own.accuracy or 0.0)
         known: Sequence[Evidence | None] = evidence or [None] * len(records)
+        views: Sequence[View | None] = parts or [None] * len(records)
         candidates = tuple(
-            _candidate(rank, record, float(similarity), found, position)
-            for rank, (record, similarity, found) in enumerate(
-                zip(records, similarities, known, strict=True), start=1
+            replace(_candidate(rank, record, float(similarity), found, position), query_view=view)
+            for rank, (record, similarity, found, view) in enumerate(
+                zip(records, similarities, known, views, strict=True), start=1
             )
         )
         return cls(
@@ -143,6 +151,7 @@ class Answer:
             cautious=verdict.cautious,
             views=0 if own is not None else verdict.views,
             window=window,
+            heading=heading,
             evidence=tuple(evidence),
         )
 
@@ -156,13 +165,16 @@ class Answer:
         without one); `cautious`, whether the radius is meant to hold in the worst neighbourhoods;
         `duplicate_of` {`id`, `path`} or null; `note` (text or null); `window`, the part of the
         picture within its borders as {`left`, `top`, `right`, `bottom`} in pixels of the upright
-        original, the last two just outside (null without borders); `candidates`, best first, each
-        with `rank`, `id`, `path`, `position`, `heading` (degrees or null), `magnetic` (whether that
-        is from magnetic north), `accuracy` (metres, of its own position) and `gps_status` ("A",
-        "V"; both null where its source says nothing), `similarity`, `feature_distance`, `metres`
-        (from the answer's position), `inliers`, `matches` and `geometry` (null where key points
-        were not compared), `strength` (null without evidence), and `licence`, `producer` and
-        `source_url`, the credit of a photo of others (null for one's own).
+        original, the last two just outside (null without borders); `heading` of the camera in
+        degrees clockwise from north (null where matches do not tell it); `candidates`, best first,
+        each with `rank`, `id`, `path`, `position`, `heading` (degrees or null), `magnetic` (whether
+        that is from magnetic north), `accuracy` (metres, of its own position) and `gps_status`
+        ("A", "V"; both null where its source says nothing), `similarity`, `feature_distance`,
+        `metres` (from the answer's position), `inliers`, `matches` and `geometry` (null where key
+        points were not compared), `strength` (null without evidence), `licence`, `producer` and
+        `source_url`, the credit of a photo of others (null for one's own), and `query_view`, in
+        which view of a panorama it was found (`heading` from the centre column, `pitch`,
+        `field_of_view`; null for other queries).
         """
         duplicate = self.duplicate_of
         return {
@@ -174,9 +186,11 @@ class Answer:
             "duplicate_of": duplicate and {"id": duplicate.id, "path": duplicate.path},
             "note": self.note,
             "window": self.window and asdict(self.window),
+            "heading": _rounded(self.heading),
             "candidates": [
                 {"rank": c.rank, "id": c.id, "path": c.path, "position": _lat_lon(c.position)}
                 | _numbers(c)
+                | {"query_view": c.query_view and asdict(c.query_view)}
                 for c in self.candidates
             ],
         }
@@ -185,7 +199,8 @@ class Answer:
         """The best candidate's inlier matches as JSON values; None where none were compared.
 
         `points`: [x, y, x, y] of each, in the query's and in the candidate's pixels (centres at
-        integers) when these have the (width, height) of `query_size` and `candidate_size`.
+        integers) when these have the (width, height) of `query_size` and `candidate_size`; of a
+        panorama, in those of the candidate's `query_view`.
         """
         if not self.evidence or self.evidence[0].sizes is None:
             return None
@@ -209,6 +224,7 @@ class Answer:
             "found": self.found,
             "views": self.views,
             **self._trust(),
+            "heading": _rounded(self.heading),
             "duplicate_of": duplicate and duplicate.path,
             "note": self.note,
         }
@@ -251,9 +267,18 @@ def in_words(answer: Answer) -> str:
         known.append(f"confidence {answer.confidence:.2f}")
     if answer.views:
         known.append(f"from {answer.views} photos' views")
+    if answer.heading is not None:
+        known.append(f"looking {direction_in_words(answer.heading)}")
     if answer.radius is not None and answer.calibration == SHIPPED:
         known.append("not fitted to this database")
     return f"{answer.position}  {', '.join(known)}".rstrip()
+
+
+def direction_in_words(heading: float) -> str:
+    """Degrees and the nearest of eight points of the compass, such as "93° (east)"."""
+    names = ("north", "north-east", "east", "south-east",
+             "south", "south-west", "west", "north-west")  # fmt: skip
+    return f"{round(heading) % 360}° ({names[round(heading / 45) % 8]})"
 
 
 def borders_in_words(answer: Answer) -> str | None:
@@ -313,6 +338,10 @@ def _numbers(candidate: Candidate) -> dict[str, float | str | None]:
         "producer": candidate.producer,
         "source_url": candidate.source_url,
     }
+
+
+def _rounded(heading: float | None) -> float | None:
+    return None if heading is None else round(heading, 1) % 360
 
 
 def _lat_lon(position: Position) -> dict[str, float]:

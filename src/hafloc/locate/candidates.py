@@ -12,7 +12,7 @@ from hafloc.locate.pairing import Pairing
 from hafloc.locate.query import RERANK, RankedQuery, Wanted
 from hafloc.locate.remembered import FileKey, Remembered, file_of
 from hafloc.locate.scales import Found, at_scales, search_scales
-from hafloc.photos import Photo, PhotoFile, read
+from hafloc.photos import Photo, PhotoFile, read_part, split_name
 from hafloc.verify import Evidence, Matcher, weigh
 
 # Features that had to be computed from a candidate's file: at most 24 MB of them.
@@ -159,13 +159,15 @@ class CandidateFinder:
         if there is None:
             return None
         file, key = there
-        return self._from_files.get(key, lambda: self._describe(file, record.content))
+        return self._from_files.get(key, lambda: self._describe(file, record))
 
-    def _describe(self, file: PhotoFile, content: str) -> LocalFeatures | None:
+    def _describe(self, file: PhotoFile, record: Record) -> LocalFeatures | None:
         """A candidate's local features; None where its file has changed or is unreadable."""
         try:
-            photo = read(file, longer_side=self.describer.longer_side)
-            if photo.content != content:
+            photo = read_part(
+                file, split_name(record.path)[1], longer_side=self.describer.longer_side
+            )
+            if photo.content != record.content:
                 return None
             return self.describer.features(photo.image, regions=False).local
         except PhotoError:

@@ -14,7 +14,7 @@ from hafloc.locate.localizer import Localizer
 from hafloc.locate.query import RERANK
 from hafloc.locate.scales import Found, at_scales, search_scales
 from hafloc.locate.trust import PROBABILITY
-from hafloc.photos import PhotoFile, as_query, content
+from hafloc.photos import CUTTING, Cutting, Photo, PhotoFile, content, query_photos
 from hafloc.verify import Evidence
 
 # Photos searched for the rank of one beyond the verified ones, and how that grows until it is met.
@@ -41,19 +41,21 @@ def compare_with(
     wanted: str | None = None,
     *,
     probability: float = PROBABILITY,
+    cutting: Cutting = CUTTING,
 ) -> Comparison:
     """Locate `query` and compare its key points, or what the matcher finds, with one photo.
 
     `wanted` is a rank, or a photo's file, or its path in the index; by default the best candidate
-    is taken. Raises PhotoError where the query cannot be read, or the photo's file is gone or
+    is taken. Of a panorama, cut as `cutting` says, the view that shows most of the photo is
+    compared. Raises PhotoError where the query cannot be read, or the photo's file is gone or
     has changed, IndexFileError where the index has no such photo, CheckpointError where the
     network has no key points, and what `Localizer.locate` raises.
     """
-    answer = localizer.locate(query, top=RERANK, probability=probability)
+    answer = localizer.locate(query, top=RERANK, probability=probability, cutting=cutting)
     record = _record(localizer, answer, wanted)
     place = next((i for i, one in enumerate(answer.candidates) if one.id == record.id), None)
     if place is None:
-        candidate, evidence = _beyond(localizer, answer, query, record)
+        candidate, evidence = _beyond(localizer, answer, query, record, cutting)
     else:
         candidate, evidence = answer.candidates[place], answer.evidence[place]
     file = localizer.paths.file_of(record.path)
@@ -88,12 +90,29 @@ def _record(localizer: Localizer, answer: Answer, wanted: str | None) -> Record:
 
 
 def _beyond(
-    localizer: Localizer, answer: Answer, query: Path, record: Record
+    localizer: Localizer, answer: Answer, query: Path, record: Record, cutting: Cutting
 ) -> tuple[Candidate, Evidence]:
     """A photo that is not among the first RERANK, as they are judged; its rank is that of
     its similarity."""
+    photos = query_photos(query, longer_side=localizer.candidates.longer_side, cutting=cutting)
+    looks = [_look(localizer, photo, record) for photo in photos]
+    best = max(range(len(looks)), key=lambda i: looks[i][2].strength)
+    rank, found, evidence = looks[best]
+    view = photos[best].part
+    shown = Answer.from_hits(
+        answer.query,
+        [record],
+        [found.similarity],
+        evidence=[evidence],
+        parts=[] if view is None else [view],
+    )
+    metres = distance(record.position, answer.position)
+    return replace(shown.candidates[0], rank=rank, metres=metres), evidence
+
+
+def _look(localizer: Localizer, photo: Photo, record: Record) -> tuple[int, Found, Evidence]:
+    """A photo's rank by similarity to a query, how it was found, and the evidence."""
     finder = localizer.candidates
-    photo = as_query(query, longer_side=finder.longer_side)
     regions = localizer.index.regions > 0
     seen = at_scales(
         localizer.describer, photo.image, local=finder.pairing is None, regions=regions
@@ -105,9 +124,7 @@ def _beyond(
         (evidence,) = finder.pairing.weigh({found.id: record}, [found.similarity], photo.image, 1)
     if (framed := Framed.of(photo)) is not None:
         evidence = framed.in_picture(evidence)
-    shown = Answer.from_hits(answer.query, [record], [found.similarity], evidence=[evidence])
-    metres = distance(record.position, answer.position)
-    return replace(shown.candidates[0], rank=rank, metres=metres), evidence
+    return rank, found, evidence
 
 
 def _rank(index: GeoIndex, query: Sequence[ImageFeatures], id_: int) -> tuple[int, Found]:

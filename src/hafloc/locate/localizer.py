@@ -16,13 +16,14 @@ from hafloc.description import FeatureMaker
 from hafloc.errors import CheckpointError, HaflocError, PhotoError
 from hafloc.index import GeoIndex, Location, Near, folder_of, model_info, open_index
 from hafloc.locate.answer import Answer
+from hafloc.locate.around import taken_together
 from hafloc.locate.candidates import CandidateFinder
 from hafloc.locate.judging import Judge
 from hafloc.locate.query import RERANK, RankedQuery, Wanted
 from hafloc.locate.trust import PROBABILITY
 from hafloc.locate.walk import Floats, draw_distances
 from hafloc.locate.walk_photos import judge_together
-from hafloc.photos import Given, as_query
+from hafloc.photos import CUTTING, Cutting, Given, query_photos
 from hafloc.verify import Matcher, open_matcher
 
 Query = Given
@@ -120,20 +121,22 @@ class Localizer:
         rerank: int = RERANK,
         probability: float = PROBABILITY,
         cautious: bool = False,
+        cutting: Cutting = CUTTING,
     ) -> Answer:
         """Where `query` was taken, with its `top` best photos, only those `near` if given.
 
         The `rerank` most similar photos are verified by their key points and ranked anew by the
         learned rule; 0 leaves them in the order of similarity. The answer's radius holds the
         truth with `probability`: on average over queries, or, `cautious`, in the worst
-        neighbourhoods too (see `Calibration.radius`).
+        neighbourhoods too (see `Calibration.radius`). A panorama is located by all its views, cut
+        as `cutting` says; `top` of what they found together are told.
 
         A query is a path, the bytes of a photo's file, an open file, a PIL image, or an upright
         array; `hafloc.photos.as_query` tells which, and leaves out borders of one colour. Raises
         PhotoError where it cannot be used, IndexFileError where the index is empty, PositionError
         where no photo is `near` or `probability` is none.
         """
-        wanted = Wanted(top, near, rerank, probability, cautious)
+        wanted = Wanted(top, near, rerank, probability, cautious, cutting)
         self._check(wanted)
         return self._answer(self._find(_name(query, None), query, wanted), wanted)
 
@@ -146,6 +149,7 @@ class Localizer:
         rerank: int = RERANK,
         probability: float = PROBABILITY,
         cautious: bool = False,
+        cutting: Cutting = CUTTING,
         progress: Callable[[int], None] | None = None,
     ) -> Iterator[tuple[str, Answer | HaflocError]]:
         """Each query's name with its answer, or with why it has none, in their order.
@@ -156,7 +160,7 @@ class Localizer:
         once: an empty index, no photo `near`, a `probability` that is none, and PhotoError for one
         query where several are expected.
         """
-        wanted = Wanted(top, near, rerank, probability, cautious)
+        wanted = Wanted(top, near, rerank, probability, cautious, cutting)
         _check_several(queries)
         self._check(wanted)
         return (
@@ -173,6 +177,7 @@ class Localizer:
         rerank: int = RERANK,
         probability: float = PROBABILITY,
         cautious: bool = False,
+        cutting: Cutting = CUTTING,
         progress: Callable[[int], None] | None = None,
     ) -> list[tuple[str, Answer | HaflocError]]:
         """As `locate_many`, for photos of one walk, which help each other by their times.
@@ -182,7 +187,7 @@ class Localizer:
         photos: of an answer that the others changed the radius is no longer guaranteed, but never
         smaller. `progress` hears how many queries are read. Raises as `locate_many` does.
         """
-        wanted = Wanted(top, near, rerank, probability, cautious)
+        wanted = Wanted(top, near, rerank, probability, cautious, cutting)
         _check_several(queries)
         self._check(wanted)
         located = list(self._each(queries, wanted, progress))
@@ -247,8 +252,12 @@ class Localizer:
                 progress(number)
 
     def _find(self, name: str, query: Query, wanted: Wanted) -> RankedQuery:
-        photo = as_query(query, name=name, longer_side=self.candidates.longer_side)
-        found = self.candidates.find(name, photo, wanted)
+        photos = query_photos(
+            query, name=name, longer_side=self.candidates.longer_side, cutting=wanted.cutting
+        )
+        each = [(photo.part, self.candidates.find(name, photo, wanted)) for photo in photos]
+        views = [(view, found) for view, found in each if view is not None]
+        found = taken_together(views) if views else each[0][1]
         return replace(found, note=found.note or self._judge.note)
 
     def _answer(self, found: RankedQuery, wanted: Wanted) -> Answer:

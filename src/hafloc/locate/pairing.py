@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from hafloc.errors import HaflocError, reason_of
 from hafloc.index import PhotoPaths, Record
 from hafloc.locate.remembered import FileKey, Remembered, file_of
-from hafloc.photos import Image, read
+from hafloc.photos import Image, read_part, split_name
 from hafloc.prefetch import share_out
 from hafloc.verify import (
     LONGER_SIDE,
@@ -114,7 +114,7 @@ class Pairing:
 
         def make() -> Look | str | None:
             try:
-                photo = read(file, longer_side=self.longer_side)
+                photo = read_part(file, split_name(record.path)[1], longer_side=self.longer_side)
             except HaflocError:
                 return None
             return self._seen(photo.image) if photo.content == record.content else None

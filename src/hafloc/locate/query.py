@@ -12,12 +12,13 @@ from hafloc.geo import Position
 from hafloc.index import Near, Record
 from hafloc.locate.answer import Answer
 from hafloc.locate.framed import Framed
+from hafloc.locate.heading import heading_of
 from hafloc.locate.meeting import sharpened
 from hafloc.locate.odds import expit
 from hafloc.locate.position import Consensus, agree
 from hafloc.locate.trust import Verdict, check_probability
 from hafloc.locate.walk import Step
-from hafloc.photos import PhotoFile
+from hafloc.photos import CUTTING, Cutting, PhotoFile, View
 from hafloc.verify import Evidence
 
 # Most similar photos that are verified by default: benchmarks/results/verification.md compares.
@@ -34,6 +35,7 @@ class Wanted:
     rerank: int
     probability: float
     cautious: bool = False
+    cutting: Cutting = CUTTING
 
     def check(self) -> None:
         """Raises ValueError for a number of photos that is none, PositionError for the rest."""
@@ -56,7 +58,8 @@ class RankedQuery:
 
     `note` is what a person should know about how it was answered. `framed` is where in its picture
     the photo lies, None where it is all of it; the evidence is that of the photo. `focal` is its
-    focal length in longer sides, None where unknown.
+    focal length in longer sides, None where unknown. Of a panorama, `parts` are the views that the
+    candidates were compared with.
     """
 
     name: str
@@ -69,6 +72,7 @@ class RankedQuery:
     note: str | None = None
     framed: Framed | None = None
     focal: float | None = None
+    parts: tuple[View, ...] | None = None
 
     @property
     def seconds(self) -> float:
@@ -84,7 +88,14 @@ class RankedQuery:
         records, evidence = self.records[: self.judged], self.evidence[: self.judged]
         accuracies = [record.accuracy for record in records]
         agreed = agree(self.positions(), evidence, accuracies)
-        return sharpened(agreed, records, evidence, self.focal)
+        if self.parts is None:
+            return sharpened(agreed, records, evidence, self.focal)
+        # Only those of one view share a camera: that of the strongest candidate.
+        view = self.parts[0]
+        same = [i for i in range(len(records)) if self.parts[i] == view]
+        return sharpened(
+            agreed, [records[i] for i in same], [evidence[i] for i in same], view.focal
+        )
 
     def answer(self, verdict: Verdict, top: int) -> Answer:
         evidence = self.evidence[:top]
@@ -100,6 +111,17 @@ class RankedQuery:
             file=self.file,
             note=self.note,
             window=None if self.framed is None else self.framed.window,
+            heading=self._heading(verdict),
+            parts=() if self.parts is None else self.parts[:top],
+        )
+
+    def _heading(self, verdict: Verdict) -> float | None:
+        if verdict.found is False:
+            return None
+        judged = slice(self.judged)
+        parts = None if self.parts is None else self.parts[judged]
+        return heading_of(
+            verdict.position, self.records[judged], self.evidence[judged], self.focal, parts
         )
 
     def step(self, verdict: Verdict) -> Step:
@@ -124,4 +146,7 @@ class RankedQuery:
                 *(replace(self.evidence[i], strength=float(strengths[i])) for i in order),
                 *self.evidence[rest],
             ],
+            parts=None
+            if self.parts is None
+            else (*(self.parts[i] for i in order), *self.parts[rest]),
         )

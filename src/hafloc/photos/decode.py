@@ -13,6 +13,7 @@ from hafloc.errors import PhotoError
 from hafloc.photos import formats, jpeg_xl, raw
 from hafloc.photos.exif import Exif, metadata, read_exif
 from hafloc.photos.focal import focal_length
+from hafloc.photos.gpano import Sphere, sphere_of
 from hafloc.photos.photo import Metadata, Photo
 from hafloc.photos.pixels import TRANSPOSING, Reduced, fitting, turn_of, upright
 from hafloc.photos.quiet import without_warnings
@@ -100,8 +101,17 @@ def read_bytes(
     # A damaged file makes the decoders behind Pillow raise anything at all.
     except Exception as error:
         raise PhotoError(f"cannot read {name}: {_fault(data, kind, error)}") from error
-    focal = focal_length(exif, size)
-    return Photo(pixels, content_of(data), metadata(exif), path, *size, focal=focal)
+    told = sphere_of(exif.xmp, size)
+    return Photo(
+        pixels,
+        content_of(data),
+        metadata(exif),
+        path,
+        *size,
+        focal=focal_length(exif, size) if told is None else None,
+        sphere=told if isinstance(told, Sphere) else None,
+        doubt=told if isinstance(told, str) else None,
+    )
 
 
 def _reduce(image: ImageFile.ImageFile, longer_side: int | None) -> Reduced | None:
@@ -123,17 +133,25 @@ def read_metadata(path: PhotoFile | str, data: bytes | None = None) -> Metadata:
 
 def look_into(path: PhotoFile | str, look: Callable[[Exif], _T], data: bytes | None = None) -> _T:
     """What `look` finds in the EXIF and XMP of a photo's file; as `read_metadata`."""
-    name = shown(path)
     if data is None:
         data = file_bytes(Path(path) if isinstance(path, str) else path)
+    return look(read_head(data, shown(path))[0])
+
+
+def read_head(data: bytes, name: str) -> tuple[Exif, tuple[int, int]]:
+    """The EXIF and XMP of a photo's file, and the width and height of its upright image.
+
+    These are 0 of a camera's RAW. Raises as `read_metadata` does.
+    """
     kind = _kind(data, name)
     try:
         with without_warnings():
             if kind == "RAW":
-                return look(raw.read_exif_of(data))
+                return raw.read_exif_of(data), (0, 0)
             image, exif = _open(data, kind, MAX_PIXELS)
             with image:
-                return look(exif)
+                turned = turn_of(image, exif, image.size) in TRANSPOSING
+                return exif, image.size[::-1] if turned else image.size
     except PhotoError as error:
         raise PhotoError(f"cannot read {name}: {error}") from error
     except Exception as error:

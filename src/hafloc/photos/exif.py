@@ -12,6 +12,7 @@ from hafloc.errors import PositionError
 from hafloc.geo import Position, distance
 from hafloc.photos.clock import camera_reading, choose, is_credible, parse_time
 from hafloc.photos.datum import to_wgs84
+from hafloc.photos.gpano import pose_of
 from hafloc.photos.photo import Metadata
 from hafloc.photos.tags import Directories, Tags, is_zero_over_zero, number, parts, text
 from hafloc.photos.xmp import LONGEST, read_xmp
@@ -111,7 +112,7 @@ def metadata(exif: Exif) -> Metadata:
     with the reason in `problem`; latitude and longitude both exactly zero are what a phone
     without a fix writes, and count as missing. A missing reference means north or east unless the
     number is negative. Direction and time that the EXIF lacks come from the XMP; for the time
-    see `clock.choose`.
+    see `clock.choose`. A panorama's heading is that of its centre column, as its XMP tells.
     """
     xmp = read_xmp(exif.xmp)
     datum = text(exif.gps.get(ExifTags.GPS.GPSMapDatum))
@@ -121,6 +122,8 @@ def metadata(exif: Exif) -> Metadata:
     heading, magnetic = _direction(exif.gps)
     if heading is None:
         heading, magnetic = _direction(xmp.gps)
+    if (pose := pose_of(exif.xmp)) is not None:
+        heading, magnetic = pose, False
     return replace(_agreed(own, other), heading=heading, magnetic=magnetic, time=_time(exif, xmp))
 
 

@@ -3,7 +3,7 @@
 import math
 import os
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
@@ -19,6 +19,7 @@ from hafloc.photos.focal import focal_length
 from hafloc.photos.photo import Image, Metadata, Photo
 from hafloc.photos.pixels import BACKGROUND, TRANSPOSING, on_background, turn_of, upright
 from hafloc.photos.quiet import without_warnings
+from hafloc.photos.remote import PhotoFile
 from hafloc.photos.stored import MAX_BYTES, file_bytes, shown, too_large
 
 _WANTED = "give a path, a photo's bytes, an open file, a PIL image, or an array H×W×3 uint8"
@@ -68,18 +69,36 @@ def as_photo(
         return _guarded(name, lambda: _of_image(given, max_pixels, longer_side))
     if isinstance(given, np.ndarray) or hasattr(given, "__array__"):
         return _guarded(name, lambda: _of_array(given, max_pixels, longer_side))
+    file = as_file(given, name)
+    return read_bytes(
+        file.data, file.name, file.path, max_pixels=max_pixels, longer_side=longer_side
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class GivenFile:
+    """The bytes of a photo's file, what messages call it, and its path where it has one."""
+
+    data: bytes
+    name: str
+    path: PhotoFile | None = None
+
+
+def is_pixels(given: Given) -> bool:
+    """Whether a caller gave an image or an array, and no file."""
+    return isinstance(given, Pillow.Image) or hasattr(given, "__array__")
+
+
+def as_file(given: Given, name: str) -> GivenFile:
+    """The file that a caller means, read once. Raises PhotoError, also for what is none."""
     if isinstance(given, str | os.PathLike):
         path = _path(given, name)
-        return read_bytes(
-            file_bytes(path), shown(path), path, max_pixels=max_pixels, longer_side=longer_side
-        )
+        return GivenFile(file_bytes(path), shown(path), path)
     if isinstance(given, bytes | bytearray | memoryview):
-        data = bytes(given)
-    elif isinstance(given, _Readable):
-        data = _rest_of(given, name)
-    else:
-        raise PhotoError(f"cannot use {name}: it is {_kind(given)}; {_WANTED}")
-    return read_bytes(data, name, max_pixels=max_pixels, longer_side=longer_side)
+        return GivenFile(bytes(given), name)
+    if isinstance(given, _Readable):
+        return GivenFile(_rest_of(given, name), name)
+    raise PhotoError(f"cannot use {name}: it is {_kind(given)}; {_WANTED}")
 
 
 def as_query(given: Given, *, name: str = "the photo", longer_side: int) -> Photo:
@@ -90,9 +109,7 @@ def as_query(given: Given, *, name: str = "the photo", longer_side: int) -> Phot
     """
     kept = given
     # What can be read only once; an image or an array may have a method of that name as well.
-    if isinstance(given, _Readable) and not (
-        isinstance(given, Pillow.Image) or hasattr(given, "__array__")
-    ):
+    if isinstance(given, _Readable) and not is_pixels(given):
         kept = _rest_of(given, name)
     photo = as_photo(kept, name=name, longer_side=longer_side)
     window = without_borders(photo.image)

@@ -7,6 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hafloc.geo import Position
+from hafloc.photos.gpano import Sphere
+from hafloc.photos.parts import View
 from hafloc.photos.remote import PhotoFile
 
 Image = NDArray[np.uint8]
@@ -78,6 +80,10 @@ class Photo:
     that came as bytes or arrays. `width` and `height` are those of the upright original, and
     `window` is the part of it that `image` shows; None where that is all. `focal` is the focal
     length in longer sides of the image, where its file tells it and it is to be trusted.
+
+    `sphere` is how a panorama lies around the camera, where its file tells, and `doubt` why one
+    that calls itself a panorama is none. A `part` of a file is one of its `parts` views, of
+    `width` and `height` in the panorama's own resolution; the metadata stay those of the file.
     """
 
     image: Image
@@ -88,6 +94,10 @@ class Photo:
     height: int = 0
     window: Window | None = None
     focal: float | None = None
+    sphere: Sphere | None = None
+    doubt: str | None = None
+    part: View | None = None
+    parts: int = 1
 
     def __post_init__(self) -> None:
         if not self.width or not self.height:

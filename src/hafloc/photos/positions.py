@@ -19,7 +19,7 @@ from hafloc.photos.tracks.placing import Placed, Tracking, place_photos
 
 TABLE = "positions.csv"
 # To be raised whenever metadata of the same file, row or name is read in another way.
-READER_VERSION = 1
+READER_VERSION = 2
 
 
 @dataclass(frozen=True, slots=True)

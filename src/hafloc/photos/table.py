@@ -3,13 +3,14 @@
 import posixpath
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from urllib.parse import unquote
 
 from hafloc.errors import PositionError
 from hafloc.photos.columns import NEEDED, described, find_columns
 from hafloc.photos.delimited import SEPARATORS, read_lines, rows, separated, stated_separator
+from hafloc.photos.parts import split_name
 from hafloc.photos.photo import Metadata
 from hafloc.photos.projected import as_degrees, check_crs
 from hafloc.photos.remote import PhotoFile
@@ -26,6 +27,8 @@ _WKT = re.compile(
     re.IGNORECASE,
 )
 _GEO_WIDTH = 1_000  # what follows the columns is notes
+# Views of one panorama agree on its heading but for rounding.
+_HEADING_DECIMALS = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +63,8 @@ def read_positions_csv(path: PhotoFile | str) -> PositionTable:
     page; a decimal comma may stand where commas do not separate, or in quotes. Coordinates are
     decimal degrees, or degrees, minutes and seconds, with a sign or a hemisphere. A row without a
     usable position is left out, and so are single values that cannot be read. A photo with
-    several rows that differ has none: which of them is right cannot be told.
+    several rows that differ has none: which of them is right cannot be told. Rows of a panorama's
+    views (`pano.jpg#view=45`) are rows of the panorama, and headings theirs.
 
     Raises PositionError in one line naming the file: where it cannot be read, where the columns
     cannot be told or one stands there twice, and where there is no row at all.
@@ -110,7 +114,16 @@ def _usable(
             problems.append(f"row {number:,}: {error}")
             continue
         problems += [f"row {number:,}: {remark}" for remark in remarks]
-        yield number, image_name(row["image"]), metadata
+        yield number, *_of_file(image_name(row["image"]), metadata)
+
+
+def _of_file(name: str, metadata: Metadata) -> tuple[str, Metadata]:
+    """What the row of a panorama's view, as `hafloc index export` writes it, says of the whole."""
+    file, view = split_name(name)
+    if view is None or metadata.heading is None:
+        return file, metadata
+    whole = round((metadata.heading - view.heading) % 360, _HEADING_DECIMALS) % 360
+    return file, replace(metadata, heading=whole)
 
 
 def _fields(cells: list[str] | str, header: _Header) -> dict[str, str]:

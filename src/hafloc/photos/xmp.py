@@ -18,6 +18,9 @@ _RDF = "http://www.w3.org/1999/02/22-rdf-syntax-ns#"
 _EXIF = "http://ns.adobe.com/exif/1.0/"
 # EXIF 2.31 and later have a name space of their own, which some programs use for older tags too.
 _EXIF_EX = "http://cipa.jp/exif/1.0/"
+_GPANO = "http://ns.google.com/photos/1.0/panorama/"
+# What a packet about a panorama holds, in any encoding of its letters.
+_PANORAMA = (b"panorama/", "panorama/".encode("utf-16-le"), "panorama/".encode("utf-16-be"))
 _DATES = (
     f"{_EXIF} DateTimeOriginal",
     "http://ns.adobe.com/photoshop/1.0/ DateCreated",
@@ -70,6 +73,28 @@ def file_kind(packet: bytes) -> str:
     """
     said = _properties(packet).get("http://ns.adobe.com/photoshop/1.0/ SidecarForExtension", "")
     return said.lstrip(".").casefold()
+
+
+def panorama_properties(packet: object) -> Mapping[str, str]:
+    """What an XMP packet (bytes or text) says of a panorama, by the property's name: GPano.
+
+    Empty where it says nothing, or is broken.
+    """
+    if not isinstance(packet, bytes | str) or not may_tell_of_panorama(packet):
+        return {}
+    found = _properties(packet)
+    return {
+        name.removeprefix(f"{_GPANO} "): value
+        for name, value in found.items()
+        if name.startswith(f"{_GPANO} ")
+    }
+
+
+def may_tell_of_panorama(data: bytes | str) -> bool:
+    """Whether an XMP packet, or a file that holds one as it is, may speak of a panorama: quick."""
+    if isinstance(data, str):
+        return "panorama/" in data
+    return any(mark in data for mark in _PANORAMA)
 
 
 def _points(value: str) -> str:

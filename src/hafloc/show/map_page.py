@@ -14,6 +14,7 @@ from hafloc.errors import OutputError
 from hafloc.files import write_whole
 from hafloc.index import GeoIndex, paths_of
 from hafloc.locate import Answer, Candidate, in_words
+from hafloc.photos import split_name
 from hafloc.show.dots import chosen_photos
 from hafloc.show.matches import chosen_pairs
 from hafloc.show.thumbnails import Thumbnails
@@ -85,14 +86,19 @@ def _content(answers: Sequence[Answer], index: GeoIndex) -> dict[str, Any]:
     side = next((side for most, side in _SIDES if number <= most), _SMALLEST_SIDE)
     thumbnails = Thumbnails(side, MAX_PHOTO_BYTES)
     pictures: dict[tuple[int, int], int | str] = {}
+    # Of a panorama, the view that was compared.
+    beside: dict[tuple[int, int], int | str] = {}
     # Rank by rank, so that the bound on bytes cuts off the least similar photos.
     for rank in range(max((len(answer.candidates) for answer in answers), default=-1) + 1):
         for i, answer in enumerate(answers):
             if rank == 0:
                 pictures[i, 0] = thumbnails.of(answer.file)
             elif rank <= len(answer.candidates):
-                file = paths.file_of(answer.candidates[rank - 1].path)
-                pictures[i, rank] = thumbnails.of(file)
+                candidate = answer.candidates[rank - 1]
+                file, view = paths.file_of(candidate.path), split_name(candidate.path)[1]
+                pictures[i, rank] = thumbnails.of(file, view)
+                if candidate.query_view is not None:
+                    beside[i, rank] = thumbnails.of(answer.file, candidate.query_view)
     dots = chosen_photos(index, [answer.position for answer in answers], MOST_DOTS)
     return {
         "photos": [[_degrees(r.position.lat), _degrees(r.position.lon), r.path] for r in dots],
@@ -101,7 +107,7 @@ def _content(answers: Sequence[Answer], index: GeoIndex) -> dict[str, Any]:
             _query(answer, pictures[i, 0])
             | {
                 "candidates": [
-                    _listed(c, pictures[i, rank]) | _matched(evidence)
+                    _listed(c, pictures[i, rank], beside.get((i, rank))) | _matched(evidence)
                     for rank, (c, evidence) in enumerate(_weighed(answer), start=1)
                 ]
             }
@@ -124,11 +130,12 @@ def _query(answer: Answer, picture: int | str) -> dict[str, Any]:
         "duplicate": answer.duplicate_of and answer.duplicate_of.path,
         "note": answer.note,
         "views": answer.views,
+        "heading": None if answer.heading is None else round(answer.heading),
         "picture": picture,
     }
 
 
-def _listed(candidate: Candidate, picture: int | str) -> dict[str, Any]:
+def _listed(candidate: Candidate, picture: int | str, beside: int | str | None) -> dict[str, Any]:
     return {
         "rank": candidate.rank,
         "name": Path(candidate.path).name,
@@ -145,6 +152,7 @@ def _listed(candidate: Candidate, picture: int | str) -> dict[str, Any]:
         "geometry": candidate.geometry,
         "credit": candidate.credit,
         "picture": picture,
+        "beside": beside,
     }
 
 

@@ -1,5 +1,6 @@
 """Why an answer is believed: matches of a query with one photo, heat maps, and the map."""
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,10 +16,21 @@ from hafloc.geo import Position
 from hafloc.index import GeoIndex
 from hafloc.locate import Candidate, Comparison, in_words
 from hafloc.photos import Image as Pixels
-from hafloc.photos import PhotoFile, Window, read
+from hafloc.photos import (
+    Photo,
+    PhotoFile,
+    View,
+    Window,
+    cut_part,
+    in_panorama,
+    outline,
+    read,
+    split_name,
+)
+from hafloc.photos import whole_panorama as read_panorama
 from hafloc.show.attention import overlay
 from hafloc.show.dots import chosen_photos
-from hafloc.show.sheet import FAINT, GAP, INK, PAPER, fitted, letters, shortened
+from hafloc.show.sheet import ACCENT, FAINT, GAP, INK, PAPER, fitted, letters, shortened
 from hafloc.show.sketch import map_sketch
 from hafloc.verify import Evidence
 
@@ -30,6 +42,7 @@ MOST_DOTS = 3_000
 _PHOTO = (640, 480)  # the box of each photo
 _SMALL = (420, 315)  # of each heat map and of the map
 _WIDTH = 2 * _PHOTO[0] + 3 * GAP
+_PANORAMA = (640, 320)  # the box of each
 _HEAD = 84
 _CAPTION = 34
 _SHARP = 2  # lines are drawn so many times larger, so that they come out smooth
@@ -49,12 +62,14 @@ class Seer(Protocol):
 @dataclass(frozen=True, slots=True)
 class _Side:
     """One of the two photos: its picture, the part of it that the network saw, what it says of it,
-    and its caption."""
+    and its caption; of a view, the panorama."""
 
     image: Pixels
     seen: Pixels
     description: Description
     caption: str
+    panorama: Photo | None = None
+    view: View | None = None
 
 
 def match_picture(comparison: Comparison, describer: Seer, index: GeoIndex) -> Image.Image:
@@ -63,7 +78,8 @@ def match_picture(comparison: Comparison, describer: Seer, index: GeoIndex) -> I
     Below are the heat maps of both and a map with the answer, its radius, the photo's place and
     photos of the `index` as dots, at most MOST_DOTS; above, in words, what the answer is and rests
     on. Lines are coloured by their height in the query; of more than MOST_LINES an even choice is
-    drawn. The query must have come as a file. Raises PhotoError where a photo cannot be read.
+    drawn. Of a view of a panorama, the whole of it is at the bottom, with the view and its matches
+    marked. The query must have come as a file. Raises PhotoError where a photo cannot be read.
     """
     if comparison.answer.file is None:
         raise ValueError("the query came without a file; locate its file")
@@ -74,11 +90,19 @@ def match_picture(comparison: Comparison, describer: Seer, index: GeoIndex) -> I
             describer,
             f"query: {Path(comparison.answer.query).name}",
             comparison.answer.window,
+            candidate.query_view,
         ),
-        _side(comparison.file, describer, _caption(candidate)),
+        _side(
+            comparison.file,
+            describer,
+            _caption(candidate),
+            part=split_name(candidate.path)[1],
+        ),
     )
     second = _HEAD + _PHOTO[1] + _CAPTION + GAP
-    sheet = Image.new("RGB", (_WIDTH, second + _SMALL[1] + _CAPTION + GAP), PAPER)
+    third = second + _SMALL[1] + _CAPTION + GAP
+    more = _PANORAMA[1] + _CAPTION + GAP if any(side.panorama for side in sides) else 0
+    sheet = Image.new("RGB", (_WIDTH, third + more), PAPER)
     draw = ImageDraw.Draw(sheet)
     boxes = []
     for i, side in enumerate(sides):
@@ -93,6 +117,14 @@ def match_picture(comparison: Comparison, describer: Seer, index: GeoIndex) -> I
     places = [comparison.answer.position, candidate.position]
     photos = [record.position for record in chosen_photos(index, places, MOST_DOTS)]
     _draw_below(sheet, sides, comparison, photos, second)
+    for i, side in enumerate(sides):
+        if side.panorama is not None and side.view is not None:
+            picture = _marked(side.panorama, side.view, comparison.evidence, i)
+            left = GAP + i * (_PHOTO[0] + GAP)
+            _paste(sheet, picture, (left, third), _PANORAMA)
+            name = ("query", "candidate")[i]
+            legend = f"the panorama of the {name}, with the view above and its matches"
+            _write(ImageDraw.Draw(sheet), (left, third + _PANORAMA[1] + 7), legend, 17, _PHOTO[0])
     return sheet
 
 
@@ -122,8 +154,19 @@ def facts_in_words(evidence: Evidence) -> str:
     return f"{evidence.inliers:,} of {evidence.matches:,} matches agree with {geometry}"
 
 
-def _side(file: PhotoFile, describer: Seer, caption: str, window: Window | None = None) -> _Side:
-    photo = read(file, longer_side=max(describer.longer_side, 2 * max(_PHOTO)))
+def _side(
+    file: PhotoFile,
+    describer: Seer,
+    caption: str,
+    window: Window | None = None,
+    part: View | None = None,
+) -> _Side:
+    side = max(describer.longer_side, 2 * max(_PHOTO))
+    if part is not None:
+        whole = read_panorama(file, part, longer_side=side)
+        view = cut_part(whole, part, longer_side=side).image
+        return _Side(view, view, describer.describe(view), caption, whole, part)
+    photo = read(file, longer_side=side)
     image = seen = photo.image
     if window is not None:
         height, width = image.shape[:2]
@@ -134,6 +177,24 @@ def _side(file: PhotoFile, describer: Seer, caption: str, window: Window | None 
 def _caption(candidate: Candidate) -> str:
     credit = f"  ({candidate.credit})" if candidate.credit else ""
     return f"candidate {candidate.rank:,}: {candidate.path}{credit}"
+
+
+def _marked(panorama: Photo, view: View, evidence: Evidence, which: int) -> Image.Image:
+    """A panorama with the outline of its view, and the view's matches as dots."""
+    picture = fitted_to(panorama.image, _PANORAMA)
+    draw, sphere = ImageDraw.Draw(picture), panorama.sphere
+    assert sphere is not None, "a panorama"
+    edge = outline(sphere, view, picture.size)
+    for (x0, y0), (x1, y1) in itertools.pairwise([*edge.tolist(), edge[0].tolist()]):
+        # Where it goes over the picture's edge, it goes on at the other side.
+        if abs(x1 - x0) < picture.width / 2:
+            draw.line((x0, y0, x1, y1), fill=ACCENT, width=3)
+    if evidence.sizes is not None and evidence.inliers:
+        points = chosen_pairs(evidence)[:, 2 * which : 2 * which + 2].astype(np.float64)
+        dots = in_panorama(sphere, view, points, evidence.sizes[which], picture.size)
+        for x, y in dots.tolist():
+            draw.ellipse((x - 2, y - 2, x + 2, y + 2), fill=ACCENT)
+    return picture
 
 
 def _paste(

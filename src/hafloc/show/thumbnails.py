@@ -9,7 +9,7 @@ from PIL import Image
 
 from hafloc.errors import HaflocError
 from hafloc.photos import Image as Pixels
-from hafloc.photos import PhotoFile, read
+from hafloc.photos import PhotoFile, View, read_part
 
 _QUALITY = 80
 
@@ -24,20 +24,21 @@ class Thumbnails:
         self.uris: list[str] = []
         self._longer_side = longer_side
         self._left = max_bytes
-        self._known: dict[PhotoFile | str, int | str] = {}
+        self._known: dict[tuple[PhotoFile, View | None] | str, int | str] = {}
         self._by_picture: dict[bytes, int] = {}
 
-    def of(self, file: PhotoFile | None) -> int | str:
-        """The place of a photo in `uris`, or in words why it has none."""
+    def of(self, file: PhotoFile | None, part: View | None = None) -> int | str:
+        """The place of a photo, or of a view of it, in `uris`, or in words why it has none."""
         if file is None:
             return "the query came without a file"
-        if file not in self._known:
-            self._known[file] = (
-                self._add(lambda: read(file, longer_side=self._longer_side).image)
+        key = file, part
+        if key not in self._known:
+            self._known[key] = (
+                self._add(lambda: read_part(file, part, longer_side=self._longer_side).image)
                 if file.is_file()
                 else "the photo's file is gone"
             )
-        return self._known[file]
+        return self._known[key]
 
     def of_pixels(self, key: str, pixels: Callable[[], Pixels]) -> int | str:
         """The same for a part or a turn of a photo, `H×W×3`, which `key` tells from all others."""

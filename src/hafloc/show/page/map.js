@@ -181,19 +181,21 @@ function drawMarks() {
   const order = query.candidates.map((c, i) => i).reverse();
   if (lit) order.push(...order.splice(order.indexOf(lit - 1), 1));
   for (const i of order) marks.append(candidateMark(query.candidates[i], points[i], labels[i]));
+  if (query.heading !== null) marks.append(wedge(query.heading, pin));
   marks.append(drawn("g", { transform: `translate(${pin[0] - 12.8} ${pin[1] - 30.4}) scale(1.6)` },
     drawn("path", { class: absent ? "pin guess" : "pin", d: "M8 19C8 19 15 11.5 15 7.6A7 7 0 0 0 1 7.6C1 11.5 8 19 8 19Z" }),
     drawn("circle", { class: absent ? "hole guess" : "hole", cx: 8, cy: 7.6, r: 2.6 })));
 }
+function wedge(heading, point) {
+  const corner = (turn, r) => {
+    const a = (heading + turn) * Math.PI / 180;
+    return `${point[0] + Math.sin(a) * r},${point[1] - Math.cos(a) * r}`;
+  };
+  return drawn("path", { class: "view", d: `M${point[0]},${point[1]}L${corner(-24, 34)}L${corner(24, 34)}Z` });
+}
 function candidateMark(candidate, point, label) {
   const group = drawn("g", { class: candidate.rank === lit ? "candidate on" : "candidate", "data-rank": candidate.rank });
-  if (candidate.heading !== null) {
-    const corner = (turn, r) => {
-      const a = (candidate.heading + turn) * Math.PI / 180;
-      return `${point[0] + Math.sin(a) * r},${point[1] - Math.cos(a) * r}`;
-    };
-    group.append(drawn("path", { class: "view", d: `M${point[0]},${point[1]}L${corner(-24, 34)}L${corner(24, 34)}Z` }));
-  }
+  if (candidate.heading !== null) group.append(wedge(candidate.heading, point));
   if (Math.hypot(label[0] - point[0], label[1] - point[1]) > 6) {
     group.append(drawn("line", { class: "leader", x1: point[0], y1: point[1], x2: label[0], y2: label[1] }),
       drawn("circle", { class: "foot", cx: point[0], cy: point[1], r: 3 }));
@@ -250,6 +252,7 @@ function writeAnswer(query) {
     element("h2", { title: query.path }, query.name),
     ...(absent ? [element("p", { class: "absent" }, "Not in this database")] : []),
     element("p", { class: "place" }, absent ? `best guess ${text}` : text),
+    ...(query.heading === null ? [] : [element("p", { class: "note" }, `looking ${compass(query.heading)} (${query.heading}°)`)]),
     element("p", { class: "note" }, about || "How far off this may be is not known: hafloc calibrate learns it."),
   ];
   if (query.duplicate) parts.push(element("p", { class: "same" }, "This very photo is in the database: ", element("strong", {}, query.duplicate)));
@@ -291,7 +294,7 @@ function matching(query, candidate) {
   return drawn("svg", {
     class: "matches", viewBox: `0 0 ${lefts[1] + widths[1]} ${height}`, role: "img",
     "aria-label": `Query ${query.name} and ${candidate.rank}: ${candidate.name}; ${agreement(candidate)}`,
-  }, photo(query.picture, 0), photo(candidate.picture, 1), edges, lines);
+  }, photo(candidate.beside ?? query.picture, 0), photo(candidate.picture, 1), edges, lines);
 }
 function told(text, x, y) {
   const node = drawn("text", { x, y });
@@ -337,7 +340,7 @@ function compare(rank) {
   const agreed = candidate.inliers === null ? [] : [agreement(candidate)];
   const credit = candidate.credit ? [candidate.credit] : [];
   at("pair").replaceChildren(...(joined ? [matching(query, candidate)] : []),
-    figure(query.picture, `Query: ${query.name}`, [degrees(query.lat, query.lon)]),
+    figure(candidate.beside ?? query.picture, `Query: ${query.name}`, [degrees(query.lat, query.lon)]),
     figure(candidate.picture, `${candidate.rank}: ${candidate.path}`, [
       degrees(candidate.lat, candidate.lon),
       `${length(candidate.metres)} from the answer · similarity ${number(candidate.similarity, 3)} · feature distance ${number(candidate.distance, 3)}`,

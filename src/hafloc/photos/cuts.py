@@ -1,0 +1,201 @@
+"""Read what a file holds as photos: itself, or the views that a panorama is cut into."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from PIL import Image as Pillow
+
+from hafloc.errors import PhotoError
+from hafloc.photos.decode import read, read_bytes, read_head
+from hafloc.photos.exif import metadata, read_exif
+from hafloc.photos.given import Given, GivenFile, as_file, as_photo, as_query, is_pixels
+from hafloc.photos.gpano import Sphere, assumed_sphere, sphere_of
+from hafloc.photos.panorama import VIEWS, cut, needed_side, view_size, views_of
+from hafloc.photos.parts import View, part_name
+from hafloc.photos.photo import Metadata, Photo
+from hafloc.photos.pixels import fitting
+from hafloc.photos.remote import PhotoFile
+from hafloc.photos.stored import file_bytes, shown
+from hafloc.photos.xmp import may_tell_of_panorama
+
+# PNG may compress what it holds of XMP.
+_COMPRESSIBLE = b"XML:com.adobe.xmp"
+
+
+@dataclass(frozen=True, slots=True)
+class Cutting:
+    """How panoramas are cut: into so many `views` all round; `assume` takes each photo of twice its
+    height for one, also where it does not say so."""
+
+    views: int = VIEWS
+    assume: bool = False
+
+    def __post_init__(self) -> None:
+        if self.views < 1:
+            raise ValueError(f"a panorama cannot be cut into {self.views} views")
+
+
+CUTTING = Cutting()
+
+
+def read_photos(path: PhotoFile, *, longer_side: int, cutting: Cutting = CUTTING) -> list[Photo]:
+    """The photos that a file holds: itself, or a panorama's views, decoded once for all.
+
+    As `read`, with the `longer_side` of each photo. Which part of the file a view is says its
+    `part`. A panorama too narrow for any view is itself, and `doubt` says so.
+    """
+    return _of_file(GivenFile(file_bytes(path), shown(path), path), longer_side, cutting)
+
+
+def read_facts(path: PhotoFile, cutting: Cutting = CUTTING) -> tuple[Metadata, bool]:
+    """What a photo's file says of where and when, and whether `read_photos` would cut it.
+
+    Raises PhotoError as `read_metadata` does.
+    """
+    exif, size = read_head(file_bytes(path), shown(path))
+    sphere = _told(sphere_of(exif.xmp, size), size, cutting)
+    return metadata(exif), sphere is not None and bool(views_of(sphere, cutting.views))
+
+
+def read_part(file: PhotoFile, part: View | None, *, longer_side: int) -> Photo:
+    """The photo that is `part` of a file, as a record's name says: see `split_name`.
+
+    Raises PhotoError as `read` does, and where the file is no panorama any more.
+    """
+    if part is None:
+        return read(file, longer_side=longer_side)
+    whole = whole_panorama(file, part, longer_side=longer_side)
+    return cut_part(whole, part, longer_side=longer_side)
+
+
+def whole_panorama(file: PhotoFile, part: View, *, longer_side: int) -> Photo:
+    """The panorama itself, just large enough for views of `longer_side`; its `sphere` is known.
+
+    Raises PhotoError as `read_part` does.
+    """
+    given = GivenFile(file_bytes(file), shown(file), file)
+    known = _sphere(given, Cutting(assume=True))
+    if known is None:
+        raise PhotoError(
+            f"cannot read {part_name(given.name, part)}: the file is no panorama any more; run "
+            "`hafloc index build` again"
+        )
+    return _whole(given, *known, [part], longer_side)
+
+
+def cut_part(whole: Photo, part: View, *, longer_side: int) -> Photo:
+    """One view of a panorama that `whole_panorama` read."""
+    assert whole.sphere is not None, "a panorama"
+    return _cut(whole, whole.sphere, [part], longer_side)[0]
+
+
+def query_photos(
+    given: Given, *, name: str = "the photo", longer_side: int, cutting: Cutting = CUTTING
+) -> list[Photo]:
+    """The photos that a query is: itself as `as_query` reads it, or a panorama's views.
+
+    Raises PhotoError as `as_photo` does.
+    """
+    if is_pixels(given):
+        sphere = _sphere_of_pixels(given, cutting)
+        if sphere is None:
+            return [as_query(given, name=name, longer_side=longer_side)]
+        views = views_of(sphere, cutting.views)
+        whole = as_photo(given, name=name)
+        return _cut(whole, sphere, views, longer_side) if views else [whole]
+    file = as_file(given, name)
+    found = _panorama(file, longer_side, cutting)
+    if found:
+        return found
+    # A path stays one, so that the photo knows where it came from.
+    kept: Given = file.path if isinstance(file.path, Path) else file.data
+    return [as_query(kept, name=file.name, longer_side=longer_side)]
+
+
+def _of_file(file: GivenFile, longer_side: int, cutting: Cutting) -> list[Photo]:
+    found = _panorama(file, longer_side, cutting)
+    if found:
+        return found
+    photo = read_bytes(file.data, file.name, file.path, longer_side=longer_side)
+    if photo.sphere is not None:
+        photo = replace(photo, doubt="it shows too little for a view")
+    return [photo]
+
+
+def _panorama(file: GivenFile, longer_side: int, cutting: Cutting) -> list[Photo]:
+    """The views of a panorama; none of what is no panorama, or shows too little for a view."""
+    known = _sphere(file, cutting)
+    if known is None:
+        return []
+    sphere, size = known
+    views = views_of(sphere, cutting.views)
+    if not views:
+        return []
+    return _cut(_whole(file, sphere, size, views, longer_side), sphere, views, longer_side)
+
+
+def _sphere(file: GivenFile, cutting: Cutting) -> tuple[Sphere, tuple[int, int]] | None:
+    """How a panorama lies on the sphere, and its width and height."""
+    # Some formats decode as they open, so only what may be a panorama is opened twice.
+    if not (cutting.assume or may_tell_of_panorama(file.data) or _COMPRESSIBLE in file.data):
+        return None
+    exif, size = read_head(file.data, file.name)
+    sphere = _told(sphere_of(exif.xmp, size), size, cutting)
+    return None if sphere is None else (sphere, size)
+
+
+def _told(told: Sphere | str | None, size: tuple[int, int], cutting: Cutting) -> Sphere | None:
+    if isinstance(told, Sphere):
+        return told
+    # What contradicts itself is no panorama, whatever is assumed of others.
+    return assumed_sphere(size) if cutting.assume and told is None else None
+
+
+def _sphere_of_pixels(given: Given, cutting: Cutting) -> Sphere | None:
+    if isinstance(given, Pillow.Image):
+        return _told(sphere_of(read_exif(given).xmp, given.size), given.size, cutting)
+    shape: tuple[int, ...] = getattr(given, "shape", ())
+    return _told(None, (shape[1], shape[0]) if len(shape) in (2, 3) else (0, 0), cutting)
+
+
+def _whole(
+    file: GivenFile,
+    sphere: Sphere,
+    size: tuple[int, int],
+    views: Sequence[View],
+    longer_side: int,
+) -> Photo:
+    side = max(needed_side(sphere, size, view, longer_side) for view in views)
+    whole = read_bytes(file.data, file.name, file.path, longer_side=side)
+    return replace(whole, sphere=sphere)
+
+
+def _cut(whole: Photo, sphere: Sphere, views: Sequence[View], longer_side: int) -> list[Photo]:
+    photos = []
+    for view in views:
+        size = view_size(sphere, (whole.width, whole.height), view)
+        width, height = fitting(size, longer_side)
+        image = cut(whole.image, sphere, view, (max(1, width), max(1, height)))
+        photos.append(
+            Photo(
+                image,
+                whole.content,
+                whole.metadata,
+                whole.path,
+                *size,
+                focal=view.focal * size[0] / max(size),
+                sphere=sphere,
+                part=view,
+                parts=len(views),
+            )
+        )
+    return photos
+
+
+def turned(heading: float | None, part: View | None) -> float | None:
+    """The heading of a photo in a file with that heading: a view looks its own way."""
+    if heading is None or part is None:
+        return heading
+    return math.fmod(heading + part.heading, 360)
