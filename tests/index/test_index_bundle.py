@@ -311,6 +311,20 @@ def test_a_hostile_bundle_is_refused_and_leaves_nothing(city: Path, tmp_path: Pa
     assert left(folder) == []
 
 
+def test_two_do_not_download_one_index_at_once(sound: Path, tmp_path: Path) -> None:
+    content, target = sound.read_bytes(), tmp_path / "mine.gpkg"
+
+    class Meanwhile(Silent):
+        def advance(self, done: int) -> None:
+            with pytest.raises(OutputError, match="another process is downloading it"):
+                get_index(one, target, web())
+
+    with serving_files(Files({"/city.gpkg": content})) as address:
+        one = shared(address, content)
+        get_index(one, target, web(), Meanwhile())
+    assert left(tmp_path) == ["mine.gpkg"]
+
+
 def test_what_is_there_is_never_replaced(tmp_path: Path) -> None:
     (tmp_path / "mine.gpkg").write_text("mine")
     one = Shared("city", "http://127.0.0.1:9/city.gpkg")
