@@ -379,3 +379,27 @@ def test_a_catalogue_that_is_none_is_refused_by_name(tmp_path: Path, old: str, n
     (tmp_path / "all.json").write_text(text.replace(old, new, 1))
     with pytest.raises(OptionError, match=r"cannot read .*all\.json: "):
         read_catalogue(str(tmp_path / "all.json"), web())
+
+
+def test_a_file_from_before_credits_is_read_as_it_is_and_takes_them_once_written_to(
+    city: Path,
+) -> None:
+    by_hand(
+        city,
+        *(f"ALTER TABLE photos DROP COLUMN {name}" for name in FIELDS[-3:]),
+        "UPDATE hafloc SET value = '5' WHERE key = 'format_version'",
+    )
+    before = city.read_bytes()
+    with open_index(city) as index:
+        (old,) = index.get([1])
+        assert index.info().details["format"] == 5
+    assert (old.licence, old.producer, old.source_url) == (None, None, None)
+    assert city.read_bytes() == before
+    credited = replace(old, licence="CC-BY-4.0", producer="Ada", source_url="https://x.org/1")
+    with open_index(city, write=True) as index:
+        index.update([credited])
+    with open_index(city) as index:
+        assert index.get([1]) == [credited]
+        assert index.info().details["format"] == 6
+        assert index.verify() == []
+    check_bundle(city, "it")
