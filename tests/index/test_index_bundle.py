@@ -311,6 +311,20 @@ def test_a_hostile_bundle_is_refused_and_leaves_nothing(city: Path, tmp_path: Pa
     assert left(folder) == []
 
 
+def test_two_do_not_download_one_index_at_once(sound: Path, tmp_path: Path) -> None:
+    content, target = sound.read_bytes(), tmp_path / "mine.gpkg"
+
+    class Meanwhile(Silent):
+        def advance(self, done: int) -> None:
+            with pytest.raises(OutputError, match="another process is downloading it"):
+                get_index(one, target, web())
+
+    with serving_files(Files({"/city.gpkg": content})) as address:
+        one = shared(address, content)
+        get_index(one, target, web(), Meanwhile())
+    assert left(tmp_path) == ["mine.gpkg"]
+
+
 def test_what_is_there_is_never_replaced(tmp_path: Path) -> None:
     (tmp_path / "mine.gpkg").write_text("mine")
     one = Shared("city", "http://127.0.0.1:9/city.gpkg")
@@ -365,3 +379,27 @@ def test_a_catalogue_that_is_none_is_refused_by_name(tmp_path: Path, old: str, n
     (tmp_path / "all.json").write_text(text.replace(old, new, 1))
     with pytest.raises(OptionError, match=r"cannot read .*all\.json: "):
         read_catalogue(str(tmp_path / "all.json"), web())
+
+
+def test_a_file_from_before_credits_is_read_as_it_is_and_takes_them_once_written_to(
+    city: Path,
+) -> None:
+    by_hand(
+        city,
+        *(f"ALTER TABLE photos DROP COLUMN {name}" for name in FIELDS[-3:]),
+        "UPDATE hafloc SET value = '5' WHERE key = 'format_version'",
+    )
+    before = city.read_bytes()
+    with open_index(city) as index:
+        (old,) = index.get([1])
+        assert index.info().details["format"] == 5
+    assert (old.licence, old.producer, old.source_url) == (None, None, None)
+    assert city.read_bytes() == before
+    credited = replace(old, licence="CC-BY-4.0", producer="Ada", source_url="https://x.org/1")
+    with open_index(city, write=True) as index:
+        index.update([credited])
+    with open_index(city) as index:
+        assert index.get([1]) == [credited]
+        assert index.info().details["format"] == 6
+        assert index.verify() == []
+    check_bundle(city, "it")

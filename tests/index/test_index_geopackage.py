@@ -61,7 +61,7 @@ def test_info_tells_what_a_person_asks(tmp_path: Path) -> None:
         4,
         MODEL,
         "int8",
-        5,
+        6,
     )
     assert info.bounds == (min(lons), min(lats), max(lons), max(lats))
     assert info.details["size"] == (tmp_path / "city.gpkg").stat().st_size

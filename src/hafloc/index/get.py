@@ -1,10 +1,14 @@
 """Download an index that somebody shares, and let it in only when it is nothing else."""
 
 import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hafloc.errors import HaflocError, IndexFileError, OptionError, OutputError
+from filelock import FileLock, Timeout
+
+from hafloc.errors import HaflocError, OptionError, OutputError
 from hafloc.index.bundle import check_bundle
 from hafloc.progress import Progress, Silent
 
@@ -30,16 +34,33 @@ def get_index(shared: "Shared", target: Path, web: "Web", progress: Progress | N
         raise OutputError(f"cannot write {target}: there is no folder {target.parent}; make it")
     key = hashlib.blake2b(f"{shared.url} {shared.sha256}".encode(), digest_size=6).hexdigest()
     part = target.with_name(f".{key}.part")
-    digest = download(shared, part, web, progress or Silent(), LARGEST)
-    try:
-        check_bundle(part, f"what {shared.url.partition('?')[0]} gives")
-    except HaflocError:
-        part.unlink()
-        raise
-    try:
+    with _alone(part, target):
+        digest = download(shared, part, web, progress or Silent(), LARGEST)
+        try:
+            check_bundle(part, f"what {shared.url.partition('?')[0]} gives")
+        except HaflocError:
+            part.unlink()
+            raise
         part.replace(target)
-    except OSError as error:
-        raise IndexFileError(
-            f"cannot write {target}: {error.strerror}; choose another place"
-        ) from error
     return digest
+
+
+@contextmanager
+def _alone(part: Path, target: Path) -> Iterator[None]:
+    """Hold `part` for this process. Raises OutputError while another downloads the same."""
+    lock = FileLock(part.with_suffix(".lock"))
+    try:
+        lock.acquire(timeout=0)
+        try:
+            yield
+        finally:
+            lock.release()
+            Path(lock.lock_file).unlink(missing_ok=True)
+    except Timeout as error:
+        raise OutputError(
+            f"cannot write {target}: another process is downloading it; wait for it"
+        ) from error
+    except OSError as error:
+        raise OutputError(
+            f"cannot write {target}: {error.strerror or error}; choose another place"
+        ) from error

@@ -158,7 +158,8 @@ def _status(row: Row) -> str | None:
 
 def _words(row: Row, name: str) -> str | None:
     text = _cell(row, name)
-    return None if _is_empty(text) else shown(text, _LONGEST_WORDS)
+    # Somebody may be called Na or None; "nan" is how pandas writes nothing.
+    return None if text in ("", "nan") else shown(text, _LONGEST_WORDS)
 
 
 def _cell(row: Row, name: str) -> str:

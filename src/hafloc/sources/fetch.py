@@ -74,7 +74,7 @@ def offer(
     Raises SourceError where it does not answer, OptionError where the folder's table is not ours.
     """
     progress = progress or Silent()
-    rows = read_rows(folder)
+    read_rows(folder)  # before anything is asked of anybody
     progress.start("listing", 0)
     listed: list[StreetPhoto] = []
     for photo in source.photos(wanted):
@@ -85,8 +85,8 @@ def offer(
     def is_held(photo: StreetPhoto) -> bool:
         return (folder / file_name(source, photo)).is_file()
 
-    held = frozenset(photo.id for photo in listed if is_held(photo)) if rows or listed else ()
-    photos = choose(listed, every=every, most=most, held=frozenset(held))
+    held = frozenset(photo.id for photo in listed if is_held(photo))
+    photos = choose(listed, every=every, most=most, held=held)
     missing = [photo for photo in photos if photo.id not in held]
     return Offer(
         tuple(photos),
@@ -137,6 +137,7 @@ class _Fetch:
         self._fetched = self._bytes = 0
         self._failed: list[str] = []
         self._in_a_row = 0
+        self._ahead: dict[str, Row] = {}
         self._stop = threading.Event()
 
     def run(self, photos: Sequence[StreetPhoto]) -> FetchReport:
@@ -151,10 +152,8 @@ class _Fetch:
                 ahead = max(_AHEAD, round(len(self._rows) * _SHARE))
                 batch = missing[done : done + ahead]
                 # The rows first: a photo must never lie there without its credit.
-                write_rows(
-                    self._folder,
-                    (self._rows | {name: row_of(named[name], name) for name in batch}).values(),
-                )
+                self._ahead = {name: row_of(named[name], name) for name in batch}
+                write_rows(self._folder, (self._rows | self._ahead).values())
                 self._bring({name: named[name] for name in batch})
                 done += len(batch)
         except KeyboardInterrupt as stop:
@@ -167,6 +166,10 @@ class _Fetch:
         return FetchReport(self._fetched, len(held), self._bytes, tuple(self._failed))
 
     def _close(self) -> None:
+        # Those as well which came while the work was being stopped.
+        self._rows |= {
+            name: row for name, row in self._ahead.items() if (self._folder / name).is_file()
+        }
         # On a full disk the table that was written ahead stays, which holds all that is needed.
         with suppress(OutputError):
             write_rows(self._folder, self._rows.values())
@@ -182,9 +185,10 @@ class _Fetch:
                 ready, _ = wait(waiting, return_when=FIRST_COMPLETED)
                 for outcome in ready:
                     name = waiting.pop(outcome)
-                    self._take(name, batch[name], outcome)
+                    self._take(name, outcome)
         except BaseException:
             self._stop.set()
+            self._web.stop()
             raise
         finally:
             threads.shutdown(cancel_futures=True)
@@ -199,7 +203,7 @@ class _Fetch:
             write_whole(self._folder / name, data)
         return len(data)
 
-    def _take(self, name: str, photo: StreetPhoto, outcome: "Future[int]") -> None:
+    def _take(self, name: str, outcome: "Future[int]") -> None:
         try:
             self._bytes += outcome.result()
         except (SourceError, PhotoError) as error:
@@ -210,10 +214,10 @@ class _Fetch:
                     f"cannot fetch from {self._source.said}: {self._in_a_row:,} photos in a row "
                     f"failed; the last: {error}"
                 ) from error
-            return
-        self._in_a_row = 0
-        self._fetched += 1
-        self._rows[name] = row_of(photo, name)
+        else:
+            self._in_a_row = 0
+            self._fetched += 1
+            self._rows[name] = self._ahead[name]
         self._progress.advance(self._fetched + len(self._failed))
 
 

@@ -55,12 +55,13 @@ class Web:
     """Requests to a few servers, by any number of threads.
 
     Servers are told that it is hafloc of that `version` which asks. `wait` sleeps so many
-    seconds. All threads wait when a server asks one of them to.
+    seconds. All threads wait when a server asks one of them to, until `stop` wakes them.
     """
 
-    def __init__(self, version: str, wait: Callable[[float], object] = time.sleep) -> None:
+    def __init__(self, version: str, wait: Callable[[float], object] | None = None) -> None:
         self._agent = f"hafloc/{version} (+{_HOME})"
-        self._wait = wait
+        self._stopped = threading.Event()
+        self._wait = self._stopped.wait if wait is None else wait
         self._pools: dict[str, urllib3.PoolManager] = {}
         self._lock = threading.Lock()
         self._not_before = 0.0
@@ -128,6 +129,10 @@ class Web:
                 self._pause(url, again, attempt)
         raise AssertionError("unreachable")
 
+    def stop(self) -> None:
+        """Ask nothing any more: who waits to try again fails at once."""
+        self._stopped.set()
+
     def _pause(self, url: str, again: TryAgainError, attempt: int) -> None:
         if again.wait is not None and again.wait > _LONGEST_WAIT:
             raise SourceError(
@@ -169,6 +174,8 @@ class Web:
 
         Raises TryAgainError where it may come later, else SourceError.
         """
+        if self._stopped.is_set():
+            raise SourceError(f"cannot read {plain(url)}: the work was stopped; run it again")
         # What one thread was asked to wait for holds for the others, too.
         if (ahead := self._not_before - time.monotonic()) > 0:
             self._wait(ahead)
