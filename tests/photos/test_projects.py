@@ -581,7 +581,7 @@ def test_a_damaged_model_is_a_table_or_one_line(
     for share, length, put in edits:
         at = int(share * len(data))
         data = data[:at] + put + data[at + length :]
-    folder = tmp_path_factory.getbasetemp() / "damaged"
+    folder = tmp_path_factory.getbasetemp() / "damaged models"
     folder.mkdir(exist_ok=True)
     saved(folder, "ref_images.txt", references())
     (folder / "images").write_bytes(data)

@@ -1,7 +1,9 @@
 """Recorded tracks: what each format says, and what is done with what it should not say."""
 
 import math
+import struct
 import zipfile
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -135,6 +137,43 @@ def test_nmea_without_rmc_takes_the_day_from_zda_across_midnight(tmp_path: Path)
     assert track.times[0] == START + 9 * 3600 + 59 * 60 + 58
 
 
+def fit_file(records: list[tuple[float, float, float, float]]) -> bytes:
+    """Records of time, lat, lon and height as Garmin's FIT has them: header, a definition of
+    message 20 with fields 253, 0, 1 and 2, and data. Source: developer.garmin.com/fit/protocol."""
+    fields = bytes([253, 4, 0x86, 0, 4, 0x85, 1, 4, 0x85, 2, 2, 0x84])
+    body = bytes([0x40, 0, 0]) + struct.pack("<HB", 20, 4) + fields
+    for time, lat, lon, height in records:
+        # Seconds since 1989-12-31, semicircles, fifths of a metre above -500 m
+        body += b"\0" + struct.pack(
+            "<IiiH",
+            int(time) - 631_065_600,
+            0x7FFFFFFF if math.isnan(lat) else round(lat * 2**31 / 180),
+            0x7FFFFFFF if math.isnan(lon) else round(lon * 2**31 / 180),
+            round((height + 500) * 5),
+        )
+    head = struct.pack("<BBHI4sH", 14, 0x10, 2132, len(body), b".FIT", 0)
+    return head + body + struct.pack("<H", 0)
+
+
+def test_the_records_of_a_fit_file_are_a_track(tmp_path: Path) -> None:
+    pytest.importorskip("fitdecode")
+    lost = (START + 5, math.nan, math.nan, 0)
+    data = fit_file([(START, 48.2, 16.37, 171.6), lost, (START + 10, -33.5, -70.25, 500)])
+    (track,) = read_track(written(tmp_path, data)).tracks
+    assert track.times.tolist() == [START, START + 10]
+    assert track.lats == pytest.approx([48.2, -33.5], abs=1e-7)
+    assert track.lons == pytest.approx([16.37, -70.25], abs=1e-7)
+    assert track.altitudes == pytest.approx([171.6, 500])
+
+
+@pytest.mark.parametrize("length", [13, 20, 40, 48])
+def test_a_fit_file_that_ends_early_is_used_as_far_as_it_goes(tmp_path: Path, length: int) -> None:
+    pytest.importorskip("fitdecode")
+    data = fit_file([(START, 48.2, 16.37, 171.6), (START + 10, 48.3, 16.37, 171.6)])[:length]
+    with suppress(PositionError):
+        assert len(read_track(written(tmp_path, data)).tracks[0]) == 1
+
+
 def test_fixes_are_in_order_and_one_time_counts_once(tmp_path: Path) -> None:
     # Given a recorder that wrote a point twice and one too late
     point = '<trkpt lat="{}" lon="16"><time>2024-05-31T14:00:{}Z</time></trkpt>'
@@ -209,7 +248,7 @@ def test_a_damaged_track_is_read_as_far_as_it_goes_or_refused(
     for share, length, put in edits:
         at = int(share * len(data))
         data = data[:at] + put + data[at + length :]
-    path = written(tmp_path_factory.getbasetemp(), data, "damaged")
+    path = written(tmp_path_factory.getbasetemp(), data, "damaged track")
     refusal = ""
     try:
         tracks = read_track(path).tracks

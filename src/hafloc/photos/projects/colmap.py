@@ -24,6 +24,7 @@ _LONGEST_NAME = 4_096
 _LINE = re.compile(r"\s*\d+(?:\s+[-+.\deE]+){7}\s+\d+\s+\S.*")
 # Metres from the Earth's centre to somewhere people go.
 _EARTH = (6_330_000.0, 6_400_000.0)
+_MOST_IMAGES, _UNIT = 10**8, 1e-3
 _SMALLEST_ERROR = 0.1  # metres; no reference is better
 
 
@@ -43,11 +44,14 @@ def is_images_text(data: bytes) -> bool:
     return bool(content) and bool(_LINE.fullmatch(content[0])) and len(content[0].split()) >= 10
 
 
-def is_images_binary(data: bytes) -> bool:
-    try:
-        return len(data) > 8 and next(_binary(data), None) is not None
-    except PositionError:
+def is_images_binary(head: bytes) -> bool:
+    """Whether these are the first bytes of images.bin: a number of photos, and one of them."""
+    if len(head) < 8 + _IMAGE.size or b"\0" not in head[:8]:
         return False
+    (count,) = struct.unpack_from("<Q", head, 0)
+    _, *numbers, _ = _IMAGE.unpack_from(head, 8)
+    length = math.hypot(*numbers[:4])
+    return 0 < count < _MOST_IMAGES and abs(length - 1) < _UNIT
 
 
 def read_images_text(data: bytes, path: Path, entries: Entries) -> None:

@@ -54,11 +54,11 @@ def read_table(path: Path, names: Sequence[str] = ()) -> PositionTable:
     try:
         if looks_like_json(data):
             return _some(_of_json(path, names), path)
-        reader = next((read for is_it, read in _OF_BYTES if is_it(_whole(path, is_it, data))), None)
+        reader = next((read for is_it, read in _OF_BYTES if is_it(data)), None)
         if reader is None:
             return read_positions_csv(path)
         entries = Entries()
-        reader(_whole(path, reader, data), path, entries)
+        reader(data if reader is geopackage.read_geopackage else _whole(path), path, entries)
         return _some(entries.table(), path)
     except PositionError as error:
         if str(error).startswith(str(path)):
@@ -69,12 +69,7 @@ def read_table(path: Path, names: Sequence[str] = ()) -> PositionTable:
         ) from error
 
 
-def _whole(path: Path, who: object, head: bytes) -> bytes:
-    """All of a file for those who need it; a database is read in its place."""
-    if len(head) < _HEAD or who in (geopackage.is_geopackage, geopackage.read_geopackage):
-        return head
-    if who is colmap.is_images_text:
-        return head
+def _whole(path: Path) -> bytes:
     if path.stat().st_size > _LARGEST:
         raise PositionError(f"it has more than {_LARGEST:,} bytes; check the path")
     return file_bytes(path)
@@ -88,9 +83,7 @@ def _of_folder(path: Path, names: Sequence[str]) -> PositionTable:
 
 
 def _of_json(path: Path, names: Sequence[str]) -> PositionTable:
-    if path.stat().st_size > _LARGEST:
-        raise PositionError(f"it has more than {_LARGEST:,} bytes; check the path")
-    value = load_json(file_bytes(path))
+    value = load_json(_whole(path))
     if sidecars.is_takeout(value):
         return sidecars.read_sidecars(path, _nameless(names))
     reader = next((read for is_it, read in _OF_JSON if is_it(value)), None)
