@@ -350,6 +350,10 @@ def test_a_description_of_mapillary_tools_is_read(tmp_path: Path) -> None:
          "EXIF:DateTimeOriginal": "2024:05:31 16:00:00"},
         {"ExifTool": {"Version": 12.57}, "EXIF": {"DateTimeOriginal": "2024:05:31 16:00:00",
          "GPSImgDirection": 90}, "Composite": {"GPSLatitude": 48.2, "GPSLongitude": 16.37}},
+        {"GPSPosition": "48 deg 12' 0.00\" N, 16 deg 22' 12.00\" E", "GPSImgDirection": 90,
+         "DateTimeOriginal": "2024:05:31 16:00:00"},
+        {"Composite:GPSPosition": "48.2 16.37", "GPSImgDirection": 90,
+         "DateTimeOriginal": "2024:05:31 16:00:00"},
     ],
 )  # fmt: skip
 def test_json_of_exiftool_is_read_with_and_without_its_options(
