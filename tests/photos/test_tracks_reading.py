@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hafloc.errors import HaflocError, PositionError
+from hafloc.errors import HaflocError, MissingExtraError, PositionError
 from hafloc.photos import read_track
 
 GPX = """<?xml version="1.0" encoding="UTF-8"?>
@@ -172,6 +172,19 @@ def test_a_fit_file_that_ends_early_is_used_as_far_as_it_goes(tmp_path: Path, le
     data = fit_file([(START, 48.2, 16.37, 171.6), (START + 10, 48.3, 16.37, 171.6)])[:length]
     with suppress(PositionError):
         assert len(read_track(written(tmp_path, data)).tracks[0]) == 1
+
+
+def test_without_its_reader_fit_says_what_to_install(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("hafloc.photos.tracks.fit.find_spec", lambda _: None)
+    path = written(tmp_path, fit_file([(START, 48.2, 16.37, 171.6)]))
+    with pytest.raises(MissingExtraError) as refusal:
+        read_track(path)
+    assert str(refusal.value) == (
+        f"cannot read {path}: FIT needs an extra; `pip install 'hafloc[fit]'`, or export the track "
+        "as GPX"
+    )
 
 
 def test_fixes_are_in_order_and_one_time_counts_once(tmp_path: Path) -> None:
