@@ -215,6 +215,20 @@ def test_a_colmap_model_is_brought_to_earth_by_its_references(tmp_path: Path, na
     assert table.notes == ("fitted to 4 references of ref_images.txt: 0.0 m off, the worst 0.0 m",)
 
 
+def test_a_text_model_may_leave_out_lines_of_points_or_comments(tmp_path: Path) -> None:
+    # As in fvdb-reality-capture's 177 and supersplat's 643; RealityScan's exponents and names of
+    # LichtFeld-Studio's 810
+    lines = [line for line in as_text(model()).splitlines() if "jpg" in line]
+    lines = [line.replace(" x.jpg", "-wp-2 (402).jpg") for line in lines]
+    lines[0] += "\n" + " ".join(["775 1029 8574"] * 5)
+    lines[1] += "\n# a remark\n"
+    refs = references().replace(" x.jpg", "-wp-2 (402).jpg")
+    saved(tmp_path, "ref_images.txt", refs)
+    table = read_table(saved(tmp_path, "images.txt", "\n".join(lines)))
+    assert len(table.rows) == 5
+    assert table.problems == ()
+
+
 def test_the_error_of_the_fit_is_said_and_stored(tmp_path: Path) -> None:
     saved(tmp_path, "ref_images.txt", references(5, error=2.0))
     table = read_table(saved(tmp_path, "images.txt", as_text(model())))

@@ -128,6 +128,20 @@ def test_nmea_with_a_wrong_checksum_is_left_out_and_counted(tmp_path: Path) -> N
     assert found.problems == ("1 sentence with a wrong checksum left out",)
 
 
+def test_midnight_between_two_sentences_is_no_day_more(tmp_path: Path) -> None:
+    # The log of GPXSee's issue 635, from an RGM-3800; one checksum corrected
+    log = """$GPGGA,235901.000,3508.7135,N,13651.8903,E,1,00,,10.1,M,0.0,M,,0000*72
+$GPRMC,235901.000,A,3508.7135,N,13651.8903,E,000.00,0.0,010124,,,E*5C
+$GPGGA,000001.000,3508.5373,N,13651.8710,E,1,00,,8.4,M,0.0,M,,0000*4D
+$GPRMC,000001.000,A,3508.5373,N,13651.8710,E,000.00,0.0,020124,,,E*5C
+$GPGGA,000101.000,3508.5064,N,13651.8719,E,1,00,,16.7,M,0.0,M,,0000*7C
+$GPRMC,000101.000,A,3508.5064,N,13651.8719,E,000.00,0.0,020124,,,E*51
+"""
+    (track,) = read_track(written(tmp_path, log)).tracks
+    assert np.diff(track.times).tolist() == [60.0, 60.0]
+    assert track.altitudes.tolist() == [10.1, 8.4, 16.7]
+
+
 def test_nmea_without_rmc_takes_the_day_from_zda_across_midnight(tmp_path: Path) -> None:
     late = "GPGGA,235958.00,4812.0000,N,01622.2000,E,1,08,0.9,171.5,M,43.0,M,,"
     log = sentence("GPZDA,235957.00,31,05,2024,00,00") + sentence(late)
