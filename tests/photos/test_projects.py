@@ -533,6 +533,12 @@ def test_hostile_json_is_refused_in_one_line(tmp_path: Path, text: str, words: s
     assert "\n" not in str(refusal.value)
 
 
+@pytest.mark.parametrize("text", ["<gpx></gpx>", "<kml/>", "$GPRMC,140000,A,,,,,,,310524,,\n"])
+def test_a_track_in_place_of_a_table_is_told_where_it_belongs(tmp_path: Path, text: str) -> None:
+    with pytest.raises(PositionError, match="it is a track; name it with --track"):
+        read_table(saved(tmp_path, "walk", text))
+
+
 def test_a_photo_that_is_given_differently_has_no_position(tmp_path: Path) -> None:
     described = [
         {"filename": "a.jpg", "MAPLatitude": lat, "MAPLongitude": 16.37} for lat in (48, 49)

@@ -10,6 +10,8 @@ from hafloc.photos.projects.entries import Entries
 from hafloc.photos.projects.json_file import load_json, looks_like_json
 from hafloc.photos.stored import file_bytes, file_start, shown
 from hafloc.photos.table import PositionTable, read_positions_csv
+from hafloc.photos.tracks.markup import is_markup
+from hafloc.photos.tracks.nmea import is_nmea
 
 _HEAD = 256 * 1024
 _LARGEST = 512 * 2**20  # bytes of one file
@@ -52,6 +54,8 @@ def read_table(path: Path, names: Sequence[str] = ()) -> PositionTable:
     if sidecars.is_xmp(data):
         return _some(sidecars.read_sidecars(path, _nameless(names)), path)
     try:
+        if is_markup(data) or is_nmea(data):
+            raise PositionError("it is a track; name it with --track")
         if looks_like_json(data):
             return _some(_of_json(path, names), path)
         reader = next((read for is_it, read in _OF_BYTES if is_it(data)), None)
