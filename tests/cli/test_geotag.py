@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import typer
 from dated_photos import Walk, write_photo
 
 from hafloc.cli import main
@@ -141,7 +142,7 @@ def test_geotag_writes_sidecars_that_an_index_can_be_built_from(
     status, out, err = run("geotag", mine, "--index", index, "--yes")
     assert status == 1
     assert out.splitlines()[-1] == "1 written, 1 had a position, 1 left as they are"
-    assert f"to undo: delete {mine / 'copy.jpg.xmp'}" in err
+    assert f"to undo: delete the 1 file written now ({mine / 'copy.jpg.xmp'})" in err
     # Then photos are as they were, and only the one that is sure has a sidecar
     assert {path.name for path in mine.iterdir()} == {*before, "copy.jpg.xmp"}
     assert {name: (mine / name).read_bytes() for name in before} == before
@@ -175,6 +176,18 @@ def test_where_nobody_can_answer_geotag_asks_for_yes(run: Run, city: Path, mine:
     status, out, err = run("geotag", mine, "--index", city / "city.gpkg")
     assert (status, out) == (2, "")
     assert "add --yes, or --dry-run" in err
+
+
+@pytest.mark.parametrize("agrees", [False, True])
+def test_a_person_at_the_terminal_is_asked(
+    run: Run, city: Path, mine: Path, monkeypatch: pytest.MonkeyPatch, agrees: bool
+) -> None:
+    asked: list[str] = []
+    monkeypatch.setattr("sys.stdin.isatty", lambda: True)
+    monkeypatch.setattr(typer, "confirm", lambda text, **_: asked.append(text) or agrees)
+    assert run("geotag", mine / "copy.jpg", "--index", city / "city.gpkg")[0] == (not agrees)
+    assert asked == ["write 1 position beside the photos, as XMP sidecars?"]
+    assert (mine / "copy.jpg.xmp").exists() == agrees
 
 
 def answer(**more: object) -> Answer:

@@ -215,6 +215,20 @@ def test_a_colmap_model_is_brought_to_earth_by_its_references(tmp_path: Path, na
     assert table.notes == ("fitted to 4 references of ref_images.txt: 0.0 m off, the worst 0.0 m",)
 
 
+def test_a_text_model_may_leave_out_lines_of_points_or_comments(tmp_path: Path) -> None:
+    # As in fvdb-reality-capture's 177 and supersplat's 643; RealityScan's exponents and names of
+    # LichtFeld-Studio's 810
+    lines = [line for line in as_text(model()).splitlines() if "jpg" in line]
+    lines = [line.replace(" x.jpg", "-wp-2 (402).jpg") for line in lines]
+    lines[0] += "\n" + " ".join(["775 1029 8574"] * 5)
+    lines[1] += "\n# a remark\n"
+    refs = references().replace(" x.jpg", "-wp-2 (402).jpg")
+    saved(tmp_path, "ref_images.txt", refs)
+    table = read_table(saved(tmp_path, "images.txt", "\n".join(lines)))
+    assert len(table.rows) == 5
+    assert table.problems == ()
+
+
 def test_the_error_of_the_fit_is_said_and_stored(tmp_path: Path) -> None:
     saved(tmp_path, "ref_images.txt", references(5, error=2.0))
     table = read_table(saved(tmp_path, "images.txt", as_text(model())))
@@ -350,6 +364,10 @@ def test_a_description_of_mapillary_tools_is_read(tmp_path: Path) -> None:
          "EXIF:DateTimeOriginal": "2024:05:31 16:00:00"},
         {"ExifTool": {"Version": 12.57}, "EXIF": {"DateTimeOriginal": "2024:05:31 16:00:00",
          "GPSImgDirection": 90}, "Composite": {"GPSLatitude": 48.2, "GPSLongitude": 16.37}},
+        {"GPSPosition": "48 deg 12' 0.00\" N, 16 deg 22' 12.00\" E", "GPSImgDirection": 90,
+         "DateTimeOriginal": "2024:05:31 16:00:00"},
+        {"Composite:GPSPosition": "48.2 16.37", "GPSImgDirection": 90,
+         "DateTimeOriginal": "2024:05:31 16:00:00"},
     ],
 )  # fmt: skip
 def test_json_of_exiftool_is_read_with_and_without_its_options(
@@ -515,6 +533,12 @@ def test_hostile_json_is_refused_in_one_line(tmp_path: Path, text: str, words: s
     assert "\n" not in str(refusal.value)
 
 
+@pytest.mark.parametrize("text", ["<gpx></gpx>", "<kml/>", "$GPRMC,140000,A,,,,,,,310524,,\n"])
+def test_a_track_in_place_of_a_table_is_told_where_it_belongs(tmp_path: Path, text: str) -> None:
+    with pytest.raises(PositionError, match="it is a track; name it with --track"):
+        read_table(saved(tmp_path, "walk", text))
+
+
 def test_a_photo_that_is_given_differently_has_no_position(tmp_path: Path) -> None:
     described = [
         {"filename": "a.jpg", "MAPLatitude": lat, "MAPLongitude": 16.37} for lat in (48, 49)
@@ -581,7 +605,7 @@ def test_a_damaged_model_is_a_table_or_one_line(
     for share, length, put in edits:
         at = int(share * len(data))
         data = data[:at] + put + data[at + length :]
-    folder = tmp_path_factory.getbasetemp() / "damaged"
+    folder = tmp_path_factory.getbasetemp() / "damaged models"
     folder.mkdir(exist_ok=True)
     saved(folder, "ref_images.txt", references())
     (folder / "images").write_bytes(data)

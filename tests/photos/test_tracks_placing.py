@@ -10,6 +10,7 @@ import pytest
 from dated_photos import Walk, write_photo
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from PIL import ExifTags, Image
 
 from hafloc.errors import OptionError, PositionError
 from hafloc.geo import Position, distance
@@ -140,6 +141,16 @@ def test_the_zone_of_the_photo_itself_goes_before_the_one_that_is_named(tmp_path
     assert found[silent].time == WALK.time(500)
     assert found[silent].source == "track"
     assert found[silent].altitude == pytest.approx(175, abs=0.1)
+
+
+def test_a_zone_that_is_stated_for_the_file_alone_is_the_cameras(tmp_path: Path) -> None:
+    # As in gpscorrelate's issue 24, but with OffsetTime as the only one
+    exif = Image.Exif()
+    exif.get_ifd(ExifTags.IFD.Exif)[ExifTags.Base.DateTimeOriginal] = "2024:05:31 21:05:00"
+    exif.get_ifd(ExifTags.IFD.Exif)[ExifTags.Base.OffsetTime] = "+07:00"
+    Image.new("RGB", (48, 32)).save(tmp_path / "a.jpg", exif=exif)
+    found = placed(tmp_path).tracked.found["a.jpg"]
+    assert distance(found.position, WALK.position(300)) < 1
 
 
 def test_a_zone_that_is_not_known_is_asked_for_with_the_choices(tmp_path: Path) -> None:

@@ -1,7 +1,9 @@
 """Recorded tracks: what each format says, and what is done with what it should not say."""
 
 import math
+import struct
 import zipfile
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hafloc.errors import HaflocError, PositionError
+from hafloc.errors import HaflocError, MissingExtraError, PositionError
 from hafloc.photos import read_track
 
 GPX = """<?xml version="1.0" encoding="UTF-8"?>
@@ -126,6 +128,20 @@ def test_nmea_with_a_wrong_checksum_is_left_out_and_counted(tmp_path: Path) -> N
     assert found.problems == ("1 sentence with a wrong checksum left out",)
 
 
+def test_midnight_between_two_sentences_is_no_day_more(tmp_path: Path) -> None:
+    # The log of GPXSee's issue 635, from an RGM-3800; one checksum corrected
+    log = """$GPGGA,235901.000,3508.7135,N,13651.8903,E,1,00,,10.1,M,0.0,M,,0000*72
+$GPRMC,235901.000,A,3508.7135,N,13651.8903,E,000.00,0.0,010124,,,E*5C
+$GPGGA,000001.000,3508.5373,N,13651.8710,E,1,00,,8.4,M,0.0,M,,0000*4D
+$GPRMC,000001.000,A,3508.5373,N,13651.8710,E,000.00,0.0,020124,,,E*5C
+$GPGGA,000101.000,3508.5064,N,13651.8719,E,1,00,,16.7,M,0.0,M,,0000*7C
+$GPRMC,000101.000,A,3508.5064,N,13651.8719,E,000.00,0.0,020124,,,E*51
+"""
+    (track,) = read_track(written(tmp_path, log)).tracks
+    assert np.diff(track.times).tolist() == [60.0, 60.0]
+    assert track.altitudes.tolist() == [10.1, 8.4, 16.7]
+
+
 def test_nmea_without_rmc_takes_the_day_from_zda_across_midnight(tmp_path: Path) -> None:
     late = "GPGGA,235958.00,4812.0000,N,01622.2000,E,1,08,0.9,171.5,M,43.0,M,,"
     log = sentence("GPZDA,235957.00,31,05,2024,00,00") + sentence(late)
@@ -133,6 +149,56 @@ def test_nmea_without_rmc_takes_the_day_from_zda_across_midnight(tmp_path: Path)
     (track,) = read_track(written(tmp_path, log)).tracks
     assert np.diff(track.times).tolist() == [5.0]
     assert track.times[0] == START + 9 * 3600 + 59 * 60 + 58
+
+
+def fit_file(records: list[tuple[float, float, float, float]]) -> bytes:
+    """Records of time, lat, lon and height as Garmin's FIT has them: header, a definition of
+    message 20 with fields 253, 0, 1 and 2, and data. Source: developer.garmin.com/fit/protocol."""
+    fields = bytes([253, 4, 0x86, 0, 4, 0x85, 1, 4, 0x85, 2, 2, 0x84])
+    body = bytes([0x40, 0, 0]) + struct.pack("<HB", 20, 4) + fields
+    for time, lat, lon, height in records:
+        # Seconds since 1989-12-31, semicircles, fifths of a metre above -500 m
+        body += b"\0" + struct.pack(
+            "<IiiH",
+            int(time) - 631_065_600,
+            0x7FFFFFFF if math.isnan(lat) else round(lat * 2**31 / 180),
+            0x7FFFFFFF if math.isnan(lon) else round(lon * 2**31 / 180),
+            round((height + 500) * 5),
+        )
+    head = struct.pack("<BBHI4sH", 14, 0x10, 2132, len(body), b".FIT", 0)
+    return head + body + struct.pack("<H", 0)
+
+
+def test_the_records_of_a_fit_file_are_a_track(tmp_path: Path) -> None:
+    pytest.importorskip("fitdecode")
+    lost = (START + 5, math.nan, math.nan, 0)
+    data = fit_file([(START, 48.2, 16.37, 171.6), lost, (START + 10, -33.5, -70.25, 500)])
+    (track,) = read_track(written(tmp_path, data)).tracks
+    assert track.times.tolist() == [START, START + 10]
+    assert track.lats == pytest.approx([48.2, -33.5], abs=1e-7)
+    assert track.lons == pytest.approx([16.37, -70.25], abs=1e-7)
+    assert track.altitudes == pytest.approx([171.6, 500])
+
+
+@pytest.mark.parametrize("length", [13, 20, 40, 48])
+def test_a_fit_file_that_ends_early_is_used_as_far_as_it_goes(tmp_path: Path, length: int) -> None:
+    pytest.importorskip("fitdecode")
+    data = fit_file([(START, 48.2, 16.37, 171.6), (START + 10, 48.3, 16.37, 171.6)])[:length]
+    with suppress(PositionError):
+        assert len(read_track(written(tmp_path, data)).tracks[0]) == 1
+
+
+def test_without_its_reader_fit_says_what_to_install(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("hafloc.photos.tracks.fit.find_spec", lambda _: None)
+    path = written(tmp_path, fit_file([(START, 48.2, 16.37, 171.6)]))
+    with pytest.raises(MissingExtraError) as refusal:
+        read_track(path)
+    assert str(refusal.value) == (
+        f"cannot read {path}: FIT needs an extra; `pip install 'hafloc[fit]'`, or export the track "
+        "as GPX"
+    )
 
 
 def test_fixes_are_in_order_and_one_time_counts_once(tmp_path: Path) -> None:
@@ -209,7 +275,7 @@ def test_a_damaged_track_is_read_as_far_as_it_goes_or_refused(
     for share, length, put in edits:
         at = int(share * len(data))
         data = data[:at] + put + data[at + length :]
-    path = written(tmp_path_factory.getbasetemp(), data, "damaged")
+    path = written(tmp_path_factory.getbasetemp(), data, "damaged track")
     refusal = ""
     try:
         tracks = read_track(path).tracks

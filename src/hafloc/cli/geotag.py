@@ -208,7 +208,7 @@ def _tag(answer: "Answer | None", index: str) -> "Tag":
     twin = answer.duplicate_of
     sure = "" if answer.confidence is None else f", confidence {answer.confidence:.2f}"
     method = f"hafloc: looked up in {Path(index).name}{sure}"
-    # Of the very photo the database knows the heading; of others once answers tell it.
+    # Of the very photo the database knows the heading.
     if twin is not None and twin.heading is not None and not twin.magnetic:
         heading: float | None = twin.heading
     else:
@@ -251,12 +251,15 @@ def _undoing(files: Sequence[Path], in_place: bool) -> str:
     """How to take back what was written."""
     from hafloc.photos.geotag import KEPT
 
-    some = ", ".join(str(file) for file in files[:3]) + (", …" if len(files) > 3 else "")
+    count = f"{len(files):,} file{'s' * (len(files) != 1)}"
+    some = ", ".join(str(file) for file in files[:3])
+    more_of_them = ", …; --json names all" if len(files) > 3 else ""
+    named = f"the {count} written now ({some}{more_of_them})"
     if in_place:
-        return f"to undo: `exiftool -restore_original` on {some}"
+        return f"to undo: `exiftool -restore_original` on {named}"
     added = sum(file.with_name(file.name + KEPT).exists() for file in files)
     more = f"; where there is a …{KEPT} beside it, that was there before" if added else ""
-    return f"to undo: delete {some}{more}"
+    return f"to undo: delete {named}{more}"
 
 
 def _facts(done: Sequence[_Photo], written: "dict[Path, Path | HaflocError]") -> dict[str, object]:

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
 
 from hafloc.errors import PositionError
 from hafloc.photos.tags import shown
@@ -71,10 +72,14 @@ def find_columns(header: Sequence[str]) -> dict[str, int] | None:
     return places if all(field in places for field in REQUIRED) else None
 
 
-def fields_of(names: Iterable[str]) -> dict[str, str]:
+def fields_of(names: Iterable[str]) -> Mapping[str, str]:
     """The name that each known field has among `names`. Raises PositionError as above."""
-    header = list(names)
-    return {field: header[at] for field, at in _places(header).items()}
+    return _fields_of(tuple(names))
+
+
+@lru_cache(maxsize=256)  # objects of one file mostly have the same names
+def _fields_of(names: tuple[str, ...]) -> Mapping[str, str]:
+    return {field: names[at] for field, at in _places(names).items()}
 
 
 def names_image(names: Iterable[str]) -> bool:
@@ -111,6 +116,7 @@ def _place(name: str, plain: Sequence[str], header: Sequence[str]) -> int:
     return composite[0] if composite else places[0]
 
 
+@lru_cache(maxsize=4_096)
 def _plain(name: str) -> str:
     name = re.sub(r"\(.*?\)|\[.*?\]", "", name)
     return re.sub(r"[\W_]", "", name.rpartition(":")[2].casefold())

@@ -2,7 +2,7 @@
 
 import math
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
 from PIL import ExifTags
@@ -10,7 +10,7 @@ from PIL import Image as Pillow
 
 from hafloc.errors import PositionError
 from hafloc.geo import Position, distance
-from hafloc.photos.clock import camera_reading, choose, is_credible, parse_time
+from hafloc.photos.clock import camera_reading, choose, is_credible, parse_offset, parse_time
 from hafloc.photos.datum import to_wgs84
 from hafloc.photos.gpano import pose_of
 from hafloc.photos.photo import Metadata
@@ -226,7 +226,18 @@ def readings(exif: Exif) -> tuple[datetime | None, datetime | None]:
     now = datetime.now(UTC)
     xmp = read_xmp(exif.xmp)
     gps = _gps_time(exif.gps) or _gps_time(xmp.gps)
-    return camera_reading(_cameras(exif, xmp), now), gps if gps and is_credible(gps, now) else None
+    reading = camera_reading(_cameras(exif, xmp), now)
+    if reading is not None and reading.tzinfo is None:
+        reading = reading.replace(tzinfo=_offset(exif))
+    return reading, gps if gps and is_credible(gps, now) else None
+
+
+def _offset(exif: Exif) -> timezone | None:
+    """The zone of a camera that states it for the file's last change alone, which was its own."""
+    base, tags = ExifTags.Base, {**exif.main, **exif.detail}
+    changed, taken = text(tags.get(base.DateTime)), text(tags.get(base.DateTimeOriginal))
+    is_own = changed in ("", taken) or not taken
+    return parse_offset(text(tags.get(base.OffsetTime))) if is_own else None
 
 
 def _time(exif: Exif, xmp: Directories) -> datetime | None:

@@ -214,9 +214,9 @@ def write_into(photo: Path, tag: Tag, program: str) -> Path:
         values |= {"GPSImgDirection": f"{tag.heading % 360:.2f}", "GPSImgDirectionRef": "T"}
     words = [program, "-n", "-q", "-m", *(f"-{name}={value}" for name, value in values.items())]
     try:
-        # An absolute path begins with no "-".
+        # An absolute path begins with no "-"; and a link is not to be replaced by a file.
         done = subprocess.run(
-            [*words, str(photo.absolute())],
+            [*words, str(photo.resolve())],
             capture_output=True,
             timeout=_SECONDS,
             check=False,

@@ -16,6 +16,7 @@ from hafloc.photos.projects.similarity import Similarity, fit_similarity
 from hafloc.photos.projects.turning import Floats, heading_of, rotation_of_quaternion
 from hafloc.photos.stored import file_bytes, shown
 from hafloc.photos.table import image_name
+from hafloc.photos.tags import number as finite
 
 REFERENCES = "ref_images.txt"
 _IMAGE = struct.Struct("<I7dI")
@@ -24,6 +25,7 @@ _LONGEST_NAME = 4_096
 _LINE = re.compile(r"\s*\d+(?:\s+[-+.\deE]+){7}\s+\d+\s+\S.*")
 # Metres from the Earth's centre to somewhere people go.
 _EARTH = (6_330_000.0, 6_400_000.0)
+_MOST_IMAGES, _UNIT = 10**8, 1e-3
 _SMALLEST_ERROR = 0.1  # metres; no reference is better
 
 
@@ -43,11 +45,14 @@ def is_images_text(data: bytes) -> bool:
     return bool(content) and bool(_LINE.fullmatch(content[0])) and len(content[0].split()) >= 10
 
 
-def is_images_binary(data: bytes) -> bool:
-    try:
-        return len(data) > 8 and next(_binary(data), None) is not None
-    except PositionError:
+def is_images_binary(head: bytes) -> bool:
+    """Whether these are the first bytes of images.bin: a number of photos, and one of them."""
+    if len(head) < 8 + _IMAGE.size or b"\0" not in head[:8]:
         return False
+    (count,) = struct.unpack_from("<Q", head, 0)
+    _, *numbers, _ = _IMAGE.unpack_from(head, 8)
+    length = math.hypot(*numbers[:4])
+    return 0 < count < _MOST_IMAGES and abs(length - 1) < _UNIT
 
 
 def read_images_text(data: bytes, path: Path, entries: Entries) -> None:
@@ -61,11 +66,15 @@ def read_images_binary(data: bytes, path: Path, entries: Entries) -> None:
 
 
 def _text(text: str, entries: Entries) -> Iterator[_Image]:
-    # Two lines a photo, of which the second (its points) may be empty.
-    lines = iter(enumerate(text.splitlines(), start=1))
-    for number, line in lines:
-        if not line.strip() or line.startswith("#"):
+    # Two lines a photo, of which the second (its points) may be empty, or left out by some.
+    is_points = False
+    for number, line in enumerate(text.splitlines(), start=1):
+        if line.startswith("#") or (is_points and not _is_photo(line)):
+            is_points = is_points and line.startswith("#")
             continue
+        if not line.strip():
+            continue
+        is_points = True
         fields = line.split(maxsplit=9)
         try:
             if len(fields) < 10:
@@ -74,7 +83,11 @@ def _text(text: str, entries: Entries) -> Iterator[_Image]:
             yield _image(fields[9].strip(), numbers)
         except (ValueError, PositionError):
             entries.refuse(f"line {number:,}", "it is no photo of COLMAP's images.txt")
-        next(lines, None)
+
+
+def _is_photo(line: str) -> bool:
+    """Whether a line is of a photo: numbers, and a name that is none, as no point has."""
+    return bool(_LINE.fullmatch(line)) and finite(line.split()[9]) is None
 
 
 def _binary(data: bytes) -> Iterator[_Image]:

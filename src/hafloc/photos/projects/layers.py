@@ -1,5 +1,6 @@
 """Positions in lists of objects: GeoJSON with a column that names files, `exiftool -json`."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -25,12 +26,24 @@ def read_exiftool(value: Any, path: Path, entries: Entries) -> None:
                 flat |= {f"{name}:{tag}": inner for tag, inner in found.items()}
             else:
                 flat[name] = found
+        where, both = f"photo {at:,}", _both(flat)
         if any(name.rpartition(":")[2] == "GPSLatitude" for name in flat):
-            entries.add_row(f"photo {at:,}", flat)
+            entries.add_row(where, flat)
+        elif both is not None:
+            entries.add_row(where, flat, lat=both[0], lon=both[1])
         else:
             without += 1
     if without:
         entries.notes.append(f"{without:,} of its photos have no GPSLatitude")
+
+
+def _both(tags: Mapping[str, Any]) -> tuple[str, str] | None:
+    """Latitude and longitude of the tag that holds both, with a comma between (with -n a space)."""
+    for name, value in tags.items():
+        if name.rpartition(":")[2] == "GPSPosition" and isinstance(value, str):
+            lat, _, lon = value.strip().partition("," if "," in value else " ")
+            return lat, lon
+    return None
 
 
 def is_geojson(value: Any) -> bool:

@@ -11,6 +11,8 @@ from hafloc.photos.projects.json_file import load_json, looks_like_json
 from hafloc.photos.remote import PhotoFile, PhotoUrl
 from hafloc.photos.stored import file_bytes, file_start, shown
 from hafloc.photos.table import PositionTable, read_positions_csv
+from hafloc.photos.tracks.markup import is_markup
+from hafloc.photos.tracks.nmea import is_nmea
 
 _HEAD = 256 * 1024
 _LARGEST = 512 * 2**20  # bytes of one file
@@ -56,13 +58,15 @@ def read_table(path: PhotoFile, names: Sequence[str] = ()) -> PositionTable:
     if sidecars.is_xmp(data):
         return _some(sidecars.read_sidecars(path, _nameless(names)), path)
     try:
+        if is_markup(data) or is_nmea(data):
+            raise PositionError("it is a track; name it with --track")
         if looks_like_json(data):
             return _some(_of_json(path, names), path)
-        reader = next((read for is_it, read in _OF_BYTES if is_it(_whole(path, is_it, data))), None)
+        reader = next((read for is_it, read in _OF_BYTES if is_it(data)), None)
         if reader is None:
             return read_positions_csv(path)
         entries = Entries()
-        reader(_whole(path, reader, data), path, entries)
+        reader(data if reader is geopackage.read_geopackage else _whole(path), path, entries)
         return _some(entries.table(), path)
     except PositionError as error:
         if str(error).startswith(str(path)):
@@ -73,12 +77,7 @@ def read_table(path: PhotoFile, names: Sequence[str] = ()) -> PositionTable:
         ) from error
 
 
-def _whole(path: Path, who: object, head: bytes) -> bytes:
-    """All of a file for those who need it; a database is read in its place."""
-    if len(head) < _HEAD or who in (geopackage.is_geopackage, geopackage.read_geopackage):
-        return head
-    if who is colmap.is_images_text:
-        return head
+def _whole(path: Path) -> bytes:
     if path.stat().st_size > _LARGEST:
         raise PositionError(f"it has more than {_LARGEST:,} bytes; check the path")
     return file_bytes(path)
@@ -92,9 +91,7 @@ def _of_folder(path: Path, names: Sequence[str]) -> PositionTable:
 
 
 def _of_json(path: Path, names: Sequence[str]) -> PositionTable:
-    if path.stat().st_size > _LARGEST:
-        raise PositionError(f"it has more than {_LARGEST:,} bytes; check the path")
-    value = load_json(file_bytes(path))
+    value = load_json(_whole(path))
     if sidecars.is_takeout(value):
         return sidecars.read_sidecars(path, _nameless(names))
     reader = next((read for is_it, read in _OF_JSON if is_it(value)), None)

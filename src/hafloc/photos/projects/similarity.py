@@ -51,12 +51,12 @@ def fit_similarity(source: Floats, target: Floats) -> Similarity:
             f"{count:,} of its photos {'has' if count == 1 else 'have'} a reference, and "
             f"{_FEWEST} are needed; name more"
         )
-    if _is_line(source):
+    used = _agreeing(source, target)
+    if _is_line(source) or (used.all() and _is_line(target)):
         raise PositionError(
             "the photos with a reference lie on one line, about which the others could be turned; "
             "add a reference beside it"
         )
-    used = _agreeing(source, target)
     if _is_line(source[used]) or _is_line(target[used]):
         raise PositionError(
             "the references contradict each other; check names and the order of coordinates"
@@ -80,7 +80,7 @@ def _agreeing(source: Floats, target: Floats) -> "np.ndarray[tuple[int], np.dtyp
         scale, rotation, shift = _umeyama(source[rows], target[rows])
         off = np.linalg.norm(scale * source @ rotation.T + shift - target, axis=1)
         # The three themselves lie near in any case.
-        middle = float(np.sort(off)[(count + _FEWEST) // 2])
+        middle = float(np.sort(off)[(count + _FEWEST + 1) // 2 - 1])
         if middle < limit:
             limit = middle
             best = off <= max(_DEVIATIONS * _MEDIAN_TO_DEVIATION * middle, _ALWAYS_RIGHT)

@@ -8,6 +8,7 @@ from importlib.util import find_spec
 from hafloc.errors import MissingExtraError
 from hafloc.photos.tracks.found import Found
 
+_HEIGHTS = ("enhanced_altitude", "altitude")
 _DEGREES = 180 / 2**31  # in a semicircle, the unit of FIT
 _LOST = 2**31 - 1  # the value of a position that is not known
 
@@ -40,9 +41,9 @@ def _read(data: bytes, found: Found) -> None:
         for frame in f:
             if not isinstance(frame, fitdecode.FitDataMessage) or frame.name != "record":
                 continue
-            lat, lon, time, height = (
+            lat, lon, time, precise, height = (
                 frame.get_value(name, fallback=None)
-                for name in ("position_lat", "position_long", "timestamp", "enhanced_altitude")
+                for name in ("position_lat", "position_long", "timestamp", *_HEIGHTS)
             )
             if not isinstance(lat, int) or not isinstance(lon, int) or _LOST in (lat, lon):
                 continue  # a heart rate without a fix
@@ -51,5 +52,6 @@ def _read(data: bytes, found: Found) -> None:
                 if isinstance(time, datetime)
                 else None
             )
+            height = height if precise is None else precise
             altitude = float(height) if isinstance(height, int | float) else None
             found.add(seconds, lat * _DEGREES, lon * _DEGREES, altitude)

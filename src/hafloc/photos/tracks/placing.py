@@ -86,7 +86,7 @@ class _Group:
 
     @property
     def called(self) -> str:
-        return self.camera or "photos of an unnamed camera"
+        return self.camera or "a camera without a name"
 
 
 class _Placing:

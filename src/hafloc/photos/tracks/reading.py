@@ -47,7 +47,8 @@ def read_track(path: Path | str) -> TrackFile:
     try:
         data = file_bytes(path)
     except PhotoError as error:
-        raise PositionError(str(error).replace("give a photo's file", "give a track")) from error
+        said = str(error).replace("give a photo's file", "give a track")
+        raise PositionError(said.replace("give a photo", "give a track")) from error
     if len(data) > _LARGEST:
         raise PositionError(
             f"cannot read {name}: it has more than {_LARGEST:,} bytes, which no "
