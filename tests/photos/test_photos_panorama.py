@@ -117,16 +117,16 @@ def test_a_low_strip_gives_low_views_and_a_narrow_one_none() -> None:
 
 
 def test_the_outline_of_a_view_lies_where_its_pixels_come_from() -> None:
-    image, view = sphere_image(2048), View(160, 10)
-    size = view_size(Sphere(), (2048, 1024), view)
+    image, view = sphere_image(1024), View(160, 10)
+    size = view_size(Sphere(), (1024, 512), view)
 
-    edge = outline(Sphere(), view, (2048, 1024))
+    edge = outline(Sphere(), view, (1024, 512))
     corners = np.array([[0, 0], [size[0] - 1, 0], [size[0] - 1, size[1] - 1]], float)
-    placed = in_panorama(Sphere(), view, corners, size, (2048, 1024))
+    placed = in_panorama(Sphere(), view, corners, size, (1024, 512))
 
     found = directions_of(cut(image, Sphere(), view, size))
     for (x, y), (i, j) in zip(placed, corners.astype(int), strict=True):
-        pixel = directions_of(image)[round(y), round(x) % 2048]
+        pixel = directions_of(image)[round(y), round(x) % 1024]
         assert worst_angle(pixel, found[j, i]) < 1.0
     assert np.abs(edge - placed[0]).sum(axis=1).min() < 3
 

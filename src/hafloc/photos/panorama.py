@@ -13,7 +13,7 @@ from hafloc.photos.photo import Image
 
 Floats = NDArray[np.floating[Any]]
 
-VIEWS = 8  # by measurement: docs/panoramas.md
+VIEWS = 8  # a choice so far: docs/panoramas.md tells what was measured
 # Width by height of a view.
 _ASPECT = 4 / 3
 # Of a view's height: one of which less can be seen is left out.
