@@ -142,6 +142,6 @@ def test_numbers_that_make_no_city_are_refused(tmp_path, wrong):
 def test_all_public_names_are_listed():
     public = {name for name in vars(hafloc.demo) if not name.startswith("_")}
     modules = {"atlas", "camera", "city", "conditions", "facades", "objects", "occluders",
-               "panorama", "panorama", "pixel_class", "rays", "render",
+               "panorama", "pixel_class", "rays", "render",
                "shade", "street_objects", "write"}  # fmt: skip
     assert public - modules == set(hafloc.demo.__all__) - modules
