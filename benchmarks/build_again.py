@@ -35,7 +35,7 @@ class Reader:
     name, hash, options, dimension = "reader", "0" * 32, "{}", 64
     def name_from(self, folder):
         return self.name
-    def describe_files(self, paths, check=None, *, local=False):
+    def describe_files(self, paths, check=None, **_):
         vector = np.ones(64, np.float32) / 8
         for path in paths:
             try:

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 import typer
 from dated_photos import Walk, write_photo
+from small_index import sample
 
 from hafloc.cli import main
 from hafloc.cli.geotag import _judged, _tag
@@ -238,3 +239,9 @@ def test_answers_go_into_gpx_kml_and_a_table_that_is_read_again(
     new = tmp_path / "new.gpkg"
     run("index", "build", new, mine, "--positions", files["csv"], "--no-calibrate")
     assert distance(records(new)[odd.name].position, Position(**said[0])) < 0.1
+
+
+def test_the_heading_of_a_panorama_is_not_that_of_its_view() -> None:
+    record = replace(sample(1)[0][0], id=1, path="p.jpg#view=90", heading=100.0)
+    answer = Answer.from_hits("p.jpg", [record], [1.0], duplicate_of=record)
+    assert _tag(answer, "city.gpkg").heading == 10

@@ -132,6 +132,18 @@ FOREIGN = {
         "UPDATE hafloc SET value = 'many' WHERE key = 'dimension'",
         "it is damaged or no index of hafloc",
     ),
+    "an address": (
+        "UPDATE photos SET path = 'https://h.example/x.jpg' WHERE id = 1",
+        "lie outside its folder",
+    ),
+    "a size of key points that is none": (
+        "INSERT OR REPLACE INTO hafloc VALUES ('local_bits', '3')",
+        "it is damaged or no index of hafloc",
+    ),
+    "a search of its own": (
+        "INSERT OR REPLACE INTO hafloc VALUES ('search', 'IVF999999999,Flat')",
+        "its kind of search 'IVF999999999,Flat' is not known",
+    ),
     "a huge row": (
         "UPDATE hafloc SET value = printf('%.*c', 40000000, 'x') WHERE key = 'model_options'",
         "it is damaged or no index of hafloc .*too big",

@@ -7,8 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 from spheres import sphere_image, write, xmp
-from test_index_folder import Colours, build, records, take
+from test_index_folder import Coloured, Colours, build, records, take
 
+from hafloc.errors import OptionError
 from hafloc.index import (
     build_index,
     copy_index,
@@ -18,7 +19,7 @@ from hafloc.index import (
     open_index,
     paths_of,
 )
-from hafloc.photos import Cutting, View, read_part
+from hafloc.photos import Cutting, View, read, read_part
 
 EIGHT = [f"a.jpg#view={45 * k}" for k in range(8)]
 
@@ -42,6 +43,30 @@ def test_views_have_the_place_of_their_panorama_and_look_their_own_way(folder: P
     assert held["a.jpg#view=315"].heading == 345
     assert held["a.jpg#view=90"].position == held["a.jpg#view=0"].position
     assert len({record.content for record in held.values()}) == 2
+
+
+def test_workers_of_a_cluster_leave_a_photo_that_is_held_flat_as_it_is(folder: Path) -> None:
+    class Flat(Colours):
+        """As workers of a cluster, which are never asked to cut."""
+
+        def describe_files(self, paths, check, *, ray, **options):  # type: ignore[no-untyped-def]
+            assert ray
+            assert "cutting" not in options
+            for path in paths:
+                photo = read(path, longer_side=64)
+                check(path, photo)
+                yield path, Coloured(photo, np.ones(3, np.float32) / np.sqrt(3))
+
+    where = folder.parent / "p.gpkg"
+    build_index(where, Flat(), folder, ray="local")
+    assert set(records(folder)) == {"a.jpg", "flat.jpg"}
+    # A row moves it: it stays one photo, and nothing of it is lost.
+    (folder / "positions.csv").write_text("image,lat,lon\na.jpg,47,16\n")
+    report = build_index(where, Flat(), folder, ray="local")
+    assert (report.added, report.removed, report.skipped) == (0, 0, ())
+    assert records(folder)["a.jpg"].position.lat == 47
+    with pytest.raises(OptionError, match="--ray does not cut panoramas"):
+        build_index(where, Flat(), folder, ray="local", cutting=Cutting(assume=True))
 
 
 def test_an_unchanged_panorama_is_not_read(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,6 +11,7 @@ from hafloc.description import LocalFeatures
 from hafloc.errors import IndexFileError, OptionError
 from hafloc.geo import Position, distance
 from hafloc.index import (
+    LocalSize,
     Near,
     Part,
     Record,
@@ -133,6 +134,7 @@ def test_a_part_tells_nothing_of_the_disk_it_comes_from(tmp_path: Path) -> None:
             "C:x.jpg",
             "\\\\\\\\host\\\\x.jpg",
         ),
+        *("https://h.example/x.jpg", "s3://b/x.jpg"),
         *("a\\\\..\\\\..\\\\x.jpg", "a\nb.jpg", "a/\u202ex.jpg", "", "..", "/", "\x00"),
     ],
 )
@@ -212,6 +214,69 @@ def test_a_photo_twice_in_one_source_is_taken_once(tmp_path: Path) -> None:
         index.add(twice, vectors)
     report = merge_indexes(tmp_path / "out.gpkg", [tmp_path / "in.gpkg"])
     assert (report.added, report.duplicates) == (1, 1)
+
+
+def some(path: Path, **contents: str) -> Path:
+    """An index of photos by these names, with the content of their files."""
+    records, vectors = sample(len(contents))
+    named = [
+        replace(record, path=name, content=content)
+        for record, (name, content) in zip(records, contents.items(), strict=True)
+    ]
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with create_index(path, MODEL) as index:
+        index.add(named, vectors)
+    return path
+
+
+def called(path: Path) -> dict[str, str]:
+    """The contents of an index by the photos' names."""
+    with open_index(path) as index:
+        return {record.path: record.content for record in index.iterate()}
+
+
+def test_views_of_a_panorama_stay_together_wherever_they_are_joined(tmp_path: Path) -> None:
+    # Given two panoramas of one name, and a photo behind a URL
+    first = some(
+        tmp_path / "a" / "a.gpkg",
+        **{"p.jpg#view=0": "aa", "p.jpg#view=90": "aa", "https://h.example/b.jpg": "bb"},
+    )
+    second = some(tmp_path / "b" / "b.gpkg", **{"p.jpg#view=0": "cc", "p.jpg#view=90": "cc"})
+    goal = tmp_path / "all.gpkg"
+    assert merge_indexes(goal, [first, second]).added == 5
+    # Then views share the name of their file, and each file has one of its own
+    names = called(goal)
+    assert names["a/p.jpg#view=0"] == names["a/p.jpg#view=90"] == "aa"
+    assert names["b/p.jpg#view=0"] == names["b/p.jpg#view=90"] == "cc"
+    assert names["https://h.example/b.jpg"] == "bb"
+    # And once more, or with the same file held as a whole, nothing is added
+    whole = some(tmp_path / "c" / "c.gpkg", **{"whole.jpg": "aa"})
+    assert merge_indexes(goal, [first, second, whole]).added == 0
+
+
+def test_a_part_keeps_views_together_and_tells_no_address(tmp_path: Path) -> None:
+    photos = {
+        "../../x/y/p.jpg#view=0": "aa",
+        "../../x/y/p.jpg#view=90": "aa",
+        "../../z/y/p.jpg#view=0": "cc",
+        "../../z/y/p.jpg#view=45": "cc",
+        "https://h.example/private/b.jpg": "bb",
+    }
+    part = tmp_path / "part.gpkg"
+    cut_part(some(tmp_path / "a.gpkg", **photos), part, Part())
+    assert sorted(called(part)) == [
+        *("private/b.jpg", "y/cc-p.jpg#view=0", "y/cc-p.jpg#view=45"),
+        *("y/p.jpg#view=0", "y/p.jpg#view=90"),
+    ]
+
+
+def test_a_part_keeps_key_points_in_the_size_that_they_have(tmp_path: Path) -> None:
+    records, vectors = sample(3)
+    with create_index(tmp_path / "a.gpkg", MODEL, local=LocalSize(20, 4)) as index:
+        index.add(records, vectors, [local()] * 3)
+    cut_part(tmp_path / "a.gpkg", tmp_path / "part.gpkg", Part())
+    with open_index(tmp_path / "part.gpkg") as part:
+        assert part.info().local == LocalSize(20, 4)
 
 
 def test_indexes_that_do_not_fit_are_not_joined(tmp_path: Path) -> None:

@@ -30,7 +30,7 @@ from hafloc.index import (
     paths_of,
 )
 from hafloc.locate import Localizer
-from hafloc.photos import PhotoUrl, find_photos, photo_file, read, remote
+from hafloc.photos import PhotoUrl, RemoteError, find_photos, photo_file, read, remote
 from hafloc.show import candidate_sheet
 from hafloc.verify import open_matcher
 
@@ -220,6 +220,26 @@ def test_a_server_that_hangs_is_given_up_in_time(
     server.hang = {"a.jpg"}
     with pytest.raises(PhotoError, match=r"a\.jpg: the server does not answer in time; check"):
         read(PhotoUrl(f"{server.url}/a.jpg"))
+
+
+def test_a_replaced_photo_that_cannot_be_had_just_now_keeps_its_record(
+    tmp_path: Path, bucket: str, describer: Describer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(2):
+        put(f"{bucket}/{number}.jpg", jpeg(number, 48))
+    build(tmp_path / "i.gpkg", bucket, describer)
+    put(f"{bucket}/1.jpg", jpeg(11, 48) + b"longer")
+    whole = PhotoUrl.read_bytes
+
+    def cut_off(url: PhotoUrl) -> bytes:
+        if url.name == "1.jpg":
+            raise RemoteError(110, "the server does not answer in time; run it again")
+        return whole(url)
+
+    monkeypatch.setattr(PhotoUrl, "read_bytes", cut_off)
+    report = build(tmp_path / "i.gpkg", bucket, describer)
+    assert (report.removed, report.replaced, len(report.skipped)) == (0, 0, 1)
+    assert len(paths(tmp_path / "i.gpkg")) == 2
 
 
 def test_a_photo_that_was_waited_for_is_not_asked_for_again(

@@ -149,7 +149,9 @@ def test_a_zone_that_is_stated_for_the_file_alone_is_the_cameras(tmp_path: Path)
     exif.get_ifd(ExifTags.IFD.Exif)[ExifTags.Base.DateTimeOriginal] = "2024:05:31 21:05:00"
     exif.get_ifd(ExifTags.IFD.Exif)[ExifTags.Base.OffsetTime] = "+07:00"
     Image.new("RGB", (48, 32)).save(tmp_path / "a.jpg", exif=exif)
-    found = placed(tmp_path).tracked.found["a.jpg"]
+    positions = placed(tmp_path)
+    found = positions.tracked.found["a.jpg"]
+    assert positions.places("a.jpg")
     assert distance(found.position, WALK.position(300)) < 1
 
 

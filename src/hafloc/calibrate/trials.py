@@ -10,7 +10,7 @@ import numpy as np
 from hafloc.calibrate.fit import ELSEWHERE, Trial
 from hafloc.calibrate.visits import one_a_standpoint, taken_together
 from hafloc.description import ImageFeatures, LocalFeatures
-from hafloc.errors import HaflocError, PositionError
+from hafloc.errors import HaflocError, PhotoError, PositionError
 from hafloc.geo import Position, distance
 from hafloc.index import GeoIndex, Near, Record, Skipped, search_for, stored_features_of
 from hafloc.locate import REACH, RERANK, Consensus, Localizer, agree, sharpened
@@ -157,6 +157,8 @@ def photos_of(
 
 def _query(localizer: Localizer, file: Path, positions: Positions, folder: Path) -> Known | Record:
     photo = as_query(file, longer_side=localizer.describer.longer_side)
+    if photo.sphere is not None:
+        raise PhotoError(f"cannot calibrate with {file}: it is a panorama; give flat photos")
     twin = localizer.candidates.twin_of(photo)
     if twin is not None:
         return twin

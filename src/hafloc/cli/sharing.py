@@ -40,7 +40,7 @@ def export(
         typer.Option(metavar="LAT,LON,RADIUS", help="To .gpkg: only those within RADIUS metres."),
     ] = None,
     without: Annotated[
-        list[Path] | None,
+        list[str] | None,
         typer.Option(
             "--without-photos-of",
             metavar="FOLDER",
@@ -188,14 +188,15 @@ def _shared(name: str, catalogue: str | None, sha256: str | None, web: "Web") ->
     raise OptionError(f"there is no {name} in {catalogue}; hafloc index get lists what it has")
 
 
-def _part(bbox: str | None, near: str | None, without: list[Path], *, local: bool) -> "Part":
+def _part(bbox: str | None, near: str | None, without: list[str], *, local: bool) -> "Part":
     from hafloc.cli.locate import parse_near
     from hafloc.index import Part
+    from hafloc.photos import photo_file
 
     if bbox is not None and near is not None:
         raise OptionError("--bbox and --near are two areas; name one")
     place = None if near is None else parse_near(near)
-    return Part(None if bbox is None else _box(bbox), place, tuple(without), local)
+    return Part(None if bbox is None else _box(bbox), place, tuple(map(photo_file, without)), local)
 
 
 def _box(text: str) -> tuple[float, float, float, float]:

@@ -26,7 +26,7 @@ def ids_below(index: GeoIndex, paths: PhotoPaths, targets: Iterable[PhotoFile]) 
             return is_wanted(name)
         file = paths.file_of(name)
         assert isinstance(file, PhotoUrl)
-        return any(file == url or file.inside(url) is not None for url in urls)
+        return any(name == str(url) or file == url or file.inside(url) is not None for url in urls)
 
     return [id_ for id_, name in index.names() if is_below(name)]
 

@@ -12,8 +12,11 @@ from pathlib import Path
 from urllib.parse import quote
 
 from hafloc.errors import IndexFileError, reason_of
+from hafloc.index.approximate import EXACT, KINDS
 from hafloc.index.functions import add_functions
+from hafloc.index.local_features import LocalSize
 from hafloc.index.part import is_inner
+from hafloc.index.reading import LOCAL_BITS, LOCAL_POINTS, SEARCH
 from hafloc.index.schema import APPLICATION_ID, MIGRATIONS, migrate
 from hafloc.index.soundness import find_problems
 from hafloc.index.vectors import VECTOR_TYPES
@@ -156,6 +159,10 @@ def _unsound(connection: sqlite3.Connection) -> Iterator[str]:
     if vector_type not in VECTOR_TYPES or not 1 <= dimension <= 65_536:
         yield f"vectors of {dimension:,} × {str(vector_type)[:20]} are not known"
         return
+    if settings.get(SEARCH, EXACT) not in KINDS:
+        yield f"its kind of search {str(settings[SEARCH])[:20]!r} is not known"
+    points = settings.get(LOCAL_POINTS)
+    LocalSize(None if points is None else int(points), int(settings.get(LOCAL_BITS, 8)))
     yield from find_problems(connection, vector_type, dimension, int(settings.get("regions", 0)))
 
 

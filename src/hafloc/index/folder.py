@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hafloc.errors import HaflocError, PositionError
+from hafloc.errors import HaflocError, OptionError, PositionError
 from hafloc.index.backends import (
     Location,
     create_index,
@@ -32,6 +32,7 @@ from hafloc.photos import (
     PhotoFile,
     PhotoUrl,
     Positions,
+    RemoteError,
     Scan,
     Tracking,
     content,
@@ -133,7 +134,8 @@ def add_folder(
     index cannot be written; what was stored before stays.
     """
     found = found or find_photos(folder, csv)
-    return _Folder(index, folder, found.not_empty(), csv, tracking, cutting).bring_in(
+    cuts = _cuts(cutting, ray)
+    return _Folder(index, folder, found.not_empty(), csv, tracking, cuts).bring_in(
         describer,
         local=local,
         prune=prune,
@@ -171,6 +173,7 @@ def build_index(
     without photos is not left behind.
     """
     found = (found or find_photos(folder, csv)).not_empty()
+    cuts = _cuts(cutting, ray)
     model = model_info(describer, path)
     if index_exists(path):
         index = open_index(path, write=True, model=model)
@@ -179,7 +182,7 @@ def build_index(
             path, model, vector_type, describer.regions if regions else 0, local_size
         )
     try:
-        report = _Folder(index, folder, found, csv, tracking, cutting).bring_in(
+        report = _Folder(index, folder, found, csv, tracking, cuts).bring_in(
             describer,
             local=local,
             prune=prune,
@@ -199,6 +202,15 @@ def build_index(
     return report
 
 
+def _cuts(cutting: Cutting, ray: str | None) -> Cutting | None:
+    """How panoramas are cut; None where workers of a cluster describe, which cannot."""
+    if ray is None:
+        return cutting
+    if cutting.assume:
+        raise OptionError("--ray does not cut panoramas; leave --panorama or --ray out")
+    return None
+
+
 class _Folder:
     """One folder's photos beside an index: what each stage needs of both."""
 
@@ -209,11 +221,13 @@ class _Folder:
         found: Scan,
         csv: PhotoFile | None,
         tracking: Tracking | None,
-        cutting: Cutting,
+        cutting: Cutting | None,
     ) -> None:
         self._index = index
         self._cutting = cutting
         self._cut = Cut()
+        # Files that could not be looked at just now: what is held of them stays.
+        self._unseen: set[str] = set()
         self._folder = folder
         self._found = found
         self._paths: PhotoPaths = paths_of(index.location)
@@ -256,7 +270,7 @@ class _Folder:
         return replace(
             report,
             added=added,
-            replaced=len(plan.replaced) - lost,
+            replaced=len(plan.replaced.keys() - self._unseen) - lost,
             removed=report.removed + lost,
             pruned=len(gone) if prune else 0,
             gone=() if prune else gone,
@@ -331,6 +345,8 @@ class _Folder:
 
         # Whoever brings a describer of their own need not know of these.
         more: dict[str, Any] = {"readers": REQUESTS} if isinstance(self._folder, PhotoUrl) else {}
+        if self._cutting is not None:
+            more["cutting"] = self._cutting
         if ray is not None and files:
             is_placed = lambda path: self._positions.places(files[path].inside)  # noqa: E731
             more |= {"ray": ray, "is_placed": is_placed}
@@ -340,7 +356,6 @@ class _Folder:
             local=local,
             regions=self._index.regions > 0,
             workers=workers,
-            cutting=self._cutting,
             **more,
         )
         for path, found in described:
@@ -349,6 +364,8 @@ class _Folder:
             if isinstance(found, HaflocError):
                 failed.add(path)
                 begun.pop(path, None)
+                if isinstance(found.__cause__, RemoteError):
+                    self._unseen.add(files[path].name)
                 yield Skipped(str(path), str(found))
                 continue
             photo, file = found.photo, files[path]
@@ -375,6 +392,8 @@ class _Folder:
         stale: list[int] = []
         lost = 0
         for file in plan.describe:
+            if file.name in self._unseen:
+                continue
             before = plan.replaced.get(file.name, ())
             is_lost = str(file.path) in reasons
             lost += is_lost and bool(before)

@@ -3,14 +3,15 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from hafloc.errors import OptionError
 from hafloc.index.backends import Location, open_index, paths_of
 from hafloc.index.copy import BATCH, add_copies, open_target
-from hafloc.index.part import mark
+from hafloc.index.part import beside
 from hafloc.index.paths import PhotoPaths
 from hafloc.index.records import GeoIndex, Record
+from hafloc.photos import View, file_name, part_name, split_name
 from hafloc.progress import Progress, Silent
 
 
@@ -61,21 +62,48 @@ def _merge(origin: GeoIndex, goal: GeoIndex, progress: Progress) -> MergeReport:
 def _new(
     goal: GeoIndex, batch: Sequence[Record], names: tuple[PhotoPaths, PhotoPaths]
 ) -> Iterator[tuple[int, Record]]:
-    """The photos of a batch that `goal` does not hold, by their ids, under names of their own."""
+    """The photos of a batch that `goal` does not hold, by their ids, under names of their own.
+
+    All views of a panorama have its content, and share the name of its file.
+    """
     ours, theirs = names
-    held = {record.content for record in goal.find_content([r.content for r in batch])}
+    called, fresh = _fresh(goal, batch)
+    files = {record.id or 0: theirs.name_of(ours.file_of(record.path)) for record, _ in fresh}
+    wanted = {name for record, view in fresh for name in _both(files[record.id or 0], view)}
+    taken = {file_name(record.path) for record in goal.find_paths(sorted(wanted))}
+    for record, view in fresh:
+        file = files[record.id or 0]
+        if record.content not in called:
+            called[record.content] = beside(file, record) if file in taken else file
+            taken.add(called[record.content])
+        path = part_name(called[record.content], view)
+        yield record.id or 0, replace(record, id=None, path=path)
+
+
+def _both(file: str, view: View | None) -> tuple[str, str]:
+    return file, part_name(file, view)
+
+
+def _fresh(
+    goal: GeoIndex, batch: Sequence[Record]
+) -> tuple[dict[str, str], list[tuple[Record, View | None]]]:
+    """What files are called in `goal`, by content, and the records that it does not hold."""
+    called: dict[str, str] = {}
+    views: dict[str, set[View | None]] = {}
+    for held in goal.find_content([record.content for record in batch]):
+        file, view = split_name(held.path)
+        called.setdefault(held.content, file)
+        views.setdefault(held.content, set()).add(view)
     fresh = []
     for record in batch:
-        if record.content not in held:
-            held.add(record.content)
-            fresh.append(replace(record, path=theirs.name_of(ours.file_of(record.path))))
-    taken = {record.path for record in goal.find_paths([record.path for record in fresh])}
-    for record in fresh:
-        path = PurePosixPath(record.path)
-        if record.path in taken:
-            path = path.with_name(f"{mark(record.content)}-{path.name}")
-        taken.add(str(path))
-        yield record.id or 0, replace(record, id=None, path=str(path))
+        view = split_name(record.path)[1]
+        there = views.setdefault(record.content, set())
+        # A whole photo and its views are two ways to hold one file: the first one stays.
+        if there and (view is None or None in there or view in there):
+            continue
+        there.add(view)
+        fresh.append((record, view))
+    return called, fresh
 
 
 def _is_same(source: Location, target: Location) -> bool:

@@ -6,13 +6,15 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from itertools import islice
-from pathlib import Path, PurePosixPath, PureWindowsPath
+from pathlib import Path, PureWindowsPath
 
 from hafloc.errors import IndexFileError, OptionError, OutputError
 from hafloc.index.backends import Location, open_index, paths_of
 from hafloc.index.below import ids_below
 from hafloc.index.geopackage import GeoPackageIndex
+from hafloc.index.local_features import ALL
 from hafloc.index.records import Box, GeoIndex, Near, Record
+from hafloc.photos import PhotoFile, is_url, part_name, split_name
 from hafloc.progress import Progress, Silent
 
 _BATCH = 256
@@ -27,7 +29,7 @@ class Part:
 
     box: Box | None = None
     near: Near | None = None
-    without: tuple[Path, ...] = ()
+    without: tuple[PhotoFile, ...] = ()
     local: bool = True
 
 
@@ -42,12 +44,7 @@ def cut_part(source: Location, target: Path, part: Part, progress: Progress | No
         raise OptionError(f"cannot write {target}: it exists already; choose another name")
     unfinished = target.with_name(f".{secrets.token_hex(8)}.part")
     try:
-        with (
-            open_index(source) as origin,
-            GeoPackageIndex.create(
-                unfinished, origin.model, origin.info().vector_type, origin.regions
-            ) as goal,
-        ):
+        with open_index(source) as origin, _begun(origin, unfinished) as goal:
             count = _cut(origin, goal, part, progress or Silent())
             text = origin.calibration()
             if text is not None and count == origin.count():
@@ -69,6 +66,13 @@ def cut_part(source: Location, target: Path, part: Part, progress: Progress | No
         with suppress(OSError):
             unfinished.unlink()
     return count
+
+
+def _begun(origin: GeoIndex, path: Path) -> GeoPackageIndex:
+    facts = origin.info()
+    return GeoPackageIndex.create(
+        path, origin.model, facts.vector_type, origin.regions, facts.local or ALL
+    )
 
 
 def _cut(origin: GeoIndex, goal: GeoIndex, part: Part, progress: Progress) -> int:
@@ -99,18 +103,23 @@ def _chosen(origin: GeoIndex, part: Part) -> Iterator[Record]:
 
 
 def _names() -> Callable[[Record], str]:
-    """What photos are called in a part, each by a name of its own."""
-    taken: set[str] = set()
+    """What photos are called in a part: each file by a name of its own, which its views share."""
+    files: dict[str, str] = {}
 
     def name(record: Record) -> str:
-        found = inner_name(record.path)
-        while found in taken:
-            path = PurePosixPath(found)
-            found = str(path.with_name(f"{mark(record.content)}-{path.name}"))
-        taken.add(found)
-        return found
+        file, view = split_name(record.path)
+        found = inner_name(file)
+        while files.setdefault(found, file) != file:
+            found = beside(found, record)
+        return part_name(found, view)
 
     return name
+
+
+def beside(name: str, record: Record) -> str:
+    """Another name in the same folder for the file of a record."""
+    above, slash, last = name.rpartition("/")
+    return f"{above}{slash}{_mark(record.content)}-{last}"
 
 
 def inner_name(path: str) -> str:
@@ -129,6 +138,7 @@ def is_inner(path: str) -> bool:
     windows = PureWindowsPath(path.replace("\\\\", "\\"))
     return (
         bool(path)
+        and not is_url(path)
         and not windows.drive
         and not windows.root
         and ".." not in windows.parts
@@ -136,6 +146,6 @@ def is_inner(path: str) -> bool:
     )
 
 
-def mark(content: str) -> str:
+def _mark(content: str) -> str:
     """What tells files of one name apart, of what identifies their bytes."""
     return re.sub(r"[^0-9a-f]", "", content)[:32] or "0"

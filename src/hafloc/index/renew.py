@@ -7,6 +7,7 @@ from hafloc.errors import HaflocError, PositionError
 from hafloc.index.plan import Group, Kept, Plan, ScannedFile, Skipped
 from hafloc.index.records import GeoIndex, Held, Record
 from hafloc.photos import (
+    CUTTING,
     Cutting,
     Metadata,
     PhotoFile,
@@ -39,7 +40,7 @@ class Renewal:
 
 
 def renew(
-    index: GeoIndex, plan: Plan, positions: Positions, cutting: Cutting
+    index: GeoIndex, plan: Plan, positions: Positions, cutting: Cutting | None
 ) -> tuple[Renewal, Plan]:
     """Bring the records that a plan keeps up to date; and the plan with the panoramas that are
     held as one photo and are to be cut."""
@@ -92,7 +93,7 @@ class _Renewed:
     problem: HaflocError | None = None
 
 
-def _renewed(group: _Records, positions: Positions, cutting: Cutting) -> _Renewed:
+def _renewed(group: _Records, positions: Positions, cutting: Cutting | None) -> _Renewed:
     """What the records of one file are today."""
     records = [record for _, record in group]
     restated = [kept for kept, _ in group if kept.restated]
@@ -102,7 +103,7 @@ def _renewed(group: _Records, positions: Positions, cutting: Cutting) -> _Renewe
     if _keeps_its_place(records[0].source, file, positions):
         return _Renewed(records, tabled=True)
     try:
-        own, is_cut = read_facts(file.path, cutting)
+        own, is_cut = read_facts(file.path, cutting or CUTTING)
         said = positions.complete(own, file.inside)
         require_position(said, file.path)
     except HaflocError as error:
@@ -113,7 +114,7 @@ def _renewed(group: _Records, positions: Positions, cutting: Cutting) -> _Renewe
             replace(record, stated=file.stated, **where_and_when(said, part))
             for record, part in zip(records, parts, strict=True)
         ],
-        is_cut=is_cut and parts == [None],
+        is_cut=is_cut and cutting is not None and parts == [None],
     )
 
 

@@ -40,12 +40,14 @@ class Cut:
             self.wide.append(name)
 
 
-def to_be_cut(index: GeoIndex, paths: PhotoPaths, cutting: Cutting) -> Callable[[Group], bool]:
+def to_be_cut(
+    index: GeoIndex, paths: PhotoPaths, cutting: Cutting | None
+) -> Callable[[Group], bool]:
     """Whether a file that is held as one photo is a panorama, now that this is assumed.
 
     Only where panoramas are assumed and a photo has their shape, its file is looked into.
     """
-    if not cutting.assume:
+    if cutting is None or not cutting.assume:
         return lambda group: False
     wide = {
         record.id

@@ -7,6 +7,7 @@ from collections.abc import Callable, Hashable
 from concurrent.futures import CancelledError, Future
 from typing import Generic, TypeVar
 
+from hafloc.errors import HaflocError
 from hafloc.index import PhotoPaths, Record
 from hafloc.photos import PhotoFile
 
@@ -70,6 +71,6 @@ def file_of(record: Record, paths: PhotoPaths) -> tuple[PhotoFile, FileKey] | No
     file = paths.file_of(record.path)
     try:
         seen = file.stat()
-    except (OSError, ValueError):
+    except (OSError, ValueError, HaflocError):
         return None
     return file, (record.path, record.content, (seen.st_mtime_ns, seen.st_size))

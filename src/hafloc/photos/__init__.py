@@ -24,7 +24,7 @@ from hafloc.photos.photo import Image, Metadata, Photo, Window
 from hafloc.photos.pixels import BACKGROUND
 from hafloc.photos.positions import Positions
 from hafloc.photos.projects import read_table
-from hafloc.photos.remote import PhotoFile, PhotoUrl, is_url, photo_file
+from hafloc.photos.remote import PhotoFile, PhotoUrl, RemoteError, is_url, photo_file
 from hafloc.photos.sources import REQUESTS, find_photos
 from hafloc.photos.stored import content, file_bytes, shown
 from hafloc.photos.table import PositionTable, read_positions_csv
@@ -45,6 +45,7 @@ __all__ = [
     "PhotoUrl",
     "PositionTable",
     "Positions",
+    "RemoteError",
     "Scan",
     "ScannedPhoto",
     "Sphere",

@@ -131,9 +131,10 @@ class Positions:
         return self.rows.get(name)
 
     def places(self, name: str) -> bool:
-        """Whether the CSV or the name says where the photo was taken, or contradicts itself."""
+        """Whether table, name or track say where the photo was taken, or contradict themselves."""
         try:
-            return (self.row(name) or position_from_name(name)) is not None
+            found = self.row(name) or position_from_name(name) or self.tracked.found.get(name)
+            return found is not None
         except PositionError:
             return True
 

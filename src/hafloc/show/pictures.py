@@ -4,7 +4,7 @@ from pathlib import Path
 
 from PIL import Image, ImageDraw
 
-from hafloc.errors import PhotoError
+from hafloc.errors import HaflocError
 from hafloc.index import PhotoPaths
 from hafloc.locate import Answer
 from hafloc.photos import Image as Pixels
@@ -64,7 +64,7 @@ def _file_and_part(name: str, paths: PhotoPaths) -> tuple[PhotoFile, View | None
 def _pixels(file: PhotoFile | None, part: View | None = None) -> Pixels | None:
     try:
         return None if file is None else read_part(file, part, longer_side=2 * PANEL).image
-    except PhotoError:
+    except HaflocError:
         return None
 
 
