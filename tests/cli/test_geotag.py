@@ -245,3 +245,34 @@ def test_the_heading_of_a_panorama_is_not_that_of_its_view() -> None:
     record = replace(sample(1)[0][0], id=1, path="p.jpg#view=90", heading=100.0)
     answer = Answer.from_hits("p.jpg", [record], [1.0], duplicate_of=record)
     assert _tag(answer, "city.gpkg").heading == 10
+
+
+def test_a_wrong_clock_takes_nothing_out_of_an_index(run: Run, walk: Path) -> None:
+    index = walk.parent / "city.gpkg"
+    track = ("--track", walk.parent / "walk.gpx", "--no-calibrate")
+    run("index", "build", index, walk, *track)
+    before = records(index)
+    assert len(before) == 3
+    code, _, err = run("index", "build", index, walk, *track, "--offset", 72_000)
+    assert code == 1
+    assert "skipped:" in err
+    assert records(index).keys() == before.keys()
+
+
+@pytest.mark.parametrize("option", ["--csv", "--gpx", "--kml", "--map"])
+def test_answers_are_written_over_no_photo_and_no_index(
+    run: Run, city: Path, mine: Path, option: str
+) -> None:
+    photo = next(mine.glob("*.jpg"))
+    for precious in (photo, city / "city.gpkg"):
+        before = precious.read_bytes()
+        code, _, err = run("locate", city / "city.gpkg", photo, option, precious)
+        assert code == 2
+        assert "choose another name" in err
+        assert precious.read_bytes() == before
+
+
+def test_two_files_of_answers_have_two_names(run: Run, city: Path, mine: Path) -> None:
+    photo, out = next(mine.glob("*.jpg")), mine.parent / "o.csv"
+    code, _, err = run("locate", city / "city.gpkg", photo, "--csv", out, "--kml", out)
+    assert (code, "name one file" in err, out.exists()) == (2, True, False)

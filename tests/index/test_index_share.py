@@ -270,6 +270,21 @@ def test_a_part_keeps_views_together_and_tells_no_address(tmp_path: Path) -> Non
     ]
 
 
+def test_a_folder_without_photos_of_the_index_cuts_nothing(tmp_path: Path) -> None:
+    city = a_city(tmp_path / "city.gpkg")
+    with pytest.raises(OptionError, match=r"no photo of .* lies below .*nobody"):
+        cut_part(city, tmp_path / "part.gpkg", Part(without=(tmp_path / "nobody",)))
+    assert not (tmp_path / "part.gpkg").exists()
+
+
+def test_nothing_is_merged_where_one_source_is_no_index(tmp_path: Path) -> None:
+    (tmp_path / "walk.gpkg").write_text("<gpx/>")
+    city = a_city(tmp_path / "city.gpkg")
+    with pytest.raises(IndexFileError):
+        merge_indexes(tmp_path / "all.gpkg", [city, tmp_path / "walk.gpkg"])
+    assert not (tmp_path / "all.gpkg").exists()
+
+
 def test_a_part_keeps_key_points_in_the_size_that_they_have(tmp_path: Path) -> None:
     records, vectors = sample(3)
     with create_index(tmp_path / "a.gpkg", MODEL, local=LocalSize(20, 4)) as index:

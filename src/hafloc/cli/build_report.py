@@ -46,7 +46,7 @@ def _counts(report: "BuildReport") -> list[str]:
         (report.replaced, "of them in place of another"),
         (report.moved, "moved"),
         (report.corrected, "corrected"),
-        (report.removed, "removed, for their files hold something else"),
+        (report.removed, "removed, for nothing places them or their files hold something else"),
         (report.pruned, "removed, for their files are gone"),
         (len(report.gone), "gone"),
         (len(report.skipped), "skipped"),

@@ -58,7 +58,7 @@ def geotag(
         typer.Option(
             "--in-place",
             help="Write into the photos, by exiftool, which keeps each as NAME_original; "
-            "without it into XMP sidecars (NAME.xmp).",
+            "without it into XMP sidecars (NAME.jpg.xmp).",
         ),
     ] = False,
     overwrite: Annotated[

@@ -21,7 +21,7 @@ from hafloc.cli.options import (
     Runtime,
     Trust,
     Views,
-    check_target,
+    not_over,
     runtime_for,
 )
 from hafloc.cli.output import print_json, print_table, say, tell
@@ -38,18 +38,20 @@ app = group()
 
 GpxFile = Annotated[
     Path | None,
-    typer.Option("--gpx", help="Write the answers as waypoints of GPX.", callback=check_target),
+    typer.Option("--gpx", help="Write the answers as waypoints of GPX.", callback=not_over(".gpx")),
 ]
 KmlFile = Annotated[
     Path | None,
-    typer.Option("--kml", help="Write the answers as placemarks of KML.", callback=check_target),
+    typer.Option(
+        "--kml", help="Write the answers as placemarks of KML.", callback=not_over(".kml")
+    ),
 ]
 CsvFile = Annotated[
     Path | None,
     typer.Option(
         "--csv",
         help="Write the answers as a table: image,lat,lon,accuracy,…; --positions reads it.",
-        callback=check_target,
+        callback=not_over(".csv", ".tsv", ".txt"),
     ),
 ]
 
@@ -84,7 +86,7 @@ def locate(
         typer.Option(
             "--map",
             help="Write a map page with the photos; works without internet.",
-            callback=check_target,
+            callback=not_over(".html", ".htm"),
         ),
     ] = None,
     gpx: GpxFile = None,
@@ -123,6 +125,7 @@ def locate(
         from hafloc.photos import Cutting
 
     _check(as_json=as_json, as_geojson=as_geojson, pairs=pairs, rerank=rerank, matcher=matcher)
+    _check_targets(page, gpx, kml, csv)
     place = parse_near(near) if near is not None else None
     files = list(_files(queries))
     answers: list[Answer] = []
@@ -189,6 +192,12 @@ def _check(
         raise OptionError("--rerank 0 compares no key points, so --pairs has none; leave one out")
     if matcher is not None and not rerank:
         raise OptionError("--rerank 0 compares no photos, so --matcher has none; leave one out")
+
+
+def _check_targets(*targets: Path | None) -> None:
+    named = [target.absolute() for target in targets if target is not None]
+    if len(set(named)) < len(named):
+        raise OptionError("two of --map, --gpx, --kml and --csv name one file; give each its own")
 
 
 def _end(failures: list[str], answers: "list[Answer]") -> None:

@@ -1,6 +1,7 @@
 """Arguments and options that several commands share, each worded once."""
 
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
 
@@ -40,6 +41,20 @@ def check_target(path: Path | None) -> Path | None:
                 f"cannot write {path}: there is no folder {path.parent}; make it first"
             )
     return path
+
+
+def not_over(*suffixes: str) -> Callable[[Path | None], Path | None]:
+    """As `check_target`, for a file of these endings: nothing else that exists is overwritten."""
+
+    def check(path: Path | None) -> Path | None:
+        path = check_target(path)
+        if path is not None and path.exists() and path.suffix.lower() not in suffixes:
+            raise OutputError(
+                f"cannot write {path}: it is there and no {suffixes[0]} file; choose another name"
+            )
+        return path
+
+    return check
 
 
 def _index_location(text: str) -> str:

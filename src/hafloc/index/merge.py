@@ -35,6 +35,8 @@ def merge_indexes(
     for source in sources:
         if _is_same(source, target):
             raise OptionError(f"cannot merge {source} into itself; leave it out")
+    for source in sources:
+        open_index(source).close()  # before anything is written
     added = duplicates = 0
     for source in sources:
         with open_index(source) as origin, open_target(origin, target, None) as goal:

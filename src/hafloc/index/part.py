@@ -76,7 +76,7 @@ def _begun(origin: GeoIndex, path: Path) -> GeoPackageIndex:
 
 
 def _cut(origin: GeoIndex, goal: GeoIndex, part: Part, progress: Progress) -> int:
-    without = set(ids_below(origin, paths_of(origin.location), part.without))
+    without = _without(origin, part.without)
     progress.start("cutting", origin.count())
     named = _names()
     records = (
@@ -96,6 +96,20 @@ def _cut(origin: GeoIndex, goal: GeoIndex, part: Part, progress: Progress) -> in
         done += len(batch)
         progress.advance(done)
     return done
+
+
+def _without(origin: GeoIndex, folders: tuple[PhotoFile, ...]) -> set[int]:
+    """The ids of photos below any of the folders. Raises OptionError for one without photos."""
+    found: set[int] = set()
+    for folder in folders:
+        below = ids_below(origin, paths_of(origin.location), [folder])
+        if not below:
+            raise OptionError(
+                f"no photo of {origin.location} lies below {folder}; check the name, since what is "
+                "cut out is to be shared"
+            )
+        found.update(below)
+    return found
 
 
 def _chosen(origin: GeoIndex, part: Part) -> Iterator[Record]:

@@ -70,6 +70,11 @@ def renew(
                 for new, (_, old) in zip(now.records, group, strict=True)
             )
             renewed += [_of_today(new, kept.file) for new in now.records]
+    if unplaced and len(unplaced) == index.count() and not (plan.describe or anew):
+        raise PositionError(
+            f"nothing places any of the {len(unplaced):,} photos of {index.location} any more, so "
+            f"it stays as it is; check --positions and --track. {skipped[0].reason}"
+        )
     if renewed:
         index.update(renewed)
     if unplaced:
@@ -107,7 +112,9 @@ def _renewed(group: _Records, positions: Positions, cutting: Cutting | None) -> 
         said = positions.complete(own, file.inside)
         require_position(said, file.path)
     except HaflocError as error:
-        return _Renewed([] if isinstance(error, PositionError) else records, problem=error)
+        # A track is easily the wrong one, or read by the wrong clock.
+        is_lost = isinstance(error, PositionError) and records[0].source != _TRACK
+        return _Renewed([] if is_lost else records, problem=error)
     parts = [split_name(record.path)[1] for record in records]
     return _Renewed(
         [

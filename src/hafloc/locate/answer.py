@@ -231,6 +231,7 @@ class Answer:
         candidates = (
             {"kind": "candidate", "query": self.query, "rank": c.rank, "id": c.id, "path": c.path}
             | _numbers(c)
+            | {"query_view": c.query_view and asdict(c.query_view)}
             for c in self.candidates
         )
         return {

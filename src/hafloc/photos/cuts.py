@@ -198,4 +198,4 @@ def turned(heading: float | None, part: View | None) -> float | None:
     """The heading of a photo in a file with that heading: a view looks its own way."""
     if heading is None or part is None:
         return heading
-    return math.fmod(heading + part.heading, 360)
+    return round(math.fmod(heading + part.heading, 360), 6)

@@ -114,10 +114,10 @@ def _usable(
             problems.append(f"row {number:,}: {error}")
             continue
         problems += [f"row {number:,}: {remark}" for remark in remarks]
-        yield number, *_of_file(image_name(row["image"]), metadata)
+        yield number, *of_file(image_name(row["image"]), metadata)
 
 
-def _of_file(name: str, metadata: Metadata) -> tuple[str, Metadata]:
+def of_file(name: str, metadata: Metadata) -> tuple[str, Metadata]:
     """What the row of a panorama's view, as `hafloc index export` writes it, says of the whole."""
     file, view = split_name(name)
     if view is None or metadata.heading is None:

@@ -255,7 +255,10 @@ def _draw_head(draw: ImageDraw.ImageDraw, comparison: Comparison) -> None:
         words += f"; best guess {answer.position}"
     elif answer.radius is None:
         words += "  (how far off it may be is not known)"
-    _write(draw, (GAP, 14), f"{Path(answer.query).name}:  {words}", 27, _WIDTH - 2 * GAP)
+    title = f"{Path(answer.query).name}:  {words}"
+    width = _WIDTH - 2 * GAP
+    size = next((n for n in (27, 23, 19) if draw.textlength(title, letters(n)) <= width), 17)
+    _write(draw, (GAP, 14), title, size, width)
     facts = facts_in_words(evidence)
     if evidence.inliers > MOST_LINES:
         facts += f"; {MOST_LINES} of them drawn"

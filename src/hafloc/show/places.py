@@ -9,7 +9,10 @@ from xml.sax.saxutils import escape
 from hafloc.files import write_whole
 from hafloc.locate import Answer, in_words
 
-_COLUMNS = ("image", "lat", "lon", "accuracy", "probability", "confidence", "found", "nearest")
+_COLUMNS = (
+    *("image", "lat", "lon", "heading", "accuracy", "probability", "confidence", "found"),
+    "nearest",
+)
 _HEAD = '<?xml version="1.0" encoding="UTF-8"?>\n'
 
 
@@ -56,6 +59,7 @@ def write_csv(path: Path, answers: Sequence[Answer]) -> int:
                 _bare(a.query),
                 f"{a.position.lat:.7f}",
                 f"{a.position.lon:.7f}",
+                "" if a.heading is None else f"{a.heading:.1f}",
                 "" if a.radius is None else f"{a.radius:.2f}",
                 "" if a.probability is None else f"{a.probability:g}",
                 "" if a.confidence is None else f"{a.confidence:.4f}",

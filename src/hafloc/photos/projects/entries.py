@@ -10,7 +10,7 @@ from hafloc.photos import tags
 from hafloc.photos.columns import NAMES, fields_of
 from hafloc.photos.photo import Metadata
 from hafloc.photos.row import metadata_of_row
-from hafloc.photos.table import PositionTable, image_name
+from hafloc.photos.table import PositionTable, image_name, of_file
 
 SOURCE = "table"
 _LONGEST_NAME = 4_096
@@ -39,7 +39,8 @@ class Entries:
         if not named:
             self.refuse(where, "it names no photo")
         else:
-            self._found.setdefault(named, []).append((where, metadata))
+            file, said = of_file(named, metadata)
+            self._found.setdefault(file, []).append((where, said))
 
     def add_place(
         self, where: str, name: object, lat: Any, lon: Any, altitude: Any = None, **more: Any
