@@ -151,7 +151,7 @@ def test_the_map_page_is_opened_where_that_is_asked(
     (uri,) = opened
     file = Path(uri.removeprefix("file://"))
     assert file.is_file()
-    assert f"{file}: map of 1 answers" in err
+    assert f"{file}: map of 1 answer" in err
     assert (file == page) is named
 
 

@@ -285,7 +285,7 @@ def _write_page(
         return
     page = page or Path(tempfile.mkdtemp(prefix="hafloc-")) / "map.html"
     write_map(page, answers, localizer.index)
-    tell(f"{page}: map of {len(answers):,} answers")
+    tell(f"{page}: map of {_answers(len(answers))}")
     if opened and not webbrowser.open(page.absolute().as_uri()):
         tell(f"cannot open a browser: none is known here; open {page} in one")
 
@@ -303,4 +303,8 @@ def _write_places(
         written = write(path, answers)
         missing = len(answers) - written
         left_out = f", {missing:,} not in this database left out" if missing else ""
-        tell(f"{path}: {written:,} answers{left_out}")
+        tell(f"{path}: {_answers(written)}{left_out}")
+
+
+def _answers(count: int) -> str:
+    return "1 answer" if count == 1 else f"{count:,} answers"
