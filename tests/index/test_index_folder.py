@@ -97,23 +97,8 @@ def records(folder: Path) -> dict[str, Record]:
         return {Path(record.path).name: record for record in index.iterate()}
 
 
-def test_a_second_build_reads_nothing(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    build(folder)
-    opened: list[object] = []
-    real = os.open
-
-    def counting(path: object, *rest: object, **options: object) -> int:
-        if str(path).endswith(".jpg"):
-            opened.append(path)
-        return real(path, *rest, **options)  # type: ignore[arg-type]
-
-    monkeypatch.setattr(os, "open", counting)
-    report, described = build(folder)
-
-    assert (report.added, report.unchanged, described, opened) == (0, 3, [], [])
-
-
-def test_each_new_file_is_read_once(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def jpegs_opened(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The names of JPEG files, as they are opened from now on."""
     opened: list[str] = []
     real = os.open
 
@@ -123,6 +108,19 @@ def test_each_new_file_is_read_once(folder: Path, monkeypatch: pytest.MonkeyPatc
         return real(path, *rest, **options)  # type: ignore[arg-type]
 
     monkeypatch.setattr(os, "open", counting)
+    return opened
+
+
+def test_a_second_build_reads_nothing(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    build(folder)
+    opened = jpegs_opened(monkeypatch)
+    report, described = build(folder)
+
+    assert (report.added, report.unchanged, described, opened) == (0, 3, [], [])
+
+
+def test_each_new_file_is_read_once(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    opened = jpegs_opened(monkeypatch)
     build(folder)
     assert sorted(opened) == ["0.jpg", "1.jpg", "2.jpg"]
 

@@ -1,13 +1,12 @@
 """A panorama is one file and several views in the index, which share its fate."""
 
-import os
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from spheres import sphere_image, write, xmp
-from test_index_folder import Coloured, Colours, build, records, take
+from test_index_folder import Coloured, Colours, build, jpegs_opened, records, take
 
 from hafloc.errors import OptionError
 from hafloc.index import (
@@ -70,15 +69,7 @@ def test_workers_of_a_cluster_leave_a_photo_that_is_held_flat_as_it_is(folder: P
 
 def test_an_unchanged_panorama_is_not_read(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     build(folder)
-    opened: list[object] = []
-    real = os.open
-
-    def counting(path: object, *rest: object, **options: object) -> int:
-        if str(path).endswith(".jpg"):
-            opened.append(path)
-        return real(path, *rest, **options)  # type: ignore[arg-type]
-
-    monkeypatch.setattr(os, "open", counting)
+    opened = jpegs_opened(monkeypatch)
     report, described = build(folder)
 
     assert (report.unchanged, report.added, described, opened) == (2, 0, [], [])

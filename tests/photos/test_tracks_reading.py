@@ -105,6 +105,19 @@ def test_a_kmz_is_its_kml(tmp_path: Path) -> None:
     assert len(read_track(path).tracks) == 2
 
 
+def test_a_kmz_of_a_packing_that_python_does_not_know_is_not_called_damaged(tmp_path: Path) -> None:
+    path = tmp_path / "walk.kmz"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("doc.kml", KML)
+    data = bytearray(path.read_bytes())
+    for mark, method in ((b"PK\x03\x04", 8), (b"PK\x01\x02", 10)):
+        at = data.index(mark) + method
+        data[at : at + 2] = struct.pack("<H", 99)
+    path.write_bytes(data)
+    with pytest.raises(PositionError, match="its compression is not supported; export KML"):
+        read_track(path)
+
+
 def test_a_tcx_activity_leaves_out_heart_beats_without_a_fix(tmp_path: Path) -> None:
     found = read_track(written(tmp_path, TCX))
     assert found.tracks[0].times.tolist() == [START, START + 10]

@@ -1,7 +1,8 @@
 """Copy an index into another, of whatever kind: a file into an engine and back."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import islice
 from pathlib import Path
 
@@ -46,14 +47,22 @@ def copy_index(
     calibration goes along where both hold the same photos afterwards. Raises OptionError where the
     two do not fit, IndexFileError where one cannot be read or written.
     """
-    if _is_same(source, target):
+    if is_same(source, target):
         raise OptionError(f"cannot copy {source} onto itself; name another place")
     with open_index(source) as origin, open_target(origin, target, vector_type) as goal:
-        report = _copy(origin, goal, batch, progress or Silent())
+        names = paths_of(origin.location), paths_of(goal.location)
+        copied, unchanged = add_batches(
+            origin,
+            goal,
+            partial(_missing, goal, names),
+            "copying",
+            progress or Silent(),
+            batch,
+        )
         text = origin.calibration()
         if text is not None and text != goal.calibration() and goal.count() == origin.count():
             goal.store_calibration(text)
-    return report
+    return CopyReport(copied, unchanged)
 
 
 def open_target(origin: GeoIndex, target: Location, vector_type: str | None) -> GeoIndex:
@@ -84,23 +93,33 @@ def open_target(origin: GeoIndex, target: Location, vector_type: str | None) -> 
     return goal
 
 
-def _copy(origin: GeoIndex, goal: GeoIndex, batch: int, progress: Progress) -> CopyReport:
-    names = paths_of(origin.location), paths_of(goal.location)
-    progress.start("copying", origin.count())
-    copied = done = 0
+def add_batches(
+    origin: GeoIndex,
+    goal: GeoIndex,
+    chosen: Callable[[Sequence[Record]], Iterable[tuple[int, Record]]],
+    stage: str,
+    progress: Progress,
+    batch: int = BATCH,
+) -> tuple[int, int]:
+    """Store what is `chosen` of all that `origin` holds, and how many that were, and were not.
+
+    `chosen` gives of a batch's records those to be stored, by their ids in `origin`.
+    """
+    progress.start(stage, origin.count())
+    added = done = 0
     found = origin.iterate()
     while records := list(islice(found, batch)):
-        waiting = list(_missing(goal, records, names))
+        waiting = list(chosen(records))
         if waiting:
             add_copies(origin, goal, waiting)
-        copied += len(waiting)
+        added += len(waiting)
         done += len(records)
         progress.advance(done)
-    return CopyReport(copied, done - copied)
+    return added, done - added
 
 
 def _missing(
-    goal: GeoIndex, records: Iterable[Record], names: tuple[PhotoPaths, PhotoPaths]
+    goal: GeoIndex, names: tuple[PhotoPaths, PhotoPaths], records: Iterable[Record]
 ) -> Iterator[tuple[int, Record]]:
     """The ids in the source and the records of those that the target does not hold as they are."""
     ours, theirs = names
@@ -121,18 +140,24 @@ def _renamed(name: str, ours: PhotoPaths, theirs: PhotoPaths) -> str:
     return part_name(theirs.name_of(ours.file_of(name)), split_name(name)[1])
 
 
-def add_copies(origin: GeoIndex, goal: GeoIndex, waiting: list[tuple[int, Record]]) -> None:
-    """Store records in `goal`, each with what `origin` holds of the photo of that id."""
+def add_copies(
+    origin: GeoIndex, goal: GeoIndex, waiting: list[tuple[int, Record]], *, local: bool = True
+) -> None:
+    """Store records in `goal`, each with what `origin` holds of the photo of that id.
+
+    Without `local`, key points stay behind.
+    """
     ids = [id_ for id_, _ in waiting]
     goal.add(
         [record for _, record in waiting],
         origin.vectors(ids),
-        origin.local_features(ids),
+        origin.local_features(ids) if local else None,
         origin.region_vectors(ids) if origin.regions else None,
     )
 
 
-def _is_same(source: Location, target: Location) -> bool:
+def is_same(source: Location, target: Location) -> bool:
+    """Whether two locations are those of one index."""
     if str(source) == str(target):
         return True
     try:

@@ -2,12 +2,11 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from itertools import islice
-from pathlib import Path
+from functools import partial
 
 from hafloc.errors import OptionError
 from hafloc.index.backends import Location, open_index, paths_of
-from hafloc.index.copy import BATCH, add_copies, open_target
+from hafloc.index.copy import add_batches, is_same, open_target
 from hafloc.index.part import beside
 from hafloc.index.paths import PhotoPaths
 from hafloc.index.records import GeoIndex, Record
@@ -33,36 +32,24 @@ def merge_indexes(
     OptionError where two do not fit, IndexFileError for another checkpoint's.
     """
     for source in sources:
-        if _is_same(source, target):
+        if is_same(source, target):
             raise OptionError(f"cannot merge {source} into itself; leave it out")
     for source in sources:
         open_index(source).close()  # before anything is written
     added = duplicates = 0
     for source in sources:
         with open_index(source) as origin, open_target(origin, target, None) as goal:
-            one = _merge(origin, goal, progress or Silent())
-            added += one.added
-            duplicates += one.duplicates
+            names = paths_of(origin.location), paths_of(goal.location)
+            new, there = add_batches(
+                origin, goal, partial(_new, goal, names), "merging", progress or Silent()
+            )
+            added += new
+            duplicates += there
     return MergeReport(added, duplicates)
 
 
-def _merge(origin: GeoIndex, goal: GeoIndex, progress: Progress) -> MergeReport:
-    names = paths_of(origin.location), paths_of(goal.location)
-    progress.start("merging", origin.count())
-    added = done = 0
-    records = origin.iterate()
-    while batch := list(islice(records, BATCH)):
-        waiting = list(_new(goal, batch, names))
-        if waiting:
-            add_copies(origin, goal, waiting)
-        added += len(waiting)
-        done += len(batch)
-        progress.advance(done)
-    return MergeReport(added, done - added)
-
-
 def _new(
-    goal: GeoIndex, batch: Sequence[Record], names: tuple[PhotoPaths, PhotoPaths]
+    goal: GeoIndex, names: tuple[PhotoPaths, PhotoPaths], batch: Sequence[Record]
 ) -> Iterator[tuple[int, Record]]:
     """The photos of a batch that `goal` does not hold, by their ids, under names of their own.
 
@@ -71,8 +58,9 @@ def _new(
     ours, theirs = names
     called, fresh = _fresh(goal, batch)
     files = {record.id or 0: theirs.name_of(ours.file_of(record.path)) for record, _ in fresh}
-    wanted = {name for record, view in fresh for name in _both(files[record.id or 0], view)}
-    taken = {file_name(record.path) for record in goal.find_paths(sorted(wanted))}
+    wanted = {part_name(files[record.id or 0], view) for record, view in fresh}
+    held = goal.find_paths([*{*wanted, *files.values()}])
+    taken = {file_name(record.path) for record in held}
     for record, view in fresh:
         file = files[record.id or 0]
         if record.content not in called:
@@ -80,10 +68,6 @@ def _new(
             taken.add(called[record.content])
         path = part_name(called[record.content], view)
         yield record.id or 0, replace(record, id=None, path=path)
-
-
-def _both(file: str, view: View | None) -> tuple[str, str]:
-    return file, part_name(file, view)
 
 
 def _fresh(
@@ -106,12 +90,3 @@ def _fresh(
         there.add(view)
         fresh.append((record, view))
     return called, fresh
-
-
-def _is_same(source: Location, target: Location) -> bool:
-    if str(source) == str(target):
-        return True
-    try:
-        return Path(source).samefile(target)
-    except (OSError, ValueError):
-        return False

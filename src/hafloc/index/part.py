@@ -11,13 +11,12 @@ from pathlib import Path, PureWindowsPath
 from hafloc.errors import IndexFileError, OptionError, OutputError
 from hafloc.index.backends import Location, open_index, paths_of
 from hafloc.index.below import ids_below
+from hafloc.index.copy import BATCH, add_copies
 from hafloc.index.geopackage import GeoPackageIndex
 from hafloc.index.local_features import ALL
 from hafloc.index.records import Box, GeoIndex, Near, Record
 from hafloc.photos import PhotoFile, is_url, part_name, split_name
 from hafloc.progress import Progress, Silent
-
-_BATCH = 256
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,14 +84,9 @@ def _cut(origin: GeoIndex, goal: GeoIndex, part: Part, progress: Progress) -> in
         if record.id not in without
     )
     done = 0
-    while batch := list(islice(records, _BATCH)):
-        ids = [record.id or 0 for record in batch]
-        goal.add(
-            [replace(record, id=None) for record in batch],
-            origin.vectors(ids),
-            origin.local_features(ids) if part.local else None,
-            origin.region_vectors(ids) if origin.regions else None,
-        )
+    while batch := list(islice(records, BATCH)):
+        waiting = [(record.id or 0, replace(record, id=None)) for record in batch]
+        add_copies(origin, goal, waiting, local=part.local)
         done += len(batch)
         progress.advance(done)
     return done

@@ -94,12 +94,12 @@ def _unpacked(data: bytes, name: str) -> bytes:
                 return b"PK"
             with archive.open(inside) as file:
                 content = file.read(_LARGEST + 1)
-    except (zipfile.BadZipFile, zlib.error, OSError, EOFError, RuntimeError, ValueError) as error:
-        raise PositionError(f"cannot read {name}: the archive is damaged; copy it again") from error
-    except NotImplementedError as error:
+    except NotImplementedError as error:  # a RuntimeError too
         raise PositionError(
             f"cannot read {name}: its compression is not supported; export KML"
         ) from error
+    except (zipfile.BadZipFile, zlib.error, OSError, EOFError, RuntimeError, ValueError) as error:
+        raise PositionError(f"cannot read {name}: the archive is damaged; copy it again") from error
     if len(content) > _LARGEST:
         raise PositionError(
             f"cannot read {name}: it unpacks to more than {_LARGEST:,} bytes; check the path"
