@@ -105,13 +105,11 @@ def geotag(
         with stopped, opened as localizer, bar() as progress:
             progress.start("locating", len(files))
             located = localizer.locate_many(files, top=1, progress=progress.advance)
-            done += [
-                _judged(path, found, at_least)
-                for path, (_, found) in zip(files, located, strict=True)
-            ]
+            for path, (_, found) in zip(files, located, strict=True):
+                done.append(_judged(path, found, at_least))
     wanted = [photo for photo in done if photo.answer is not None and not photo.why]
     if not as_json:
-        _print(done, had)
+        _print(done)
     written = [] if dry_run or not _agreed(wanted, yes, program) else _write(wanted, index, program)
     _end(done, wanted, written, dry_run=dry_run, as_json=as_json, in_place=in_place)
 
@@ -151,7 +149,7 @@ def _judged(path: Path, found: "Answer | HaflocError", at_least: float) -> _Phot
     return _Photo(path, found)
 
 
-def _print(done: Sequence[_Photo], had: int) -> None:
+def _print(done: Sequence[_Photo]) -> None:
     rows = [
         (
             str(photo.path),

@@ -279,10 +279,10 @@ def _write_page(
 ) -> None:
     """Write the map page where one is wanted; one that is only opened goes among files that
     nobody keeps."""
-    from hafloc.show import write_map
-
     if not answers or not (page or opened):
         return
+    from hafloc.show import write_map
+
     page = page or Path(tempfile.mkdtemp(prefix="hafloc-")) / "map.html"
     write_map(page, answers, localizer.index)
     tell(f"{page}: map of {_answers(len(answers))}")

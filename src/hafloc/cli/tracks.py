@@ -2,6 +2,7 @@
 
 import math
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -92,11 +93,7 @@ def tracking_of(
         raise OptionError(f"--max-gap {max_gap:g} is no length of time; give seconds, such as 120")
     zone = None if timezone is None else parse_zone(timezone)
     given = Tracking(tuple(paths), _seconds(offset), zone, course=course is not False)
-    return (
-        given
-        if max_gap is None
-        else Tracking(given.paths, given.offset, zone, max_gap, given.course)
-    )
+    return given if max_gap is None else replace(given, max_gap=max_gap)
 
 
 def _seconds(text: str | None) -> float | None:

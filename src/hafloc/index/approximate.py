@@ -160,7 +160,7 @@ def make(
     file = folder / f"approximate-{found.token}"
     with whole_file(file) as out:
         write_index(faiss, index, out, file)
-    made = Made(kind, found.token, count, effort, recall, sample, file.stat().st_size, 0)
+    made = replace(draft, effort=effort, recall=recall, sample=sample, size=file.stat().st_size)
     made = replace(made, checksum=_checksum(file, _checked(made, dimension)))
     write_whole(folder / "approximate", json.dumps(asdict(made)).encode() + b"\n")
     return made
@@ -231,7 +231,7 @@ def _measure(
     k = min(_RECALL_AT + 1, count)
     truth = whole.search(queries, k).ids
     for effort in _EFFORTS:
-        made = Made(**(asdict(draft) | {"effort": effort}))
+        made = replace(draft, effort=effort)
         hits = ApproximateSearch(whole, found, made, index).search(queries, k).ids
         shares = [
             len((set(here) & set(there)) - {own}) / len(set(there) - {own})

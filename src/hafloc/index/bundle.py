@@ -14,9 +14,8 @@ from urllib.parse import quote
 from hafloc.errors import IndexFileError, reason_of
 from hafloc.index.approximate import EXACT, KINDS
 from hafloc.index.functions import add_functions
-from hafloc.index.local_features import LocalSize
 from hafloc.index.part import is_inner
-from hafloc.index.reading import LOCAL_BITS, LOCAL_POINTS, SEARCH
+from hafloc.index.reading import SEARCH, local_size_in
 from hafloc.index.schema import APPLICATION_ID, MIGRATIONS, migrate
 from hafloc.index.soundness import find_problems
 from hafloc.index.vectors import VECTOR_TYPES
@@ -161,8 +160,7 @@ def _unsound(connection: sqlite3.Connection) -> Iterator[str]:
         return
     if settings.get(SEARCH, EXACT) not in KINDS:
         yield f"its kind of search {str(settings[SEARCH])[:20]!r} is not known"
-    points = settings.get(LOCAL_POINTS)
-    LocalSize(None if points is None else int(points), int(settings.get(LOCAL_BITS, 8)))
+    local_size_in(settings)  # a ValueError is damage
     yield from find_problems(connection, vector_type, dimension, int(settings.get("regions", 0)))
 
 

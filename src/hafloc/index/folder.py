@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -294,11 +295,13 @@ class _Folder:
         def below(missing: Sequence[Held]) -> set[int]:
             return set(ids_below(self._index, self._paths, [self._folder]))
 
+        # Views of one panorama ask for one file, and those behind URLs ask a server.
+        gone = cache(self._is_gone)
         return make_plan(
             self._index.held(),
             self._files,
             content=content_of,
-            is_gone=self._is_gone,
+            is_gone=lambda name: gone(file_name(name)),
             below=below,
             anew=to_be_cut(self._index, self._paths, self._cutting),
         )
@@ -348,8 +351,10 @@ class _Folder:
         if self._cutting is not None:
             more["cutting"] = self._cutting
         if ray is not None and files:
-            is_placed = lambda path: self._positions.places(files[path].inside)  # noqa: E731
-            more |= {"ray": ray, "is_placed": is_placed}
+            more |= {
+                "ray": ray,
+                "is_placed": lambda path: self._positions.places(files[path].inside),
+            }
         described = describer.describe_files(
             files,
             check=lambda path, photo: require_position(where(path, photo), path),

@@ -13,7 +13,6 @@ from hafloc.index.backends import Location, open_index, paths_of
 from hafloc.index.below import ids_below
 from hafloc.index.copy import BATCH, add_copies
 from hafloc.index.geopackage import GeoPackageIndex
-from hafloc.index.local_features import ALL
 from hafloc.index.records import Box, GeoIndex, Near, Record
 from hafloc.photos import PhotoFile, is_url, part_name, split_name
 from hafloc.progress import Progress, Silent
@@ -70,7 +69,7 @@ def cut_part(source: Location, target: Path, part: Part, progress: Progress | No
 def _begun(origin: GeoIndex, path: Path) -> GeoPackageIndex:
     facts = origin.info()
     return GeoPackageIndex.create(
-        path, origin.model, facts.vector_type, origin.regions, facts.local or ALL
+        path, origin.model, facts.vector_type, origin.regions, facts.local
     )
 
 

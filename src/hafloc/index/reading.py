@@ -1,7 +1,7 @@
 """All that is read from a GeoPackage: records, vectors, key points, and the search in them."""
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +37,14 @@ SEARCH = "search"
 LOCAL_POINTS, LOCAL_BITS = "local_points", "local_bits"
 
 
+def local_size_in(settings: Mapping[str, str]) -> compact.LocalSize:
+    """How much of key points a file keeps, by its settings. Raises ValueError."""
+    points = settings.get(LOCAL_POINTS)
+    return compact.LocalSize(
+        None if points is None else int(points), int(settings.get(LOCAL_BITS, 8))
+    )
+
+
 class GeoPackageReader:
     """The part of `GeoPackageIndex` that changes nothing."""
 
@@ -55,10 +63,7 @@ class GeoPackageReader:
             runtime=settings.get(runtimes.KEY, runtimes.FLOAT32),
         )
         self._regions = int(settings.get(REGIONS, 0))
-        points = settings.get(LOCAL_POINTS)
-        self._local = compact.LocalSize(
-            None if points is None else int(points), int(settings.get(LOCAL_BITS, 8))
-        )
+        self._local = local_size_in(settings)
         self._columns = photos.columns(self._format_version)
         # Files of format 1 have no such table, and readers leave them as they are.
         self._holds_local_features = self._format_version >= 2

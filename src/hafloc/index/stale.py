@@ -42,18 +42,28 @@ def find_stale(index: GeoIndex, paths: PhotoPaths, *, progress: Progress | None 
     progress = progress or Silent()
     found: dict[str, list[str]] = {"changed": [], "missing": [], "unreadable": []}
     progress.start("comparing files", index.count())
-    # All views of a panorama lie in one file, which is looked at and named once.
-    seen: set[tuple[str, str, int | None]] = set()
-    looked = prefetch(index.held(), lambda held: _state(held, paths), 4 * REQUESTS, REQUESTS)
+    looked = prefetch(
+        _once_a_file(index),
+        lambda held: None if held is None else _state(held, paths),
+        4 * REQUESTS,
+        REQUESTS,
+    )
     for done, (held, state) in enumerate(looked, 1):
-        name, view = split_name(held.path)
-        key = name, held.content, held.modified
-        if state is not None and (view is None or key not in seen):
-            found[state].append(name)
-        if view is not None:
-            seen.add(key)
+        if held is not None and state is not None:
+            found[state].append(split_name(held.path)[0])
         progress.advance(done)
     return Stale(**{kind: tuple(names) for kind, names in found.items()})
+
+
+def _once_a_file(index: GeoIndex) -> Iterator[Held | None]:
+    """The records, with None for further views of a panorama: they all lie in one file."""
+    seen: set[tuple[str, str, int | None]] = set()
+    for held in index.held():
+        name, view = split_name(held.path)
+        key = name, held.content, held.modified
+        yield None if view is not None and key in seen else held
+        if view is not None:
+            seen.add(key)
 
 
 def _state(held: Held, paths: PhotoPaths) -> str | None:

@@ -3,7 +3,6 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 from PIL import Image as Pillow
 
@@ -21,7 +20,7 @@ from hafloc.photos.stored import file_bytes, shown
 from hafloc.photos.xmp import may_tell_of_panorama
 
 # PNG may compress what it holds of XMP.
-_COMPRESSIBLE = b"XML:com.adobe.xmp"
+_PNG, _COMPRESSIBLE = b"\x89PNG", b"XML:com.adobe.xmp"
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,9 +108,7 @@ def query_photos(
     found = _panorama(file, longer_side, cutting)
     if found:
         return found
-    # A path stays one, so that the photo knows where it came from.
-    kept: Given = file.path if isinstance(file.path, Path) else file.data
-    return [as_query(kept, name=file.name, longer_side=longer_side)]
+    return [as_query(file, name=file.name, longer_side=longer_side)]
 
 
 def _of_file(file: GivenFile, longer_side: int, cutting: Cutting) -> list[Photo]:
@@ -139,7 +136,8 @@ def _panorama(file: GivenFile, longer_side: int, cutting: Cutting) -> list[Photo
 def _sphere(file: GivenFile, cutting: Cutting) -> tuple[Sphere, tuple[int, int]] | None:
     """How a panorama lies on the sphere, and its width and height."""
     # Some formats decode as they open, so only what may be a panorama is opened twice.
-    if not (cutting.assume or may_tell_of_panorama(file.data) or _COMPRESSIBLE in file.data):
+    compressed = file.data.startswith(_PNG) and _COMPRESSIBLE in file.data
+    if not (cutting.assume or compressed or may_tell_of_panorama(file.data)):
         return None
     exif, size = read_head(file.data, file.name)
     sphere = _told(sphere_of(exif.xmp, size), size, cutting)

@@ -3,6 +3,7 @@
 import csv
 import re
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Protocol, Self
 
 from hafloc.errors import PositionError
@@ -19,7 +20,7 @@ def read_lines(path: PhotoFile) -> list[str]:
     Raises PositionError where it cannot be read, is no file or is too long for a table.
     """
     try:
-        if path.exists() and not path.is_file():
+        if isinstance(path, Path) and path.exists() and not path.is_file():
             raise PositionError(f"cannot read {path}: it is not a file; give a table of positions")
         if (path.stat().st_size or 0) > _LARGEST:
             raise PositionError(

@@ -42,8 +42,17 @@ Given = (
 )  # fmt: skip
 
 
+@dataclass(frozen=True, slots=True)
+class GivenFile:
+    """The bytes of a photo's file, what messages call it, and its path where it has one."""
+
+    data: bytes
+    name: str
+    path: PhotoFile | None = None
+
+
 def as_photo(
-    given: Given,
+    given: Given | GivenFile,
     *,
     name: str = "the photo",
     max_pixels: int = MAX_PIXELS,
@@ -75,22 +84,15 @@ def as_photo(
     )
 
 
-@dataclass(frozen=True, slots=True)
-class GivenFile:
-    """The bytes of a photo's file, what messages call it, and its path where it has one."""
-
-    data: bytes
-    name: str
-    path: PhotoFile | None = None
-
-
-def is_pixels(given: Given) -> bool:
+def is_pixels(given: Given | GivenFile) -> bool:
     """Whether a caller gave an image or an array, and no file."""
     return isinstance(given, Pillow.Image) or hasattr(given, "__array__")
 
 
-def as_file(given: Given, name: str) -> GivenFile:
+def as_file(given: Given | GivenFile, name: str) -> GivenFile:
     """The file that a caller means, read once. Raises PhotoError, also for what is none."""
+    if isinstance(given, GivenFile):
+        return given
     if isinstance(given, str | os.PathLike):
         path = _path(given, name)
         return GivenFile(file_bytes(path), shown(path), path)
@@ -101,7 +103,7 @@ def as_file(given: Given, name: str) -> GivenFile:
     raise PhotoError(f"cannot use {name}: it is {_kind(given)}; {_WANTED}")
 
 
-def as_query(given: Given, *, name: str = "the photo", longer_side: int) -> Photo:
+def as_query(given: Given | GivenFile, *, name: str = "the photo", longer_side: int) -> Photo:
     """As `as_photo`, without the borders of one colour that a screenshot or a frame has.
 
     Where there are some, `image` is the photo within them, its own longer side at most

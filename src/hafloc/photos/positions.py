@@ -130,11 +130,14 @@ class Positions:
         """What the table says of the photo at path `name` within the folder."""
         return self.rows.get(name)
 
+    def _said(self, name: str) -> Metadata | None:
+        """What is said of a photo outside its file. Raises PositionError."""
+        return self.row(name) or position_from_name(name) or self.tracked.found.get(name)
+
     def places(self, name: str) -> bool:
         """Whether table, name or track say where the photo was taken, or contradict themselves."""
         try:
-            found = self.row(name) or position_from_name(name) or self.tracked.found.get(name)
-            return found is not None
+            return self._said(name) is not None
         except PositionError:
             return True
 
@@ -147,7 +150,7 @@ class Positions:
         """
         name = _posix(name)
         try:
-            found = self.row(name) or position_from_name(name) or self.tracked.found.get(name)
+            found = self._said(name)
             said: object = None if found is None else _plain(found)
         except PositionError as error:
             said = str(error)

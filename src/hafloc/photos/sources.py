@@ -2,7 +2,6 @@
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from hafloc.errors import PhotoError
@@ -13,6 +12,7 @@ from hafloc.photos.positions import table_near
 from hafloc.photos.projects import read_table
 from hafloc.photos.remote import PhotoFile, PhotoUrl, Seen
 from hafloc.photos.stored import reason, shown
+from hafloc.prefetch import prefetch
 
 # Photos behind a web address that are asked for at once: a server's answer takes a while.
 REQUESTS = 16
@@ -58,13 +58,12 @@ def _named(folder: PhotoUrl, csv: PhotoFile | None) -> Scan:
     names = dict.fromkeys(name for row in read_table(table).rows if (name := _below(folder, row)))
     kept, left_out = _sorted_out(names)
     photos, unreadable = [], []
-    files = [folder / name for name in kept]
-    with ThreadPoolExecutor(REQUESTS) as pool:
-        for file, seen in zip(files, pool.map(_looked_at, files), strict=True):
-            if isinstance(seen, Seen):
-                photos.append(_photo(file, seen))
-            else:
-                unreadable.append((file, f"cannot read {shown(file)}: {seen}"))
+    files = (folder / name for name in kept)
+    for file, seen in prefetch(files, _looked_at, 4 * REQUESTS, REQUESTS):
+        if isinstance(seen, Seen):
+            photos.append(_photo(file, seen))
+        else:
+            unreadable.append((file, f"cannot read {shown(file)}: {seen}"))
     return Scan(folder, tuple(sorted(photos)), left_out, tuple(sorted(unreadable)))
 
 

@@ -78,7 +78,7 @@ def _placed(answers: Sequence[Answer]) -> list[Answer]:
 
 def _text(text: str) -> str:
     """Text for XML, which has no way to write control characters and halves of letters."""
-    return escape("".join(letter if letter.isprintable() else "?" for letter in text))
+    return escape(_bare(text))
 
 
 def _bare(text: str) -> str:

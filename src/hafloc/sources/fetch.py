@@ -198,7 +198,7 @@ class _Fetch:
             return 0
         data = self._web.photo(photo.image_url, size=photo.bytes, sha256=photo.sha256)
         # Decoded small, which reads it to its end all the same.
-        as_photo(data, name=f"{photo.source_url}", longer_side=64)
+        as_photo(data, name=photo.source_url, longer_side=64)
         if not self._stop.is_set():
             write_whole(self._folder / name, data)
         return len(data)

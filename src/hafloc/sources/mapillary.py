@@ -22,6 +22,7 @@ _PANORAMAS = frozenset({"spherical", "equirectangular"})
 _FIELDS = (
     *("id", "geometry", "computed_geometry", "compass_angle", "computed_compass_angle"),
     *("captured_at", "is_pano", "camera_type", "sequence", "creator"),
+    *("thumb_1024_url", "thumb_2048_url", "thumb_original_url"),
 )
 
 Image = Mapping[str, Any]
@@ -61,7 +62,7 @@ class Mapillary:
             if width * height >= _LARGEST_BOX:
                 waiting += quarters(box)
                 continue
-            found = self._images(box, wanted, self._page)
+            found = self._images(box, wanted)
             if len(found) >= self._page and max(width, height) > _SMALLEST:
                 waiting += quarters(box)
             for image in found:
@@ -77,17 +78,16 @@ class Mapillary:
             photo
             for box in widened(centre, 0.03)
             if (box[2] - box[0]) * (box[3] - box[1]) < _LARGEST_BOX
-            for image in self._images(box, anything, self._page)
+            for image in self._images(box, anything)
             if (photo := photo_of(image, self._size)) is not None
         ]
         return min(found, key=lambda photo: distance(centre, photo.position), default=None)
 
-    def _images(self, box: Box, wanted: Wanted, limit: int) -> list[Image]:
-        thumbs = {"thumb_1024_url", "thumb_2048_url", "thumb_original_url"}
+    def _images(self, box: Box, wanted: Wanted) -> list[Image]:
         query = {
             "bbox": ",".join(f"{side:.7f}" for side in box),
-            "fields": ",".join((*_FIELDS, *sorted(thumbs))),
-            "limit": str(limit),
+            "fields": ",".join(_FIELDS),
+            "limit": str(self._page),
         }
         if wanted.years is not None:
             query["start_captured_at"] = f"{wanted.years[0]:04}-01-01T00:00:00Z"

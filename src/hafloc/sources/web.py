@@ -151,17 +151,11 @@ class Web:
         answer = self.answer("GET", url, {**headers, **received.onward()})
         try:
             received.begin(answer.status, answer.headers)
-            # Not stream(): when the link dies, that loses what it has not handed out yet.
-            while chunk := answer.read1(_CHUNK, decode_content=True):
+            for chunk in pieces(answer):
                 received.add(chunk)
                 if len(received.data) > most:
-                    raise SourceError(
-                        f"cannot read {plain(url)}: it is longer than {most:,} bytes; "
-                        "leave it out, or tell the server's operator"
-                    )
-        except (HTTPError, OSError) as error:
-            answer.close()
-            raise TryAgainError(f"the link died ({_short(error)})") from error
+                    answer.close()
+                    raise too_long(url, most)
         finally:
             answer.release_conn()
         if problem := received.problem():
@@ -205,16 +199,14 @@ class Web:
                 retries=False,
                 timeout=_TIMEOUT,
             )
-        except (HTTPError, OSError, ValueError) as error:
-            if isinstance(error, urllib3.exceptions.SSLError):
-                raise SourceError(
-                    f"cannot read {plain(url)}: its certificate is not valid ({_short(error)}); "
-                    "check the address and this machine's clock"
-                ) from error
-            if isinstance(error, ValueError | urllib3.exceptions.LocationValueError):
-                raise SourceError(
-                    f"cannot read {plain(url)}: it is no address; check it"
-                ) from error
+        except urllib3.exceptions.SSLError as error:
+            raise SourceError(
+                f"cannot read {plain(url)}: its certificate is not valid ({_short(error)}); "
+                "check the address and this machine's clock"
+            ) from error
+        except ValueError as error:
+            raise SourceError(f"cannot read {plain(url)}: it is no address; check it") from error
+        except (HTTPError, OSError) as error:
             raise TryAgainError(f"no answer ({_short(error)})") from error
 
     def _pool(self, url: str) -> urllib3.PoolManager:

@@ -99,7 +99,7 @@ class Engine:
 
     def _exact(self, queries: Floats, candidates: list[Ids], k: int) -> list[tuple[Ids, Floats]]:
         wanted = set(np.concatenate(candidates).tolist())
-        rows = self._table.after_search(list(wanted), ("id", "vector")) if wanted else {}
+        rows = self._table.after_search(list(wanted), ("id", "vector"))
         there = np.array(sorted(rows), dtype=np.int64)
         vectors = floats((rows[id_] for id_ in there.tolist()), self._dimension).astype(np.float64)
         lengths = np.sqrt(np.einsum("nd,nd->n", vectors, vectors))

@@ -94,21 +94,21 @@ class Table:
             for hits in found
         ]
 
-    def by_id(self, ids: Sequence[int], columns: Sequence[str]) -> dict[int, Row]:
+    def by_id(
+        self, ids: Sequence[int], columns: Sequence[str], consistency: str = "Strong"
+    ) -> dict[int, Row]:
         """The rows of these ids that are there."""
-        return {int(row["id"]): row for row in self.where("id", sorted(set(ids)), columns)}
+        rows = self.where("id", sorted(set(ids)), columns, consistency)
+        return {int(row["id"]): row for row in rows}
 
     def after_search(self, ids: Sequence[int], columns: Sequence[str]) -> dict[int, Row]:
         """As `by_id`, of rows that a search has just named: that has waited for the engine's clock.
 
         One that another of its nodes does not know yet is waited for.
         """
-        found = {
-            int(row["id"]): row
-            for row in self.where("id", sorted(set(ids)), columns, consistency="Eventually")
-        }
+        found = self.by_id(ids, columns, "Eventually")
         missing = [id_ for id_ in ids if id_ not in found]
-        return found | (self.by_id(missing, columns) if missing else {})
+        return found | self.by_id(missing, columns)
 
     def where(
         self,

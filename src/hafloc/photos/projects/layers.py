@@ -26,10 +26,10 @@ def read_exiftool(value: Any, path: Path, entries: Entries) -> None:
                 flat |= {f"{name}:{tag}": inner for tag, inner in found.items()}
             else:
                 flat[name] = found
-        where, both = f"photo {at:,}", _both(flat)
+        where = f"photo {at:,}"
         if any(name.rpartition(":")[2] == "GPSLatitude" for name in flat):
             entries.add_row(where, flat)
-        elif both is not None:
+        elif (both := _both(flat)) is not None:
             entries.add_row(where, flat, lat=both[0], lon=both[1])
         else:
             without += 1

@@ -83,11 +83,11 @@ def _read(path: Path) -> tuple[Metadata | None, str]:
     data = file_bytes(path)
     if is_xmp(data):
         said = metadata(Exif(xmp=data))
-        if said.position is None and said.problem:
-            raise PositionError(said.problem)
-        return (replace(said, source=SOURCE, problem=None) if said.position else None), file_kind(
-            data
-        )
+        if said.position is None:
+            if said.problem:
+                raise PositionError(said.problem)
+            return None, ""
+        return replace(said, source=SOURCE, problem=None), file_kind(data)
     if not looks_like_json(data) or len(data) > _LARGEST_JSON:
         return None, ""  # JSON of other programs
     value = load_json(data)
@@ -126,12 +126,16 @@ class _Photos:
         self._by_name: dict[tuple[str, str], list[str]] = defaultdict(list)
         self._by_stem: dict[tuple[str, str], list[str]] = defaultdict(list)
         self._in_folder: dict[str, list[str]] = defaultdict(list)
+        # Google keeps one sidecar for a photo and what its app made of it.
+        self._edits: dict[tuple[str, str], list[str]] = defaultdict(list)
         for name in names:
             path = PurePosixPath(name)
             folder = path.parent.as_posix()
             self._by_name[folder, path.name.casefold()].append(name)
             self._by_stem[folder, path.stem.casefold()].append(name)
             self._in_folder[folder].append(name)
+            if match := _EDITED.fullmatch(path.name):
+                self._edits[folder, (match[1] + match[2]).casefold()].append(name)
 
     def of(self, inside: str, title: str) -> list[str]:
         """The photos of a sidecar; a name that none of them has, where there is none."""
@@ -147,7 +151,7 @@ class _Photos:
         for name in _takeout_names(stem):
             found = self._named(folder, name)
             if found:
-                return found + self._edited(folder, name)
+                return found + self._edits.get((folder, name.casefold()), [])
         cut = self._cut(folder, stem) or self._named(folder, title)
         return cut or [path.parent.joinpath(title.replace("/", "_")).as_posix()]
 
@@ -164,15 +168,6 @@ class _Photos:
             if PurePosixPath(name).name.casefold().startswith(stem.casefold())
         ]
         return begin if len(begin) == 1 else []
-
-    def _edited(self, folder: str, name: str) -> list[str]:
-        """Google keeps one sidecar for a photo and what its app made of it."""
-        return [
-            other
-            for other in self._in_folder.get(folder, ())
-            if (match := _EDITED.fullmatch(PurePosixPath(other).name))
-            and (match[1] + match[2]).casefold() == name.casefold()
-        ]
 
 
 def _takeout_names(stem: str) -> Iterator[str]:

@@ -16,7 +16,7 @@ from hafloc.photos.tracks.camera_clock import ClockError, by_places, by_stamps
 from hafloc.photos.tracks.exposure import Exposure, read_exposure
 from hafloc.photos.tracks.reading import read_track
 from hafloc.photos.tracks.track import Track, in_words, span_in_words
-from hafloc.photos.tracks.zone import as_utc, naive_seconds
+from hafloc.prefetch import prefetch
 
 SOURCE = "track"
 _QUARTER = 900.0
@@ -24,6 +24,9 @@ _QUARTER = 900.0
 _ODD = (-570, -210, -150, 210, 270, 330, 345, 390, 525, 570, 630, 765)
 _SHOWN = 3  # zones that a line names
 _RIGHT = 2.0  # seconds that a clock may be off without a word
+
+# Threads that look at photos: servers and disks take a while.
+_READERS = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,11 +188,16 @@ def place_photos(
 
 
 def _exposures(photos: Mapping[str, PhotoFile]) -> Iterator[tuple[str, Exposure]]:
-    for name, path in photos.items():
-        try:
-            yield name, read_exposure(path)
-        except PhotoError:
-            continue  # whoever describes it says so
+    for (name, _), exposure in prefetch(photos.items(), _looked_at, 4 * _READERS, _READERS):
+        if exposure is not None:
+            yield name, exposure
+
+
+def _looked_at(item: tuple[str, PhotoFile]) -> Exposure | None:
+    try:
+        return read_exposure(item[1])
+    except PhotoError:
+        return None  # whoever describes it says so
 
 
 def _has_gps_time(exposure: Exposure) -> bool:
@@ -204,12 +212,11 @@ def _shot(
     if reading is None:
         return None
     position = known or exposure.metadata.position
+    zoned = reading.tzinfo is not None or zone is not None
+    if reading.tzinfo is None:
+        reading = reading.replace(tzinfo=zone or UTC)
     try:
-        if reading.tzinfo is not None:
-            return _Shot(name, exposure, reading.timestamp(), True, position)
-        if zone is not None:
-            return _Shot(name, exposure, as_utc(reading, zone), True, position)
-        return _Shot(name, exposure, naive_seconds(reading), False, position)
+        return _Shot(name, exposure, reading.timestamp(), zoned, position)
     except (OverflowError, ValueError):
         return None
 

@@ -2,7 +2,7 @@
 
 import difflib
 import zoneinfo
-from datetime import UTC, datetime, tzinfo
+from datetime import tzinfo
 
 from hafloc.errors import OptionError
 from hafloc.photos.clock import parse_offset
@@ -38,14 +38,3 @@ def _near(text: str) -> list[str]:
     whole = {name.casefold(): name for name in sorted(names)}
     known = ends | whole
     return [known[key] for key in difflib.get_close_matches(wanted, known, n=3, cutoff=0.75)]
-
-
-def as_utc(reading: datetime, zone: tzinfo) -> float:
-    """Seconds since 1970 of a clock's reading in a zone. Raises OverflowError at the ends of the
-    calendar, ValueError where the zone does."""
-    return reading.replace(tzinfo=zone).timestamp()
-
-
-def naive_seconds(reading: datetime) -> float:
-    """A clock's reading as seconds, as if it stood in UTC."""
-    return reading.replace(tzinfo=UTC).timestamp()
