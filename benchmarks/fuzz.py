@@ -4,7 +4,7 @@
 
 The targets and their bounds are those of tests/support/fuzz_targets.py, and what they start from is
 made by fuzz_seeds.py. Where atheris is installed (`pip install hafloc[fuzz]`) it guides by what the
-code of hafloc and Pillow does; elsewhere changes are drawn by mutations.py. Each target runs in a
+code of hafloc and Pillow does; half of the changes, and all without it, are drawn by mutations.py. Each target runs in a
 process of its own, so that a fault in a decoder's native code is told as well. The cases are shared
 out among the targets by their `share`. A finding is named once for each place in the code; its bytes
 lie in `--keep`, from where they become a test.
@@ -107,14 +107,14 @@ def one_target(given: argparse.Namespace) -> None:
     warnings.simplefilter("ignore")
     if given.without_atheris:
         from fuzz_targets import TARGETS
-        from mutations import mutated
 
+        mutate = TARGETS[given.one].mutate
         watch = Watch(given.one, given.cases, given.keep, given.report)
         sound, chance = list(TARGETS[given.one].seeds()), random.Random(given.seed)
         for data in sound:
             watch.case(data)
         while watch.done < given.cases:
-            watch.case(mutated(chance.choice(sound), chance, sound))
+            watch.case(mutate(chance.choice(sound), chance, sound))
         return
     import atheris
 
@@ -127,7 +127,15 @@ def one_target(given: argparse.Namespace) -> None:
         words = [sys.argv[0], corpus, f"-runs={given.cases}", f"-seed={given.seed}"]
         words += [f"-max_len={_LONGEST}", f"-timeout={2 * watch.seconds:.0f}"]
         words += ["-rss_limit_mb=3000", f"-artifact_prefix={given.keep}/native-{given.one}-"]
-        atheris.Setup(words, watch.case)
+        mutate, sound = TARGETS[given.one].mutate, list(TARGETS[given.one].seeds())
+
+        def change(data: bytes, most: int, number: int) -> bytes:
+            chance = random.Random(number)
+            if chance.random() < 0.5:
+                return bytes(atheris.Mutate(data, most))
+            return mutate(data, chance, sound)[:most]
+
+        atheris.Setup(words, watch.case, custom_mutator=change)
         atheris.Fuzz()
 
 

@@ -126,9 +126,19 @@ def with_xmp(said: bytes) -> bytes:
 
 
 def xmp_packets() -> list[bytes]:
-    return [XMP.encode(), packet(), packet(FullPanoWidthPixels=32, FullPanoHeightPixels=16, CroppedAreaLeftPixels=0,
-            CroppedAreaTopPixels=0, CroppedAreaImageWidthPixels=32, CroppedAreaImageHeightPixels=16,
-            PoseHeadingDegrees=12.5)]
+    return [
+        XMP.encode(),
+        packet(),
+        packet(
+            FullPanoWidthPixels=32,
+            FullPanoHeightPixels=16,
+            CroppedAreaLeftPixels=0,
+            CroppedAreaTopPixels=0,
+            CroppedAreaImageWidthPixels=32,
+            CroppedAreaImageHeightPixels=16,
+            PoseHeadingDegrees=12.5,
+        ),
+    ]
 
 
 def tables() -> list[bytes]:
@@ -137,7 +147,7 @@ def tables() -> list[bytes]:
         text.encode()
         for text in (
             "image,lat,lon,heading,time,altitude,licence\na.jpg,48.2,16.37,90,2024-05-31T14:00:00Z,1,x\n",
-            "sep=;\nfilename;latitude;longitude\n\"a;b.jpg\";48,2;16,37\nc.jpg;1;\n",
+            'sep=;\nfilename;latitude;longitude\n"a;b.jpg";48,2;16,37\nc.jpg;1;\n',
             "SourceFile\tGPSLatitude\tGPSLongitude\na.jpg\t48 deg 12' 0.00\" N\t16 deg 22' 12\" E\n",
             "EPSG:32633\nDJI_1.JPG 500000 5316300.30 120 0 0 0 2.5 5\n",
             "EPSG:4326\nDJI_1.JPG 16.37 48.2 120\n",
@@ -166,7 +176,12 @@ def json_tables() -> list[bytes]:
     feature = {"type": "Feature", "geometry": point, "properties": {"image": "a.jpg", "heading": 9}}
     given = {"gps": lla | {"dop": 3}, "compass": {"angle": 365.0}}
     exiftool = {"SourceFile": "a.jpg", "GPSLatitude": 48.2, "GPSLongitude": "16 deg 22' 12\" E"}
-    mapillary = {"filename": "a.jpg", "MAPLatitude": 48.2, "MAPLongitude": 16.37, "filetype": "image"}
+    mapillary = {
+        "filename": "a.jpg",
+        "MAPLatitude": 48.2,
+        "MAPLongitude": 16.37,
+        "filetype": "image",
+    }
     takeout = {
         "title": "a.jpg",
         "photoTakenTime": {"timestamp": "1717164000"},

@@ -12,9 +12,11 @@ from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from random import Random
 
 import fuzz_seeds as seeds
 import numpy as np
+from mutations import mutated, mutated_database, mutated_json
 
 from hafloc.cli.locate import parse_near
 from hafloc.errors import HaflocError, PhotoError
@@ -39,6 +41,7 @@ from hafloc.photos.clock import parse_offset, parse_time
 from hafloc.sources.area import area_of_file
 from hafloc.sources.table import TABLE, read_rows
 
+Mutate = Callable[[bytes, Random, Sequence[bytes]], bytes]
 SECONDS = 10.0
 MEGABYTES = 600
 # Far fewer than users are allowed, so that what a decoder takes beyond its bound is seen.
@@ -49,13 +52,15 @@ _PIXELS = 2_000_000
 class Target:
     """A function of hostile bytes, and sound ones to start from.
 
-    `share` of all cases it gets beside others; `watched` are the modules whose branches guide.
+    `share` of all cases it gets beside others; `watched` are the modules whose branches guide;
+    `mutate` makes one case of another.
     """
 
     run: Callable[[bytes], None]
     seeds: Callable[[], Sequence[bytes]]
     share: float = 1.0
     watched: tuple[str, ...] = ("hafloc.photos",)
+    mutate: Mutate = mutated
 
 
 @cache
@@ -276,16 +281,16 @@ TARGETS: dict[str, Target] = {
     "exif": Target(exif, lambda: [seeds.exif()], 2, ("hafloc.photos", "PIL.TiffImagePlugin")),
     "xmp": Target(xmp, seeds.xmp_packets, 1),
     "table": Target(table, seeds.tables, 2),
-    "json_table": Target(table, seeds.json_tables, 2),
+    "json_table": Target(table, seeds.json_tables, 2, mutate=mutated_json),
     "track": Target(track, seeds.tracks, 2),
     "sidecar": Target(sidecar, lambda: [seeds.UNPLACED.encode()], 1),
-    "area": Target(area, _areas, 0.5, ("hafloc.sources",)),
+    "area": Target(area, _areas, 0.5, ("hafloc.sources",), mutated_json),
     "fetched_table": Target(fetched_table, _fetched, 0.5, ("hafloc.sources",)),
     "name": Target(name, seeds.names, 2),
-    "calibration": Target(calibration, _calibrations, 0.5, ("hafloc.locate.trust",)),
-    "index": Target(index, lambda: [seeds.index_file()], 1, _INDEX),
-    "bundle": Target(bundle, lambda: [seeds.index_file()], 1, _INDEX),
+    "calibration": Target(calibration, _calibrations, 0.5, ("hafloc.locate.trust",), mutated_json),
+    "index": Target(index, lambda: [seeds.index_file()], 1, _INDEX, mutated_database),
+    "bundle": Target(bundle, lambda: [seeds.index_file()], 1, _INDEX, mutated_database),
     "companion": Target(companion, _companions, 0.5, _INDEX),
     "checkpoint": Target(checkpoint, _checkpoints, 0.5, ("hafloc.nn.checkpoint",)),
-    "options": Target(options, _options, 0.2, ("hafloc.nn.checkpoint", "hafloc.nn.network")),
+    "options": Target(options, _options, 0.2, ("hafloc.nn.checkpoint",), mutated_json),
 }
