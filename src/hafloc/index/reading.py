@@ -67,8 +67,8 @@ class GeoPackageReader:
             self._read_settings(settings)
         except (KeyError, ValueError, TypeError) as error:
             raise IndexFileError(
-                f"cannot open {path}: it is damaged: its settings lack or garble {error}; restore a "
-                "copy or rebuild it with `hafloc index build`"
+                f"cannot open {path}: it is damaged: its settings lack or garble {error}; restore "
+                "a copy or rebuild it with `hafloc index build`"
             ) from error
         # Files of format 1 have no such table, and readers leave them as they are.
         self._holds_local_features = self._format_version >= 2

@@ -240,10 +240,11 @@ def _point(geometry: object) -> tuple[float, float] | None:
         return None
 
 
-def _is_inside(extent: Sequence[float | None], point: tuple[float, float]) -> bool:
-    west, east, south, north = extent
-    if not all(isinstance(side, int | float) for side in extent):
+def _is_inside(extent: Sequence[object], point: tuple[float, float]) -> bool:
+    sides = [side for side in extent if isinstance(side, int | float)]
+    if len(sides) < len(extent):
         return False
+    west, east, south, north = sides
     return west <= point[0] <= east and south <= point[1] <= north
 
 
