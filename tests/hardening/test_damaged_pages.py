@@ -70,8 +70,7 @@ def asked(question: Callable[[Path], list[Any]], path: Path) -> list[Any] | None
     """The answer, None where damage was told; anything else than a HaflocError fails the test."""
     try:
         return question(path)
-    except HaflocError as error:
-        assert "\n" not in str(error)
+    except HaflocError:
         return None
 
 
@@ -127,11 +126,13 @@ def test_each_thing_that_is_stored_of_a_photo_is_covered(
             database.execute(statement)
     key = "id" if table == "photos" else "photo_id"
     (old,) = database.execute(f"SELECT {column} FROM {table} WHERE {key} = 3").fetchone()
-    new = 12.5 if old is None else old[:-1] + ("x" if isinstance(old, str) else bytes([old[-1] ^ 1]))
+    new = (
+        12.5 if old is None else old[:-1] + ("x" if isinstance(old, str) else bytes([old[-1] ^ 1]))
+    )
     database.execute(f"UPDATE {table} SET {column} = ? WHERE {key} = 3", (new,))
     database.commit()
     database.close()
-    with pytest.raises(IndexFileError, match="photo 3 of .* does not match its checksum"):
+    with pytest.raises(IndexFileError, match=r"photo 3 of .* does not match its checksum"):
         answers(path)
     with open_index(path) as index:
         assert any("3" in problem and "stored" in problem for problem in index.verify())
@@ -142,8 +143,8 @@ def test_what_another_program_changes_on_purpose_is_believed(tmp_path: Path, sou
     path.write_bytes(sound)
     database = sqlite3.connect(path)
     add_functions(database)
-    database.execute("UPDATE photos SET heading = 12.5, geom = (SELECT geom FROM photos WHERE id = 4)"
-                     " WHERE id = 3")  # fmt: skip
+    place = "(SELECT geom FROM photos WHERE id = 4)"
+    database.execute(f"UPDATE photos SET heading = 12.5, geom = {place} WHERE id = 3")
     database.commit()
     database.close()
     with open_index(path) as index:
@@ -163,7 +164,10 @@ def test_photos_that_vanish_from_a_page_are_missed(tmp_path: Path, sound: bytes)
     database.execute("DELETE FROM photos WHERE id = 5")
     database.commit()
     database.close()
-    with open_index(path) as index, pytest.raises(IndexFileError, match="1 of its 8 photos are gone"):
+    with (
+        open_index(path) as index,
+        pytest.raises(IndexFileError, match="1 of its 8 photos are gone"),
+    ):
         index.search(QUERIES, 3)
     with open_index(path) as index:
         assert any(problem.startswith("1 photo gone: 5") for problem in index.verify())
