@@ -44,8 +44,9 @@ def read_photos(
 ) -> list[Photo]:
     """The photos that a file holds: itself, or a panorama's views, decoded once for all.
 
-    The file may be at hand already. As `read`, with the `longer_side` of each photo. Which part of the file a view is says its
-    `part`. A panorama too narrow for any view is itself, and `doubt` says so.
+    The file may be at hand already. As `read`, with the `longer_side` of each photo. Which part of
+    the file a view is says its `part`. A panorama too narrow for any view is itself, and `doubt`
+    says so.
     """
     if not isinstance(file, GivenFile):
         file = GivenFile(file_bytes(file), shown(file), file)

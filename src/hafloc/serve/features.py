@@ -34,12 +34,10 @@ def page_of(
 ) -> Page:
     """The next `limit` photos by id that lie in the box and were taken in the interval."""
     found: list[Record] = []
-    looked = 0
     last: int | None = None
-    for record in index.iterate(box, after):
+    for looked, record in enumerate(index.iterate(box, after)):
         if len(found) == limit or looked == _MOST_LOOKED_AT:
             return Page(found, last)
-        looked += 1
         last = record.id
         if interval is None or _is_in(record.time, interval):
             found.append(record)

@@ -10,7 +10,8 @@ from hafloc.errors import PhotoError
 from hafloc.index import Location, PhotoPaths, folder_of, paths_of
 from hafloc.photos import PhotoFile, PhotoUrl, is_url, split_name
 
-_ABSOLUTE = re.compile(r"[/\\]|[A-Za-z]:")
+# Names that begin at the top of a disk, or lead out of the index's folder.
+_ELSEWHERE = re.compile(r"[/\\]|[A-Za-z]:|\.\.(?:[/\\]|$)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,13 +40,17 @@ class AllowedPaths(PhotoPaths):
 
     def shown(self, name: str) -> str:
         """A photo's name for clients: none tells where on the server's disk it lies."""
-        file, part = split_name(name)
+        file, _ = split_name(name)
         ending = name[len(file) :]
         if is_url(name):
             return file.rpartition("/")[2].partition("?")[0] + ending
-        if _ABSOLUTE.match(file):
-            return re.split(r"[/\\]", file)[-1] + ending
-        return name
+        if not _ELSEWHERE.match(file):
+            return name
+        for folder in self.folders:
+            inside = os.path.relpath(os.path.join(self.root, file), folder)  # noqa: PTH118
+            if not _ELSEWHERE.match(inside):
+                return inside.replace(os.sep, "/") + ending
+        return re.split(r"[/\\]", file)[-1] + ending
 
 
 def allowed_paths(location: Location, photos: Sequence[str]) -> AllowedPaths:

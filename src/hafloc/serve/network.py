@@ -45,7 +45,7 @@ class Network:
         known: dict[Any, ImageFeatures] | None = getattr(_own, "known", None)
         if known is None:
             return self._describer.features(image, local=local, regions=regions)
-        digest = hashlib.blake2b(np.ascontiguousarray(image)).digest()
+        digest = hashlib.blake2b(image.tobytes()).digest()
         key = id(self._describer), image.shape, digest, local, regions
         if key not in known:
             known[key] = self._describer.features(image, local=local, regions=regions)

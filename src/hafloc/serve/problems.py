@@ -60,7 +60,7 @@ BAD_REQUEST = Kind(400, "bad-request", "No valid request")
 
 
 @dataclass(slots=True)
-class Problem(Exception):
+class Problem(Exception):  # noqa: N818 - as RFC 9457 calls it
     """Ends a request with problem details."""
 
     kind: Kind

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 
 from python_multipart import MultipartParser
 from python_multipart.exceptions import FormParserError
-from python_multipart.multipart import parse_options_header
+from python_multipart.multipart import MultipartCallbacks, parse_options_header
 from starlette.requests import ClientDisconnect, Request
 
 from hafloc.serve.options import Options
@@ -105,7 +105,7 @@ async def read_form(request: Request, share: Share, options: Options) -> Form:
             raise _photo_too_large(options)
     if not data:
         raise Problem(BAD_BODY, "the body is empty; send a photo")
-    return Form((Upload(_name(request.query_params.get("name"), 1), bytes(data)),))
+    return Form((Upload(_name(request.query_params.get("name"), "photo"), bytes(data)),))
 
 
 def _check_length(request: Request, options: Options) -> None:
@@ -170,7 +170,7 @@ class _Parts:
         self._options = options
         self._begin()
 
-    def callbacks(self) -> dict[str, object]:
+    def callbacks(self) -> MultipartCallbacks:
         return {
             "on_part_begin": self._begin,
             "on_header_field": self._header_name,
@@ -230,7 +230,7 @@ class _Parts:
 
     def _part_end(self) -> None:
         if self._name == FIELD:
-            name = _name(self._file, len(self.photos) + 1)
+            name = _name(self._file, f"photo {len(self.photos) + 1}")
             self.photos.append(Upload(name, bytes(self._data)))
         elif len(self.fields) == _MOST_FIELDS:
             raise Problem(BAD_BODY, f"the form has more than {_MOST_FIELDS} fields")
@@ -249,7 +249,7 @@ def _photo_too_large(options: Options) -> Problem:
     )
 
 
-def _name(given: str | None, number: int) -> str:
-    """What the client calls a photo, without folders; its number where it says nothing."""
+def _name(given: str | None, otherwise: str) -> str:
+    """What the client calls a photo, without folders."""
     last = re.split(r"[/\\]", given or "")[-1]
-    return last[:_LONGEST_NAME] or f"photo {number}"
+    return last[:_LONGEST_NAME] or otherwise

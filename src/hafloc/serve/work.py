@@ -170,7 +170,8 @@ async def finished(
     leaving = asyncio.ensure_future(gone())
     left = max(0.0, max(ticket.deadline for ticket in tickets) - time.monotonic())
     try:
-        await asyncio.wait({together, leaving}, timeout=left, return_when=asyncio.FIRST_COMPLETED)
+        both: set[asyncio.Future[Any]] = {together, leaving}
+        await asyncio.wait(both, timeout=left, return_when=asyncio.FIRST_COMPLETED)
         if together.done():
             results = together.result()
             if not any(isinstance(result, Dropped) for result in results):
