@@ -11,7 +11,7 @@ from hafloc.serve.databases import Database
 from hafloc.serve.documents import GEOJSON, answers, content
 from hafloc.serve.photo_routes import base_url, feature_page, one_feature
 from hafloc.serve.problems import KINDS
-from hafloc.serve.service import Service
+from hafloc.serve.service import Service, only_known
 
 _CORE = "http://www.opengis.net/spec/ogcapi-features-1/1.0/conf"
 CONFORMANCE = [f"{_CORE}/core", f"{_CORE}/oas30", f"{_CORE}/geojson"]
@@ -22,7 +22,7 @@ _TAGS: list[Any] = ["collections"]
 
 
 def routes(service: Service) -> APIRouter:
-    router = APIRouter(dependencies=[Depends(service.may_read)])
+    router = APIRouter(dependencies=[Depends(service.may_read), Depends(only_known)])
     anything = content({"type": "object"})
 
     @router.get("/v1", include_in_schema=False)

@@ -22,7 +22,7 @@ from hafloc.serve.evidence import Kept
 from hafloc.serve.locating import Asked, Outcome, counted, works
 from hafloc.serve.pictures import LEVELS, attention_picture, kept_photo, matches_picture
 from hafloc.serve.problems import BAD_PARAMETER, NOT_FOUND, Problem
-from hafloc.serve.service import Service
+from hafloc.serve.service import Service, only_known
 from hafloc.serve.uploads import Upload, read_form
 
 MOST_TOP = 100
@@ -34,7 +34,7 @@ _SEEN = (*documents.READING, *documents.KEY, *problems.KINDS.values(), problems.
 
 
 def routes(service: Service) -> APIRouter:
-    router = APIRouter(dependencies=[Depends(service.may_read)])
+    router = APIRouter(dependencies=[Depends(service.may_read), Depends(only_known)])
 
     @router.post(
         "/v1/locate",

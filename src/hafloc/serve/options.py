@@ -42,7 +42,7 @@ class Options:
     deadline: float = 60.0
     upload_seconds: float = 60.0
     upload_pause: float = 15.0
-    workers: int = field(default_factory=lambda: min(4, (os.cpu_count() or 1) + 1))
+    workers: int = field(default_factory=lambda: min(8, (os.cpu_count() or 1) + 1))
     evidence_seconds: float = 600.0
     evidence_photos: int = 100
     evidence_bytes: int = 200_000_000

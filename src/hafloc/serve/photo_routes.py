@@ -23,7 +23,7 @@ from hafloc.serve.features import (
 from hafloc.serve.page import is_known
 from hafloc.serve.pictures import thumbnail, thumbnail_tag
 from hafloc.serve.problems import BAD_PARAMETER, KINDS, Problem
-from hafloc.serve.service import Service
+from hafloc.serve.service import Service, only_known
 from hafloc.serve.tiles import tile_of
 from hafloc.serve.uploads import read_form
 
@@ -39,7 +39,7 @@ _LIMIT = Annotated[int, Query(ge=1, description=f"At most so many; never above {
 
 
 def routes(service: Service) -> APIRouter:
-    router = APIRouter(dependencies=[Depends(service.may_read)])
+    router = APIRouter(dependencies=[Depends(service.may_read), Depends(only_known)])
     _add_reading(router, service)
     _add_pictures(router, service)
     _add_writing(router, service)

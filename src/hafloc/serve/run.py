@@ -118,6 +118,16 @@ def run(
     started: Callable[[], None] = lambda: None,
 ) -> None:
     """Serve until SIGTERM or SIGINT, and then finish what was accepted. Closes the service."""
+    try:
+        make_server(service, proxies=proxies, started=started).run(sockets=[listening])
+    finally:
+        service.close()
+
+
+def make_server(
+    service: Service, *, proxies: str = "127.0.0.1", started: Callable[[], None] = lambda: None
+) -> uvicorn.Server:
+    """A server that is not running yet; `started` is called when it is."""
     config = uvicorn.Config(
         create_app(service),
         http=BoundedProtocol,
@@ -136,11 +146,7 @@ def run(
         backlog=_BACKLOG,
         h11_max_incomplete_event_size=_HEAD_BYTES,
     )
-    server = _Server(config, started)
-    try:
-        server.run(sockets=[listening])
-    finally:
-        service.close()
+    return _Server(config, started)
 
 
 class _Server(uvicorn.Server):

@@ -15,7 +15,7 @@ from hafloc.serve.metrics import Metrics
 from hafloc.serve.options import Options
 from hafloc.serve.page import Page
 from hafloc.serve.pictures import ThumbnailCache
-from hafloc.serve.problems import NO_KEY, NOT_ALLOWED, Problem
+from hafloc.serve.problems import BAD_PARAMETER, NO_KEY, NOT_ALLOWED, Problem
 from hafloc.serve.tiles import PointStore
 from hafloc.serve.uploads import Room
 from hafloc.serve.writing import Writer
@@ -118,6 +118,18 @@ class Service:
 def client_of(request: Request) -> str:
     """Whom a request counts for where clients take turns."""
     return request.client.host if request.client is not None else ""
+
+
+async def only_known(request: Request) -> None:
+    """Raises Problem for a parameter that the route has not: a misspelt one would do nothing."""
+    dependant = getattr(request.scope.get("route"), "dependant", None)
+    if dependant is None:
+        return
+    known = {parameter.alias for parameter in dependant.query_params}
+    for name in request.query_params:
+        if name not in known:
+            told = f"; there are {', '.join(sorted(known))}" if known else ""
+            raise Problem(BAD_PARAMETER, f"there is no parameter {name[:40]!r} here{told}")
 
 
 def key_of(request: Request) -> str | None:

@@ -10,15 +10,19 @@ import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from python_multipart import MultipartParser
 from python_multipart.exceptions import FormParserError
-from python_multipart.multipart import MultipartCallbacks, parse_options_header
+from python_multipart.multipart import parse_options_header
 from starlette.requests import ClientDisconnect, Request
 
 from hafloc.serve.options import Options
 from hafloc.serve.problems import BAD_BODY, BAD_TYPE, BUSY, SLOW_UPLOAD, TOO_LARGE, Problem
 from hafloc.serve.work import Dropped
+
+if TYPE_CHECKING:
+    from python_multipart.multipart import MultipartCallbacks
 
 FIELD = "photo"
 # Of a part without a file: positions and the like.
@@ -170,7 +174,7 @@ class _Parts:
         self._options = options
         self._begin()
 
-    def callbacks(self) -> MultipartCallbacks:
+    def callbacks(self) -> "MultipartCallbacks":
         return {
             "on_part_begin": self._begin,
             "on_header_field": self._header_name,

@@ -1,7 +1,7 @@
 """Work that needs the network waits here: bounded, each client in its turn, dropped when late.
 
-A processor gains nothing from several photos in one pass of the network, so the turns are what
-matters; on a GPU `batching.py` joins what waits at the network's door.
+A processor gains nothing from several photos in one pass of the network, so turns are what matters;
+on a GPU `network.py` joins those that wait at the network's door.
 """
 
 import asyncio
