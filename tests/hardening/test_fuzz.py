@@ -1,6 +1,7 @@
 """Hostile files: some hundred of `benchmarks/fuzz.py`, the same each time, and those it found."""
 
 import json
+import resource
 import sqlite3
 import time
 from pathlib import Path
@@ -114,6 +115,8 @@ def test_an_extent_that_is_none_is_told_by_verify(tmp_path: Path, statement: str
         ("haf_public_code", {"channels": [-64, 64, 64]}),
         ("haf", {"channels": [10**9, 512, 256]}),
         ("netvlad", {"clusters": 2**62}),
+        ("netvlad", {"clusters": 640, "size": 2_560}),
+        ("crn", {"clusters": 10_240}),
         ("haf", {"level_weights": [float("nan"), 0.5, 0.5]}),
         ("haf", {"channels": [65_536, 65_536, 65_536], "mask_filters": [65_536, 65_536, 65_536]}),
     ],
@@ -125,8 +128,10 @@ def test_a_checkpoint_that_asks_for_an_absurd_network_is_refused(
     head |= {"provenance": {}, "hash": _hash({}, network, options)}
     path = tmp_path / "absurd.safetensors"
     path.write_bytes(save({}, metadata={"hafloc": json.dumps(head)}))
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     with pytest.raises(CheckpointError):
         load_checkpoint(path)
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 200_000  # kB
 
 
 def test_a_query_of_one_pixel_is_a_photo() -> None:

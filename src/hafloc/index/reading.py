@@ -295,13 +295,13 @@ class GeoPackageReader:
         told = self._rows(
             "SELECT min_x, min_y, max_x, max_y FROM gpkg_contents WHERE table_name = 'photos'"
         )
-        bounds = told[0] if told else (None,)
+        bounds = told[0] if told and all(isinstance(side, float) for side in told[0]) else None
         return IndexInfo(
             location=self.location,
             photos=count,
             verifiable=verifiable,
             model=self._model,
-            bounds=bounds if count and all(isinstance(side, float) for side in bounds) else None,
+            bounds=bounds if count else None,
             vector_type=self._vector_type,
             regions=self._regions,
             local=self._local,
