@@ -140,11 +140,15 @@ def _parse_head(path: Path, text: str | None) -> dict[str, Any]:
     return head
 
 
+class _TooManyError(Exception):
+    """A network of these options has far more weights than there are."""
+
+
 class _Undrawn(TorchFunctionMode):
     """Leaves weights as they are found in memory, since those of a file replace them at once.
 
     To draw 16 million of them takes longer than to read the file. Nor does it let a file of
-    strangers ask, by its options, for many more weights than it holds: raises ValueError.
+    strangers ask, by its options, for many more weights than it holds: raises _TooManyError.
     """
 
     def __init__(self, held: int) -> None:
@@ -164,7 +168,7 @@ class _Undrawn(TorchFunctionMode):
         if func in _MADE:
             self._left -= _size(func, args, named)
             if self._left < 0:
-                raise ValueError("its options ask for more weights than it holds")
+                raise _TooManyError
         return func(*args, **named)
 
 
@@ -192,6 +196,11 @@ def _build(path: Path, head: Mapping[str, Any], tensors: Mapping[str, Tensor]) -
     try:
         with _Undrawn(sum(tensor.numel() for tensor in tensors.values())):
             network = build_network(head["network"], head["options"])
+    except _TooManyError as error:
+        raise CheckpointError(
+            f"checkpoint {path} does not hold the weights of {head['network']} with its options: "
+            "they ask for more than it holds; train it anew"
+        ) from error
     except ValueError as error:
         raise CheckpointError(
             f"cannot use checkpoint {path}: {error}; upgrade hafloc if a newer one made it"
