@@ -79,6 +79,7 @@ def load(given: argparse.Namespace, home: Path) -> dict[str, Any]:
         "idle_connections": given.idle,
         "lost": lost,
         "broken": len(found.broken),
+        "why": sorted(set(found.broken))[:3],
         "told_to_come_again": found.statuses[503],
         "seconds": round(time.monotonic() - began),
         "median_ms": round(statistics.median(found.milliseconds), 1),
