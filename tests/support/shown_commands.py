@@ -73,7 +73,7 @@ def _lines(fence: Fence) -> Iterator[Shown]:
                 if not line.startswith("$ "):
                     continue
                 line = line[2:]
-            if not shlex.split(line, comments=True):
+            if not line.strip() or line.lstrip().startswith("#"):
                 continue
             first = number
         whole += line.removesuffix("\\").strip() + " "
