@@ -203,10 +203,7 @@ def hafloc(*words: str) -> int:
 
 @pytest.mark.parametrize(
     "page",
-    [
-        pytest.param(page, marks=[pytest.mark.slow] if entries("slow", page) else [])
-        for page in RUN
-    ],
+    [pytest.param(page, marks=[pytest.mark.slow] if entries("slow", page) else []) for page in RUN],
 )
 def test_the_commands_of_a_page_do_what_they_say(
     page: str, town: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

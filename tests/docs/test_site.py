@@ -65,9 +65,7 @@ def test_every_page_of_the_documentation_is_on_the_site_and_in_its_navigation(si
     )
 
 
-def test_no_page_loads_anything_from_another_server(
-    site: Path, read: dict[Path, Reader]
-) -> None:
+def test_no_page_loads_anything_from_another_server(site: Path, read: dict[Path, Reader]) -> None:
     for page, found in read.items():
         assert [x for x in found.loads if re.match(r"(https?:)?//", x)] == [], page.name
     for sheet in site.rglob("*.css"):

@@ -47,6 +47,7 @@ COMMANDS = {
     "fetch": Entry(
         "fetch", "Bring street-level photos of others, with positions and credits, into a folder."
     ),
+    "export": Entry("export", "Write networks for other programs."),
     "show": Entry("show", "Draw what the network sees, and what an answer rests on."),
     "datasets": Entry("datasets", "Benchmarks: what they are, whether yours is whole."),
 }
