@@ -32,8 +32,8 @@ test-slow: setup
 
 # The site, in the folder site/; the reference pages are written anew from the code first.
 docs: setup
-	$(BIN)/python docs/site/reference.py
-	$(BIN)/python docs/site/build.py site
+	$(BIN)/python docs/site/write_reference.py
+	$(BIN)/python docs/site/build_site.py site
 
 bench: setup
 	$(BIN)/python benchmarks/speed.py

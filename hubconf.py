@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 # torch.hub looks for these before it runs what is below.
-dependencies = ["torch", "numpy", "PIL", "cv2", "safetensors", "filelock"]
+dependencies = ["torch", "numpy", "cv2", "safetensors"]
 
 # Of a copy that torch.hub has fetched, which is not installed.
 _SOURCE = str(Path(__file__).parent / "src")

@@ -11,8 +11,7 @@ import typer
 ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT / "docs" / "site"))
 
-import reference  # noqa: E402
-
+import write_reference as reference  # noqa: E402
 from hafloc.cli.app import app  # noqa: E402
 from hafloc.cli.statuses import PARTLY  # noqa: E402
 
@@ -29,7 +28,7 @@ def test_the_pages_are_those_that_the_code_makes_today(pages: dict[str, str]) ->
         for path in folder.rglob("*.md")
     }
     stale = {name for name in {*pages, *there} if pages.get(name) != there.get(name)}
-    assert stale == set(), "run `make docs`, or `python docs/site/reference.py`"
+    assert stale == set(), "run `make docs`, or `python docs/site/write_reference.py`"
 
 
 def commands() -> dict[str, Any]:

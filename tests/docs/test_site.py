@@ -1,4 +1,4 @@
-"""The documentation's site builds without a warning, without a network, and asks nobody for more."""
+"""The documentation's site builds without a warning, without a network, and asks nobody else."""
 
 import html
 import re
@@ -11,8 +11,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT / "docs" / "site"))
 
-import build  # noqa: E402
-
+import build_site as build  # noqa: E402
 from hafloc import geo  # noqa: E402
 
 LOADS = {"img": "src", "script": "src", "iframe": "src", "source": "src", "video": "src"}

@@ -1,6 +1,5 @@
 """The graph of a HAF, run by ONNX Runtime, against the network itself."""
 
-import importlib
 import json
 import sys
 from collections.abc import Callable, Sequence

@@ -58,6 +58,11 @@ def root_page() -> Page:
     options = (
         Row("--version", VERSION_HELP),
         Row("--debug", DEBUG_HELP),
+        Row("--install-completion", "Install completion for the current shell."),
+        Row(
+            "--show-completion",
+            "Show completion for the current shell, to copy it or customize the installation.",
+        ),
         Row("-h, --help", "Show this message and exit."),
     )
     commands = [Row(name, entry.summary) for name, entry in COMMANDS.items()]

@@ -1,4 +1,4 @@
-"""Writes a network as an ONNX file for other programs, once it has been seen to do as torch does."""
+"""Writes a network as an ONNX file for other programs, once it does as torch does."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -23,8 +23,8 @@ TOLERANCE = 1e-4
 # Photos, height, width: odd sides, several at once, and as small as it gets.
 _TRIED = ((1, 97, 131), (2, 64, 96), (1, 32, 32))
 _LICENCE = (
-    "hafloc: MIT; weights: as their maker says; a VGG16 trunk from ImageNet: Visual Geometry Group, "
-    "University of Oxford, CC BY 4.0"
+    "hafloc: MIT; weights: as their maker says; a VGG16 trunk from ImageNet: Visual Geometry "
+    "Group, University of Oxford, CC BY 4.0"
 )
 
 Floats = NDArray[np.float32]
@@ -91,7 +91,8 @@ def facts_of(checkpoint: Checkpoint, part: str) -> dict[str, str]:
         "checkpoint_hash": checkpoint.hash,
         "options": json.dumps(checkpoint.options, sort_keys=True),
         "input": "image: float32, photos × 3 (red, green, blue) × height × width, values 0 to 255",
-        "size": f"any sides from {SMALLEST} px; reduce larger photos to a longer side of {longer} px",
+        "size": f"any sides from {SMALLEST} px; reduce larger photos to a longer side of {longer} "
+        "px",
         "output": "maps at strides 4, 8 and 16" if part == TRUNK else "vector: of length 1",
         "licence": _LICENCE,
     }

@@ -1,7 +1,7 @@
 """Writes docs/reference/ from the code: a page for each command, and one for each room in Python.
 
-`python docs/site/reference.py` writes them; `tests/docs/test_reference.py` fails when they differ
-from what the code says today.
+`python docs/site/write_reference.py` writes them; `tests/docs/test_reference.py` fails when they
+differ from what the code says today.
 """
 
 import ast

@@ -1,4 +1,4 @@
-"""Builds the documentation's site: `python docs/site/build.py FOLDER`, without any network.
+"""Builds the documentation's site: `python docs/site/build_site.py FOLDER`, without any network.
 
 The pages are read on GitHub as well, so docs/*.md stay as they are. They are copied beside each
 other first, and links that lead out of docs/ become links to the repository.
