@@ -1,7 +1,7 @@
 """Draws the figures of the documentation into docs/figures/, from rendered photos and results.
 
-`python docs/site/figures.py`, half a minute. Photos are of the demo city, the network is the shipped
-one, numbers are those that `benchmarks/results/answers.json` recorded.
+`python docs/site/figures.py`, half a minute. Photos are of the demo city, the network is the
+shipped one, numbers are those that `benchmarks/results/answers.json` recorded.
 """
 
 import json

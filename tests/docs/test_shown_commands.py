@@ -59,13 +59,12 @@ def as_run(shown: Shown) -> str:
 
 
 ALL = [shown for page in pages() for shown in commands(page)]
-HAFLOC = [shown for shown in ALL if "hafloc" in shown.text.split()[:2] and shown.language == "sh"]
+# With a setting before it at most; alone it prints its help, or what completes it.
+HAFLOC = [x for x in ALL if x.language == "sh" and re.match(r"(\w+=\S+ )?hafloc [^>]", x.text)]
 INLINE = [shown for page in pages() for shown in inline(page)]
 if "serve" not in COMMANDS:
-    HAFLOC, INLINE = (
-        [shown for shown in found if not shown.text.startswith(SERVER)]
-        for found in (HAFLOC, INLINE)
-    )
+    HAFLOC = [shown for shown in HAFLOC if not shown.text.startswith(SERVER)]
+    INLINE = [shown for shown in INLINE if not shown.text.startswith(SERVER)]
 RUN = [page for page in pages() if not all(map(is_exempt, commands(page)))]
 
 
