@@ -72,7 +72,7 @@ def configuration() -> str:
     text = (DOCS / "site" / "zensical.toml").read_text("utf-8")
     text = text.replace("@SOURCE@", (ROOT / "src").as_posix())
     for mark, (title, folder) in _GENERATED.items():
-        pages = sorted((DOCS / "reference" / folder).glob("*.md"))
+        pages = sorted((DOCS / "reference" / folder).glob("*.md"), key=lambda page: page.stem)
         entries = [
             f'      {{ "{_title(page)}" = "{page.relative_to(DOCS).as_posix()}" }},'
             for page in pages

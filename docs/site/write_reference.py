@@ -39,7 +39,8 @@ def _command_pages() -> Iterator[tuple[str, str]]:
     for word in COMMANDS:
         command = group.commands[word]
         context = command.context_class(command, info_name=word, parent=root)
-        yield f"commands/{word}.md", _page(word, command, context)
+        # Not `index.md`, which is the first page of a folder.
+        yield f"commands/hafloc-{word}.md", _page(word, command, context)
 
 
 def _page(name: str, command: Any, context: Any, *, below: bool = True) -> str:
@@ -53,7 +54,7 @@ def _page(name: str, command: Any, context: Any, *, below: bool = True) -> str:
     if name == _ROOT:
         lines += ["## Commands", "", "| command | does |", "|---|---|"]
         lines += [
-            f"| [`{_ROOT} {word}`]({word}.md) | {_cell(entry.summary)} |"
+            f"| [`{_ROOT} {word}`](hafloc-{word}.md) | {_cell(entry.summary)} |"
             for word, entry in COMMANDS.items()
         ]
         lines += ["", "## Exit statuses", "", "| status | means |", "|---|---|"]
@@ -113,7 +114,8 @@ def _python_pages() -> Iterator[tuple[str, str]]:
         file = SOURCE.joinpath(*door.split(".")[1:])
         path = file / "__init__.py" if file.is_dir() else file.with_suffix(".py")
         tree = ast.parse(path.read_text("utf-8"))
-        names = _public(tree)
+        # Constants after what uses them.
+        names = sorted(_public(tree), key=str.isupper)
         if not names:
             continue
         about = " ".join((ast.get_docstring(tree) or "").partition("\n\n")[0].split())

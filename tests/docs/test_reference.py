@@ -50,7 +50,7 @@ def test_every_command_option_default_and_status_is_told(pages: dict[str, str]) 
     assert len(commands()) > 20
     for name, command in commands().items():
         word, _, inner = name.partition(" ")
-        text = pages[f"commands/{word}.md"]
+        text = pages[f"commands/hafloc-{word}.md"]
         if inner:
             text = text.split(f"## `hafloc {name}`\n", 1)[1].split("\n## ", 1)[0]
         told = text.replace("\\", "")
@@ -83,6 +83,6 @@ def test_only_public_names_are_in_the_pages_on_python(pages: dict[str, str]) -> 
 def test_an_environment_of_ones_own_changes_no_page(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "40")
     assert os.environ["COLUMNS"] == "40"
-    assert reference.pages()["commands/locate.md"] == (
-        reference.REFERENCE / "commands" / "locate.md"
+    assert reference.pages()["commands/hafloc-locate.md"] == (
+        reference.REFERENCE / "commands" / "hafloc-locate.md"
     ).read_text("utf-8")

@@ -265,7 +265,9 @@ def serve(text: str, folder: Path) -> Iterator[None]:
     """`hafloc serve …` in a process of its own, from when it answers until the page's end."""
     words = shlex.split(text, comments=True)
     port = words[words.index("--port") + 1] if "--port" in words else "8000"
-    server = subprocess.Popen(["bash", "-c", f"exec {text}"], cwd=folder, env=environment(folder))
+    # Of the network that made the town's index; a process of its own knows the shipped one alone.
+    whole = f"exec {text} --model other.safetensors"
+    server = subprocess.Popen(["bash", "-c", whole], cwd=folder, env=environment(folder))
     try:
         until = time.monotonic() + 60
         while server.poll() is None:
