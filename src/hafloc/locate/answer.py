@@ -164,7 +164,7 @@ class Answer:
     def to_dict(self) -> dict[str, Any]:
         """The answer as JSON values.
 
-        `query`; `time_code`, the seconds of a film at which its frame stands (null for photos);
+        `query`; of a film's frame its `time_code` in seconds (missing for photos);
         `found` (null where unknown); `position` {`lat`, `lon`} in WGS84 degrees, only the
         best guess where `found` is false; `views`, how many photos' views meet there (0 where it is
         the candidates' own positions that agree); `radius` (metres), `probability` and
@@ -186,7 +186,7 @@ class Answer:
         duplicate = self.duplicate_of
         return {
             "query": self.query,
-            "time_code": self.frame and self.frame.time,
+            **self._time_code(),
             "found": self.found,
             "position": _lat_lon(self.position),
             "views": self.views,
@@ -229,7 +229,7 @@ class Answer:
         answer = {
             "kind": "answer",
             "query": self.query,
-            "time_code": self.frame and self.frame.time,
+            **self._time_code(),
             "found": self.found,
             "views": self.views,
             **self._trust(),
@@ -253,6 +253,9 @@ class Answer:
                 ),
             ],
         }
+
+    def _time_code(self) -> dict[str, float]:
+        return {} if self.frame is None else {"time_code": self.frame.time}
 
     def _trust(self) -> dict[str, float | str | bool | None]:
         return {

@@ -14,11 +14,13 @@ from hafloc.photos.cuts import (
 )
 from hafloc.photos.decode import MAX_PIXELS, read, read_bytes, read_metadata
 from hafloc.photos.films import (
+    EVERY,
     Clip,
     Decoded,
     Every,
     FilmPlan,
     film_content,
+    held_times,
     is_film,
     open_clip,
     parse_every,
@@ -47,6 +49,7 @@ from hafloc.photos.tracks import Track, Tracking, parse_zone, read_track
 __all__ = [
     "BACKGROUND",
     "CUTTING",
+    "EVERY",
     "MAX_PIXELS",
     "REQUESTS",
     "VIEWS",
@@ -84,6 +87,7 @@ __all__ = [
     "file_name",
     "film_content",
     "find_photos",
+    "held_times",
     "in_panorama",
     "is_file",
     "is_film",

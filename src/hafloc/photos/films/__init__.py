@@ -1,8 +1,8 @@
 """Films: their frames as photos, placed by the film's own receiver or by a track."""
 
-from hafloc.photos.films.choosing import Every, parse_every
+from hafloc.photos.films.choosing import EVERY, Every, parse_every
 from hafloc.photos.films.film import is_film, require_reader
-from hafloc.photos.films.frames import cut_frame, read_frame
+from hafloc.photos.films.frames import cut_frame, held_times, read_frame
 from hafloc.photos.films.reading import (
     Clip,
     Decoded,
@@ -15,12 +15,14 @@ from hafloc.photos.films.reading import (
 from hafloc.photos.films.subtitles import srt_beside
 
 __all__ = [
+    "EVERY",
     "Clip",
     "Decoded",
     "Every",
     "FilmPlan",
     "cut_frame",
     "film_content",
+    "held_times",
     "is_film",
     "open_clip",
     "parse_every",

@@ -25,8 +25,12 @@ class Every:
         return f"{self.metres:g}m" if self.metres is not None else f"{self.seconds:g}s"
 
 
+# Of a film whose way is known. Neighbours then show a place from both sides of a query.
+EVERY = Every(metres=5.0)
+
+
 def parse_every(text: str) -> Every:
-    """ "5m" or "2s". Raises OptionError."""
+    """Read metres as "5m", or seconds as "2s". Raises OptionError."""
     match = _FORM.fullmatch(text.strip())
     number = float(match[1]) if match else 0.0
     if match is None or number < 1e-3:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from hafloc.errors import MissingExtraError, PhotoError, reason_of
 from hafloc.photos import formats
+from hafloc.photos.remote import PhotoFile
 from hafloc.photos.stored import file_start, shown
 
 if TYPE_CHECKING:
@@ -103,8 +104,10 @@ def _seconds(frame: Any, otherwise: float) -> float:
     return otherwise if stamp is None or not frame.time_base else float(stamp * frame.time_base)
 
 
-def is_film(path: Path | str) -> bool:
-    """Whether a file is taken for a film, by its suffix."""
+def is_film(path: PhotoFile | str) -> bool:
+    """Whether a file on a disk is taken for a film, by its suffix."""
+    if not isinstance(path, Path | str):
+        return False
     return Path(path).suffix.lower() in formats.VIDEO_SUFFIXES
 
 
@@ -131,14 +134,25 @@ def open_film(path: Path) -> Iterator[Film]:
     import av
 
     try:
-        # "file:", for a name may look like an address of another kind.
-        container = av.open(f"file:{path.absolute()}", options=_OPTIONS, metadata_errors="replace")
+        container = _open(path)
     except (av.FFmpegError, OSError, ValueError) as error:
         raise PhotoError(f"cannot read {name}: {_fault(head, error)}") from error
     with container:
         stream = _pictures(container, name)
         stream.thread_type = "AUTO"
-        yield Film(path, container, stream, _duration(container, stream))
+        yield Film(path, container, stream, _duration(path, container, stream))
+
+
+def reopened(film: Film) -> "InputContainer":
+    """The film once more, for what is read beside its pictures; to be closed."""
+    return _open(film.path)
+
+
+def _open(path: Path) -> "InputContainer":
+    import av
+
+    # "file:", for a name may look like an address of another kind.
+    return av.open(f"file:{path.absolute()}", options=_OPTIONS, metadata_errors="replace")
 
 
 def _pictures(container: "InputContainer", name: str) -> "VideoStream":
@@ -160,11 +174,27 @@ def _pictures(container: "InputContainer", name: str) -> "VideoStream":
     return best
 
 
-def _duration(container: "InputContainer", stream: "VideoStream") -> float:
-    """Seconds; infinite where the film does not tell."""
+def _duration(path: Path, container: "InputContainer", stream: "VideoStream") -> float:
+    """Seconds from the first frame to the end."""
     if stream.duration and stream.time_base:
         return float(stream.duration * stream.time_base)
-    return container.duration / 1e6 if container.duration else math.inf
+    return container.duration / 1e6 if container.duration else _longest(path)
+
+
+def _longest(path: Path) -> float:
+    """The same by going through all of its packets, which decodes nothing."""
+    import av
+
+    first, last = math.inf, 0.0
+    try:
+        with _open(path) as container:
+            for packet in container.demux(video=0):
+                if packet.pts is not None:
+                    at = float(packet.pts * packet.time_base)
+                    first, last = min(first, at), max(last, at)
+    except av.FFmpegError:
+        pass  # it ends there
+    return max(0.0, last - first)
 
 
 def _fault(head: bytes, error: Exception) -> str:

@@ -1,5 +1,6 @@
 """Decode the wanted frames of a film one after the other, never more of it than that."""
 
+import bisect
 import itertools
 import math
 from collections.abc import Iterator, Sequence
@@ -54,7 +55,8 @@ def shots(film: Film, wanted: Sequence[float], around: float = AROUND) -> Iterat
         found = next(frames, None)
         at = math.inf if found is None else found[0]
         while number < len(wanted) and at > wanted[number] + spans[number] + 1e-6:
-            chosen = best[1:] if best is not None else shown
+            # Behind the last one that decodes nothing is shown.
+            chosen = best[1:] if best is not None else shown if found is not None else None
             if chosen is not None and chosen[0] > taken + _SAME:
                 taken = chosen[0]
                 yield Shot(number, *chosen)
@@ -66,6 +68,18 @@ def shots(film: Film, wanted: Sequence[float], around: float = AROUND) -> Iterat
             fine = sharpness(found[1]) if spans[number] else -abs(at - wanted[number])
             if best is None or fine > best[0]:
                 best = fine, *found
+
+
+def held_times(wanted: Sequence[float], held: Sequence[float]) -> dict[float, float]:
+    """Times of frames that are `held`, each with the wanted moment that it stands for."""
+    found: dict[float, float] = {}
+    ordered = sorted(held)
+    for moment, span in zip(wanted, _spans(wanted, AROUND), strict=True):
+        at = bisect.bisect_left(ordered, moment - span - _SAME)
+        near = [time for time in ordered[at : at + 2] if time <= moment + span + _SAME]
+        if near:
+            found[near[0]] = moment
+    return found
 
 
 def _spans(wanted: Sequence[float], around: float) -> list[float]:

@@ -6,19 +6,24 @@ import re
 import shutil
 import subprocess
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
 
 from hafloc.errors import PositionError
 from hafloc.geo import Position
-from hafloc.photos.films.film import Film
+from hafloc.photos.films.film import Film, reopened
 from hafloc.photos.films.gpmf import GpsSample, gps_samples
 from hafloc.photos.films.subtitles import read_srt, srt_beside, told_by
 from hafloc.photos.tracks.track import Fix, Track
 
+if TYPE_CHECKING:
+    from av.stream import Stream
+
 _ISO_6709 = re.compile(r"([-+]\d{1,2}(?:\.\d+)?)([-+]\d{1,3}(?:\.\d+)?)(?:[-+]|/|$)")
 _LOCATIONS = ("com.apple.quicktime.location.iso6709", "location", "location-eng")
+_GPMF = b"DEVC"
 _FEWEST = 2  # fixes of a way
 _MOST_SECONDS = 600  # that exiftool may take
 
@@ -31,13 +36,13 @@ class OwnGps:
     began: datetime | None = None
 
 
-def own_gps(film: Film) -> OwnGps | None:
+def own_gps(film: Film, *, thorough: bool = True) -> OwnGps | None:
     """The way that a film tells of itself; None where it tells none.
 
-    GoPro's GPMF, DJI's subtitles in the film or in an .SRT beside it, and what `exiftool` finds
-    of other cameras where it is installed.
+    GoPro's GPMF, DJI's subtitles in the film or in an .SRT beside it, and, if `thorough`, what
+    `exiftool` finds of other cameras where it is installed; that reads the whole film.
     """
-    for read in (_of_gpmf, _of_subtitles, _of_srt, _of_exiftool):
+    for read in (_of_gpmf, _of_subtitles, _of_srt, *([_of_exiftool] if thorough else [])):
         found = read(film)
         if found is not None and len(found.track) >= _FEWEST:
             return found
@@ -57,12 +62,11 @@ def start_place(tags: Mapping[str, str]) -> Position | None:
 
 
 def _of_gpmf(film: Film) -> OwnGps | None:
-    if not any(_tag(stream) == "gpmd" for stream in film.container.streams.data):
-        return None
     fixes: list[Fix] = []
     began = None
-    for start, length, payload in _payloads(film, "gpmd"):
-        samples = gps_samples(payload)
+    for start, length, payload in _payloads(film, film.container.streams.data):
+        # Told by its content: tags are not shown, and other cameras keep other data beside.
+        samples = gps_samples(payload) if payload.startswith(_GPMF) else []
         for number, sample in enumerate(samples):
             at = start + length * number / len(samples)
             fixes.append(Fix(at, sample.lat, sample.lon, sample.altitude))
@@ -76,10 +80,8 @@ def _less(sample: GpsSample, seconds: float) -> datetime | None:
 
 
 def _of_subtitles(film: Film) -> OwnGps | None:
-    if not film.container.streams.subtitles:
-        return None
     fixes = []
-    for start, _, payload in _payloads(film, None):
+    for start, _, payload in _payloads(film, film.container.streams.subtitles[:1]):
         told = told_by(payload.decode("utf-8", "replace"))
         if told is not None:
             fixes.append(Fix(start, told.lat, told.lon, told.altitude))
@@ -97,30 +99,23 @@ def _of_srt(film: Film) -> OwnGps | None:
     return OwnGps(Track.of(Fix(at, one.lat, one.lon, one.altitude) for at, one in told))
 
 
-def _payloads(film: Film, tag: str | None) -> Iterator[tuple[float, float, bytes]]:
-    """Begin and length in seconds, and the bytes of each packet of a stream beside the pictures:
-    of the data with a codec's `tag`, or of the first subtitles."""
+def _payloads(film: Film, streams: Sequence["Stream"]) -> Iterator[tuple[float, float, bytes]]:
+    """Begin and length in seconds, and the bytes of each packet of streams beside the pictures."""
+    if not streams:
+        return
     import av
 
-    streams = film.container.streams
-    chosen = [s for s in streams.data if _tag(s) == tag] if tag else [*streams.subtitles[:1]]
-    last = 1.0
+    length = 1.0
     try:
-        with av.open(f"file:{film.path.absolute()}") as container:
-            for packet in container.demux([container.streams[s.index] for s in chosen[:1]]):
-                if packet.pts is None or packet.time_base is None or not packet.size:
+        # The pictures' own demuxer stays where it is.
+        with reopened(film) as container:
+            for packet in container.demux([container.streams[s.index] for s in streams]):
+                if packet.pts is None or not packet.size:
                     continue
-                start = float(packet.pts * packet.time_base) - film.start
-                last = float((packet.duration or 0) * packet.time_base) or last
-                yield start, last, bytes(packet)
+                length = float((packet.duration or 0) * packet.time_base) or length
+                yield float(packet.pts * packet.time_base) - film.start, length, bytes(packet)
     except (av.FFmpegError, OSError, ValueError):
         return
-
-
-def _tag(stream: object) -> str:
-    context = getattr(stream, "codec_context", None)
-    tag = getattr(stream, "codec_tag", None) or getattr(context, "codec_tag", "") or ""
-    return str(tag)
 
 
 def _of_exiftool(film: Film) -> OwnGps | None:

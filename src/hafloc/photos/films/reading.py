@@ -19,6 +19,8 @@ from hafloc.photos.photo import Metadata, Photo
 from hafloc.photos.tracks.placing import Tracking
 from hafloc.photos.tracks.track import Track
 
+# Without a zone: frames of a film that tells no time are of one clock all the same.
+_ANY_DAY = datetime(2000, 1, 1)
 _TAIL = 1.0  # seconds that may be missing at a film's end without a word
 
 
@@ -104,7 +106,7 @@ class Clip:
         with _decoding(self.path, decoded, len(self.times)) as film:
             for shot in shots(film, self.times):
                 decoded.frames += 1
-                said = Metadata(time=time_at(self.began, shot.seconds))
+                said = Metadata(time=time_at(self.began or _ANY_DAY, shot.seconds))
                 yield from frame_photos(film, shot, said, content, longer_side, 0)
 
 

@@ -80,7 +80,8 @@ def way_of(film: Film, tracks: Sequence[Track], tracking: Tracking | None) -> Wa
     course = tracking is None or tracking.course
     max_gap = MAX_GAP if tracking is None else tracking.max_gap
     told = beginning_of(film.tags, film.duration)
-    own = own_gps(film)
+    # Whoever names a track knows of no better one, and exiftool takes long.
+    own = own_gps(film, thorough=tracking is None)
     if own is not None:
         zone = None if tracking is None else tracking.zone
         began = own.began or (None if told is None else told.in_zone(zone))
