@@ -124,14 +124,14 @@ def test_an_unchanged_film_is_not_opened_again(
 
 
 def test_a_stopped_build_goes_on_where_it_was(folder: Path) -> None:
-    whole, all_frames = build(folder)
+    _, all_frames = build(folder)
     names = frames(folder)
     (folder.parent / "p.gpkg").unlink()
 
     with pytest.raises(KeyboardInterrupt):
         build(folder, most=2)
     assert len(frames(folder)) == 2
-    report, described = build(folder)
+    _, described = build(folder)
 
     assert described == all_frames[2:]
     assert frames(folder) == names
@@ -183,7 +183,7 @@ def test_a_film_that_holds_something_else_is_described_anew(folder: Path) -> Non
     build(folder)
     write_film(folder / "drive.mp4", greys(21))
 
-    report, described = build(folder)
+    _, described = build(folder)
 
     assert len(described) == 3
     assert len(frames(folder)) == 3
@@ -264,19 +264,13 @@ def test_a_folder_without_films_needs_no_reader(folder: Path, monkeypatch) -> No
 def test_frames_are_not_mistaken_for_one_another(folder: Path) -> None:
     """All frames of a film have its content, which elsewhere tells twins."""
     from hafloc.locate.candidates import _is_twin
-    from hafloc.photos import Frame, Photo
+    from hafloc.photos import Frame, Metadata, Photo
 
     build(folder)
     records = [record for name, record in held(folder).items() if "#t=" in name]
-    photo = Photo(np.zeros((4, 4, 3), np.uint8), records[0].content, replace_metadata())
+    photo = Photo(np.zeros((4, 4, 3), np.uint8), records[0].content, Metadata())
     for record in records:
         own = float(record.path.partition("#t=")[2])
         twins = [_is_twin(other, replace(photo, part=Frame(own))) for other in records]
         assert sum(twins) == 1
         assert not _is_twin(record, photo)
-
-
-def replace_metadata():  # type: ignore[no-untyped-def]
-    from hafloc.photos import Metadata
-
-    return Metadata()

@@ -80,8 +80,8 @@ def test_the_name_of_a_part_leads_back_to_it(part, name):
 
 @pytest.mark.parametrize(
     "name",
-    ["a.mp4#t=", "a.mp4#t=-1", "a.mp4#t=1.50", "a.mp4#t=01", "a.mp4#view=45&t=1", "a.mp4#t=1&",
-     "a.mp4#t=1view=45", "a.mp4#t=1.2.3", "a.mp4#t=1,2", "a#t=1"],
+    ["a.jpg#t=1", "a.mp4#t=", "a.mp4#t=-1", "a.mp4#t=1.50", "a.mp4#t=01", "a.mp4#view=45&t=1",
+     "a.mp4#t=1&", "a.mp4#t=1view=45", "a.mp4#t=1.2.3", "a.mp4#t=1,2", "a#t=1"],
 )  # fmt: skip
 def test_what_is_no_name_of_a_frame_is_a_file(name):
     assert split_name(name) == (name, None)
@@ -133,7 +133,7 @@ def test_an_uneven_film_is_taken_by_the_times_of_its_frames(tmp_path, track):
 
     taken = frames(planned(film, "1s", track))
 
-    assert [photo.part.time for photo in taken][0] == 0
+    assert taken[0].part.time == 0
     assert all(photo.part.time in (0, 0.2, 1.0, 1.1, 3.9) for photo in taken)
     assert len({photo.part.time for photo in taken}) == len(taken)
     assert levels(taken) == [[0, 0.2, 1.0, 1.1, 3.9].index(photo.part.time) for photo in taken]
@@ -217,7 +217,7 @@ def test_a_360_films_frame_is_cut_into_views(tmp_path, track):
 # --- where and when ---
 
 
-def test_goPro_positions_inside_a_film_place_its_frames(tmp_path):
+def test_gopro_positions_inside_a_film_place_its_frames(tmp_path):
     seconds = [gpmf([(48 + 1e-4 * (second + part / 4), 16) for part in range(4)])
                for second in range(4)]  # fmt: skip
     film = write_film(tmp_path / "a.mp4", greys(40), data=list(enumerate(seconds)))
@@ -362,9 +362,8 @@ def test_films_that_cannot_be_used_are_told_in_one_line(tmp_path, track):
     at = whole.index(b"mdat") + 4
     end = whole.index(b"moov") - 4
     noise = np.random.default_rng(0).bytes(end - at)
-    assert "none of its pictures can be decoded" in said(
-        "enc.mp4", whole[:at] + noise + whole[end:]
-    )
+    locked = whole[:at] + noise + whole[end:]
+    assert "none of its pictures can be decoded" in said("locked.mp4", locked)
 
 
 def test_a_film_of_sound_alone_is_none(tmp_path, track):

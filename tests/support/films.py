@@ -36,7 +36,6 @@ def write_film(
     codec: str = "libx264",
     pixels: str = "yuv420p",
     data: Sequence[tuple[float, bytes]] = (),
-    data_tag: str = "gpmd",
     **options: str,
 ) -> Path:
     """A film of `images`, one every 1 / `rate` seconds or at `times`, that began at BEGAN.
@@ -53,8 +52,6 @@ def write_film(
         if codec == "libx264":
             stream.codec_context.gop_size = 5
         side = container.add_data_stream("bin_data") if data else None
-        if side is not None:
-            side.codec_context
         first = True
         for number, image in enumerate(images):
             if first:

@@ -8,6 +8,9 @@ of W3C Media Fragments, so that players seek to it.
 import math
 import re
 from dataclasses import dataclass
+from pathlib import PurePath
+
+from hafloc.photos.formats import VIDEO_SUFFIXES
 
 # Degrees that a view's name leaves out. Part of the format: names in indexes rest on it.
 _PITCH, _FIELD_OF_VIEW = 0.0, 75.0
@@ -94,7 +97,7 @@ def split_name(name: str) -> tuple[str, Part | None]:
     if found is None:
         return name, None
     try:
-        part = _part(found["time"], found["numbers"])
+        part = _part(found["file"], found["time"], found["numbers"])
     except (ValueError, OverflowError):
         return name, None
     if part is None or part.fragment != name[len(found["file"]) :]:
@@ -107,7 +110,9 @@ def view_of(part: Part | None) -> View | None:
     return part.view if isinstance(part, Frame) else part
 
 
-def _part(time: str | None, numbers: str | None) -> Part | None:
+def _part(file: str, time: str | None, numbers: str | None) -> Part | None:
+    if time is not None and PurePath(file).suffix.lower() not in VIDEO_SUFFIXES:
+        return None
     view = None
     if numbers is not None:
         values = [float(number) for number in numbers.split(",")]
