@@ -72,9 +72,7 @@ def test_a_film_is_built_located_and_shown(run: Run, drive: Path, tmp_path: Path
     status, out, _ = run("locate", index, drive, "--every", "1s", "--gpx", gpx_file, "--csv", csv,
                          "--map", page, "--top", 1)  # fmt: skip
     # 30 m, but neighbours of the first and last frame may be sharper.
-    summary = (
-        rf"{re.escape(str(drive))}: 4 of 4 frames found, (28|29|30|31) m from 48\.2\d+, 16\.37"
-    )
+    summary = r".*drive\.mp4: 4 of 4 frames found, (28|29|30|31) m from 48\.2\d+, 16\.37"
     assert re.match(summary, out.splitlines()[-1])
     assert gpx_file.read_text().count("drive.mp4#t=") == 4
     assert "<trk>" in gpx_file.read_text()

@@ -90,7 +90,8 @@ def _notes(report: "BuildReport") -> Iterator[str]:
             "said stays (--positions and --track name it)"
         )
     if report.left_out:
-        yield report.left_out
+        hint = "; --every 5m takes frames of films" if "video" in report.left_out else ""
+        yield f"{report.left_out}{hint}"
     yield from report.notes
     table = report.table
     for problem in report.table_problems:
