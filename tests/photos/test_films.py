@@ -1,5 +1,7 @@
 """Films: which frames are taken, where and when they were, and what is said of those that fail."""
 
+import struct
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -203,6 +205,23 @@ def test_a_frame_is_read_by_its_name(tmp_path):
         read_part(film, Frame(9), longer_side=64)
 
 
+@pytest.mark.parametrize(
+    ("name", "codec"), [("a.avi", "mpeg4"), ("a.mkv", "libx264"), ("a.ts", "libx264"),
+                        ("a.mov", "mjpeg"), ("a.webm", "libvpx-vp9")],
+)  # fmt: skip
+def test_a_frame_is_found_again_in_films_of_all_kinds(tmp_path, track, name, codec):
+    """Some count from elsewhere than 0, and some do not let themselves be sought in."""
+    pixels = "yuvj420p" if codec == "mjpeg" else "yuv420p"
+    film = write_film(tmp_path / name, greys(30), codec=codec, pixels=pixels)
+    whole = write_film(tmp_path / "whole.mp4", greys(30))
+    plan = replace(planned(whole, "0.7s", track), path=film)
+
+    for photo in frames(plan):
+        again = read_part(film, photo.part, longer_side=64)
+        assert again.part == photo.part
+        assert np.array_equal(again.image, photo.image)
+
+
 def test_a_360_films_frame_is_cut_into_views(tmp_path, track):
     film = write_film(tmp_path / "a.mp4", [grey(100, (512, 256))] * 3)
 
@@ -229,6 +248,25 @@ def test_gopro_positions_inside_a_film_place_its_frames(tmp_path):
         assert photo.metadata.position.lat == pytest.approx(48 + 1e-4 * photo.part.time, abs=2e-6)
         assert photo.metadata.altitude == pytest.approx(170)
         assert photo.metadata.heading == pytest.approx(0, abs=0.5)
+
+
+def test_gopro_of_later_years_writes_gps9_and_both():
+    scale = struct.pack(">9i", 10**7, 10**7, 1000, 1000, 100, 1, 1000, 100, 1)
+    # 8,777 days after 2000 is 2024-01-12, 66,600 s after midnight 18:30; dilution 1.5, lock 3.
+    row = struct.pack(">7i2H", 480_000_000, 160_000_000, 170_000, 0, 0, 8777, 66_600_000, 150, 3)
+    poor = struct.pack(">7i2H", 490_000_000, 160_000_000, 170_000, 0, 0, 8777, 66_600_000, 150, 0)
+    inside = (
+        klv("TYPE", "c", 1, 9, b"lllllllSS")
+        + klv("SCAL", "l", 4, 9, scale)
+        + klv("GPS9", "?", 32, 2, row + poor)
+    )
+    stream = klv("STRM", "", 1, len(inside), inside)
+    later = klv("DEVC", "", 1, len(stream), stream)
+
+    for payload in (later, gpmf([(12, 13)]) + later):
+        (sample,) = gps_samples(payload)
+        assert (sample.lat, sample.lon, sample.altitude) == (48, 16, 170)
+        assert sample.time == datetime(2024, 1, 12, 18, 30, tzinfo=UTC)
 
 
 def test_gpmf_without_a_lock_or_of_poor_precision_says_nothing():
@@ -307,6 +345,10 @@ def test_the_clock_of_a_film():
     # Android writes the time at which it closed the file.
     android = {"com.android.version": "14"}
     assert began(**mp4 | android) == ("2024-01-12T18:29:00+00:00", False)
+    # A Pixel 8 that began 15:44:26, by its file's name, and writes both.
+    pixel = {"creation_time": "2025-07-11T15:44:38.000000Z", "com.android.model": "Pixel 8",
+             "com.apple.quicktime.creationdate": "2025-07-11T09:44:38-0600"}  # fmt: skip
+    assert began(12.0, **pixel) == ("2025-07-11T15:44:26+00:00", True)
     assert began(creation_time="1904-01-01T00:00:00Z") is None
     assert began(creation_time="yesterday") is None
     assert began() is None

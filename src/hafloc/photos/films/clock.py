@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, tzinfo
 
 _APPLE = "com.apple.quicktime.creationdate"
+_LONGEST = 1e7  # seconds that a recording may take
 _EARLIEST = datetime(1990, 1, 1, tzinfo=UTC)  # QuickTime counts from 1904, and 0 is no time
 
 
@@ -28,18 +29,18 @@ class Beginning:
 
 def beginning_of(tags: Mapping[str, str], duration: float) -> Beginning | None:
     """When a film of `duration` seconds began, by its `tags` (keys in lower case)."""
+    # Android's recorder writes its times when it closes the file (AOSP, MPEG4Writer).
+    is_end = any(key.startswith("com.android.") for key in tags) and duration < _LONGEST
+    late = timedelta(seconds=duration if is_end else 0.0)
     local = _moment(tags.get(_APPLE) or tags.get("creationdate") or "")
     if local is not None and local.tzinfo is not None:
-        return Beginning(local.astimezone(UTC), True)
+        return Beginning(local.astimezone(UTC) - late, True)
     for name in ("creation_time", "date_utc", "date"):
         time = _moment(tags.get(name, ""))
         if time is None:
             continue
         time = time.replace(tzinfo=UTC) if time.tzinfo is None else time.astimezone(UTC)
-        # Android's recorder writes this when it closes the file (AOSP, MPEG4Writer).
-        if any(key.startswith("com.android.") for key in tags) and duration < 10**7:
-            time -= timedelta(seconds=duration)
-        return Beginning(time, False)
+        return Beginning(time - late, False)
     return None
 
 
