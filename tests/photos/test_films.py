@@ -17,6 +17,7 @@ from hafloc.photos import (
     Frame,
     Tracking,
     View,
+    find_photos,
     open_clip,
     parse_every,
     part_name,
@@ -349,6 +350,13 @@ def test_the_clock_of_a_film():
     pixel = {"creation_time": "2025-07-11T15:44:38.000000Z", "com.android.model": "Pixel 8",
              "com.apple.quicktime.creationdate": "2025-07-11T09:44:38-0600"}  # fmt: skip
     assert began(12.0, **pixel) == ("2025-07-11T15:44:26+00:00", True)
+    # A dash camera that writes none; others write the time of the place, too.
+    named = beginning_of({}, 60.0, "2023_0601_063550_F")
+    assert named.time.isoformat() == "2023-06-01T06:35:50+00:00"
+    assert not named.stated
+    assert beginning_of({}, 60.0, "VID_20240112_183000123").time.second == 0
+    assert beginning_of({}, 60.0, "GX010042") is None
+    assert beginning_of({}, 60.0, "20241399_999999") is None
     assert began(creation_time="1904-01-01T00:00:00Z") is None
     assert began(creation_time="yesterday") is None
     assert began() is None
@@ -406,6 +414,21 @@ def test_films_that_cannot_be_used_are_told_in_one_line(tmp_path, track):
     noise = np.random.default_rng(0).bytes(end - at)
     locked = whole[:at] + noise + whole[end:]
     assert "none of its pictures can be decoded" in said("locked.mp4", locked)
+
+
+def test_small_copies_and_live_photos_are_no_films_of_a_folder(tmp_path):
+    write_film(tmp_path / "GX010001.MP4", greys(2))
+    for name in ("GL010001.LRV", "VID_00_001.insv"):
+        (tmp_path / name).write_bytes((tmp_path / "GX010001.MP4").read_bytes())
+    write_film(tmp_path / "IMG_1.MOV", greys(2))
+    (tmp_path / "IMG_1.HEIC").write_bytes(b"a photo")
+
+    found = find_photos(tmp_path, films=True)
+
+    assert [path.name for path in found.paths] == ["GX010001.MP4", "IMG_1.HEIC"]
+    assert found.left_out == {"video": 3}
+    with pytest.raises(PhotoError, match=r"\.insv holds no pictures as a lens sees them"):
+        find_photos(tmp_path / "VID_00_001.insv")
 
 
 def test_a_film_of_sound_alone_is_none(tmp_path, track):

@@ -137,7 +137,7 @@ def is_film(path: PhotoFile | str) -> bool:
     """Whether a file on a disk is taken for a film, by its suffix."""
     if not isinstance(path, Path | str):
         return False
-    return Path(path).suffix.lower() in formats.VIDEO_SUFFIXES
+    return Path(path).suffix.lower() in formats.FILM_SUFFIXES
 
 
 def require_reader(name: str) -> None:
