@@ -196,6 +196,35 @@ def test_ten_bits_come_as_eight(tmp_path, track):
     assert float(np.median(photo.image)) == pytest.approx(100, abs=3)
 
 
+def test_bright_colours_of_hdr_come_as_they_look(tmp_path, track):
+    # SMPTE ST 2084: 203 cd/m², diffuse white, has the code 0.5807, 100 cd/m² 0.508; of 8 bits
+    # 148 and 130. Half of white's light, 0.4926, is 186 in sRGB. The encoder takes 2 of a code.
+    image = np.zeros((48, 96, 3), np.uint8)
+    image[:, :32], image[:, 32:64], image[:, 64:] = 150, 132, 10
+    film = write_film(tmp_path / "a.mp4", [image] * 3, pixels="yuv420p10le", transfer=16)
+
+    (photo,) = frames(planned(film, "1s", track), longer_side=96)
+
+    white, grey_, black = (float(np.median(photo.image[:, x : x + 16])) for x in (8, 40, 72))
+    assert white == pytest.approx(255, abs=4)
+    assert grey_ == pytest.approx(186, abs=8)
+    assert black < 10
+
+
+def test_of_interlaced_frames_one_field_is_taken(tmp_path, track):
+    image = np.full((48, 64, 3), 60, np.uint8)
+    image[1::2, 20:40] = 200  # what moved between the fields
+    film = write_film(
+        tmp_path / "a.mkv", [image] * 3, **{"x264-params": "interlaced=1:tff=1", "crf": "1"}
+    )
+
+    (photo,) = frames(planned(film, "1s", track))
+
+    assert photo.image.shape == (48, 64, 3)
+    rows = photo.image[:, 30].astype(int).mean(axis=1)
+    assert np.abs(np.diff(rows[4:-4])).max() < 30
+
+
 def test_a_frame_is_read_by_its_name(tmp_path):
     film = write_film(tmp_path / "a.mp4", greys(40))
     for number in (0, 7, 23, 39):
