@@ -2,6 +2,7 @@
 
 import json
 import os
+import pickle
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -344,7 +345,7 @@ class Describer:
                 image = None if isinstance(photo, HaflocError) else self.fit(photo.image)
                 yield (path, photo), image
 
-        opened = partial(_FeaturesOf, self, local, regions)
+        opened = partial(_FeaturesOf, pickle.dumps(self), local, regions)
         for (path, photo), found in Processes(workers, opened).map(pieces()):
             if isinstance(photo, HaflocError):
                 yield path, photo
@@ -405,9 +406,10 @@ def _each(
 class _FeaturesOf:
     """What a process does for another: features of fitted images, or why there are none."""
 
-    def __init__(self, describer: Describer, local: bool, regions: bool, threads: int) -> None:
+    def __init__(self, describer: bytes, local: bool, regions: bool, threads: int) -> None:
+        # First: a thread that has begun to work, and a session of a runtime, keep their number.
         torch.set_num_threads(threads)
-        self._describer = describer
+        self._describer: Describer = pickle.loads(describer)
         self._wanted = {"local": local, "regions": regions}
 
     def __call__(self, image: Image) -> ImageFeatures | PhotoError:
