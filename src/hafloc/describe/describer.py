@@ -204,11 +204,12 @@ class Describer:
         """Those of N fitted images of one size."""
 
         def work() -> list[ImageFeatures]:
-            batch = torch.cat([to_batch(image, self._network.device) for image in images])
+            batch = torch.cat([to_batch(image, torch.device("cpu")) for image in images])
             if self._haf is not None:
                 found = self._haf.features(batch, local=local, regions=regions)
                 return found if self._shortened is None else list(map(self._shorter, found))
             check_sides(batch)
+            batch = batch.to(self._network.device)
             # Copies of their own: views would keep the network's last large block alive.
             rows = self._network(batch).cpu().numpy()
             return [ImageFeatures(np.array(row, np.float32)) for row in rows]

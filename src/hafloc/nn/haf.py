@@ -121,16 +121,18 @@ class HAF(nn.Module):
     def features(self, images: Tensor, *, local: bool, regions: bool) -> list[ImageFeatures]:
         """What N images are found and verified by, from one pass; parts not asked for are None.
 
-        So are those that the network has not. Raises PhotoError for a side below 32 px.
+        So are those that the network has not. Images that lie where they were read cost a GPU no
+        way back. Raises PhotoError for a side below 32 px.
         """
         check_sides(images)
         local = local and self.local is not None
+        shown, images = images, images.to(self.device)
         if not local or on_processor(images):
             taps = self.taps(images)
             pooled = self._pooled(taps, size_of(images), regions=regions)
             points = self._local(images, taps) if local else [None] * len(images)
         else:
-            with corners_beside(to_pixels(images), self.options.local_features) as corners:
+            with corners_beside(to_pixels(shown), self.options.local_features) as corners:
                 taps = self.taps(images)
                 pooled = self._pooled(taps, size_of(images), regions=regions)
                 points = self._local_at([each.result() for each in corners], taps, images)

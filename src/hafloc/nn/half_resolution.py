@@ -193,8 +193,10 @@ def pool_power(maps: HalfResolution, power: Tensor) -> Tensor:
 def pool_power_regions(maps: HalfResolution, power: Tensor) -> Tensor:
     """`pool_power` over the whole grid and over each region, `[N, 1 + R, n]`; no gradient."""
     # There is one cell more than taps, each way.
-    down, high = regions.blocks(maps.responses.shape[2] + 1, maps.scale, maps.size[0])
-    across, wide = regions.blocks(maps.responses.shape[3] + 1, maps.scale, maps.size[1])
+    (down, high), (across, wide) = (
+        regions.blocks(taps + 1, maps.scale, size, maps.responses.device)
+        for taps, size in zip(maps.responses.shape[2:], maps.size, strict=True)
+    )
     if not on_processor(maps.responses):
         sums = _made_sums(maps, power, down, across, regions.GRID)
     elif power.item() == CUBE:
@@ -247,14 +249,18 @@ def _made_sums(
 def _members(block: Tensor, scale: int, size: int, grid: int, like: Tensor) -> Tensor:
     """Which of `size` places each block has, 1 or 0, `[grid, size]`."""
     # Half of the first cell lies outside.
-    of_places = block[(torch.arange(size) + scale // 2) // scale]
-    return (torch.arange(grid)[:, None] == of_places).to(like)
+    places = torch.arange(size, device=like.device)
+    of_places = block[(places + scale // 2) // scale]
+    return (torch.arange(grid, device=like.device)[:, None] == of_places).to(like)
 
 
 def _pool_power(maps: HalfResolution, power: Tensor, *, largest: bool) -> tuple[Tensor, Tensor]:
     places = maps.mask[0].numel()
     if not (largest or torch.is_grad_enabled()):
-        down, across = (torch.zeros(n + 1, dtype=torch.long) for n in maps.responses.shape[2:])
+        down, across = (
+            torch.zeros(n + 1, dtype=torch.long, device=maps.responses.device)
+            for n in maps.responses.shape[2:]
+        )
         if not on_processor(maps.responses):
             sums = _made_sums(maps, power, down, across, 1)[:, 0]
             return _to_means(sums, places, power), maps.mask.new_empty(0)
