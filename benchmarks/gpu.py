@@ -4,10 +4,11 @@
     python benchmarks/gpu.py --dry-run        the same steps on a processor, small: do they run?
 
 640×480 photos of random patches, on the device for the trunk alone; batches of 1, 8 and 16;
-float32, bf16 and float16, plain and with the trunk compiled (torch.compile; on a GPU alone). Rows: the trunk alone,
-vectors with regions, and with key points. A photo's trunk is 188 GFLOP, so photos a second times
-that, over the rate of one large matrix product in the same type, is the share of the card that
-works. Cosines are to the same photos on the processor in float32. Needs torch and hafloc.nn alone.
+float32, bf16 and float16, plain and with the trunk compiled (torch.compile; on a GPU alone). Rows:
+the trunk alone, vectors with regions, and with key points. A photo's trunk is 188 GFLOP, so photos
+a second times that, over the rate of one large matrix product in the same type, is the share of the
+card that works. Cosines are to the same photos on the processor in float32. Needs torch and
+hafloc.nn alone.
 The last line is JSON.
 """
 
