@@ -15,6 +15,7 @@ from hafloc.cli.existing import (
     stored_photos,
 )
 from hafloc.cli.explained import command, group
+from hafloc.cli.films import FilmsEvery, every_of
 from hafloc.cli.options import (
     Csv,
     Device,
@@ -139,6 +140,7 @@ def build(
     search: SearchKind = None,
     panorama: Panorama = False,
     views: Views = 8,
+    every: FilmsEvery = None,
     prune: Prune = False,
     calibrate: Calibrate = True,
     device: Device = "auto",
@@ -156,7 +158,8 @@ def build(
 
     tracking = tracking_of(track, offset, timezone, max_gap, course)
     folder = photo_file(photos)
-    found = find_photos(folder, positions).not_empty()
+    taken = every_of(every)
+    found = find_photos(folder, positions, films=taken is not None).not_empty()
     check_vector_type(index, vector_type)
     check_search(index, search)
     check_regions(index, regions)
@@ -185,6 +188,7 @@ def build(
             workers=workers,
             ray=ray,
             cutting=Cutting(views, assume=panorama),
+            every=taken,
             progress=progress,
         )
     with bar() as progress:
@@ -207,6 +211,7 @@ def add(
     local: Local = None,
     panorama: Panorama = False,
     views: Views = 8,
+    every: FilmsEvery = None,
     prune: Prune = False,
     calibrate: Calibrate = True,
     device: Device = "auto",
@@ -224,7 +229,8 @@ def add(
 
     tracking = tracking_of(track, offset, timezone, max_gap, course)
     folder = photo_file(photos)
-    found = find_photos(folder, positions).not_empty()
+    taken = every_of(every)
+    found = find_photos(folder, positions, films=taken is not None).not_empty()
     # Nodes need not have what this machine has, and GPUs run torch.
     chosen = runtime_for(runtime, len(found.photos), on_nodes=ray is not None)
     describer = Describer.open(
@@ -246,6 +252,7 @@ def add(
                 workers=workers,
                 ray=ray,
                 cutting=Cutting(views, assume=panorama),
+                every=taken,
                 progress=progress,
             )
     with bar() as progress:

@@ -6,6 +6,7 @@ import pickle
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from itertools import repeat
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
@@ -307,9 +308,47 @@ class Describer:
             )
             return
         most = self.at_once
-        waiting: list[tuple[PhotoFile, Photo, Image]] = []
         ahead = AHEAD + most + 2 * readers - 5
-        for path, photo in _each(prefetch(paths, decode, ahead, readers)):
+        yield from self._here(_each(prefetch(paths, decode, ahead, readers)), local, regions)
+
+    def describe_photos(
+        self,
+        photos: Iterable[Photo],
+        *,
+        local: bool = False,
+        regions: bool = False,
+        workers: int = 1,
+    ) -> Iterator[Described | HaflocError]:
+        """As `describe_files`, of decoded photos with a path, such as the frames of a film.
+
+        A few of them are asked for beforehand.
+        """
+
+        def beforehand() -> Iterator[tuple[PhotoFile, Photo | HaflocError]]:
+            ahead = iter(photos)
+            # One thread, since each photo is decoded from where the last one was.
+            for _, photo in prefetch(repeat(None), lambda _: next(ahead, None), AHEAD, 1):
+                if photo is None:
+                    return
+                assert photo.path is not None, "from a file"
+                yield photo.path, photo
+
+        if workers > 1 and self.device == "cpu" and self._opened is not None:
+            found = self._by_processes(beforehand(), workers, local=local, regions=regions)
+        else:
+            found = self._here(beforehand(), local, regions)
+        yield from (described for _, described in found)
+
+    def _here(
+        self,
+        decoded: Iterable[tuple[PhotoFile, Photo | HaflocError]],
+        local: bool,
+        regions: bool,
+    ) -> Iterator[tuple[PhotoFile, Described | HaflocError]]:
+        """Decoded photos described in this process, neighbours of one size together."""
+        most = self.at_once
+        waiting: list[tuple[PhotoFile, Photo, Image]] = []
+        for path, photo in decoded:
             if isinstance(photo, HaflocError):
                 yield from self._batch(waiting, local=local, regions=regions)
                 waiting = []

@@ -8,7 +8,7 @@ from typing import Any
 from hafloc.geo import Position, distance
 from hafloc.index import Record
 from hafloc.locate.trust import SHIPPED, Verdict
-from hafloc.photos import PhotoFile, View, Window, credit_in_words
+from hafloc.photos import Frame, PhotoFile, View, Window, credit_in_words, split_name
 from hafloc.verify import Evidence
 
 # Degrees with seven decimals are exact to a centimetre.
@@ -100,6 +100,12 @@ class Answer:
     # Of the candidates, in their order. Its arrays have no single truth value to compare.
     evidence: tuple[Evidence, ...] = field(default=(), compare=False, repr=False)
 
+    @property
+    def frame(self) -> Frame | None:
+        """Which frame of a film the query is; None of all else."""
+        part = None if self.file is None else split_name(self.query)[1]
+        return part if isinstance(part, Frame) else None
+
     @classmethod
     def from_hits(
         cls,
@@ -158,7 +164,8 @@ class Answer:
     def to_dict(self) -> dict[str, Any]:
         """The answer as JSON values.
 
-        `query`; `found` (null where unknown); `position` {`lat`, `lon`} in WGS84 degrees, only the
+        `query`; of a film's frame its `time_code` in seconds (missing for photos);
+        `found` (null where unknown); `position` {`lat`, `lon`} in WGS84 degrees, only the
         best guess where `found` is false; `views`, how many photos' views meet there (0 where it is
         the candidates' own positions that agree); `radius` (metres), `probability` and
         `confidence` (null where unknown); `calibration`, "own" of this database or "shipped" (null
@@ -179,6 +186,7 @@ class Answer:
         duplicate = self.duplicate_of
         return {
             "query": self.query,
+            **self._time_code(),
             "found": self.found,
             "position": _lat_lon(self.position),
             "views": self.views,
@@ -221,6 +229,7 @@ class Answer:
         answer = {
             "kind": "answer",
             "query": self.query,
+            **self._time_code(),
             "found": self.found,
             "views": self.views,
             **self._trust(),
@@ -244,6 +253,9 @@ class Answer:
                 ),
             ],
         }
+
+    def _time_code(self) -> dict[str, float]:
+        return {} if self.frame is None else {"time_code": self.frame.time}
 
     def _trust(self) -> dict[str, float | str | bool | None]:
         return {

@@ -14,7 +14,7 @@ from hafloc.locate.localizer import Localizer
 from hafloc.locate.query import RERANK
 from hafloc.locate.scales import Found, at_scales, search_scales
 from hafloc.locate.trust import PROBABILITY
-from hafloc.photos import CUTTING, Cutting, Photo, PhotoFile, content, query_photos
+from hafloc.photos import CUTTING, Cutting, Photo, PhotoFile, content, query_photos, view_of
 from hafloc.verify import Evidence
 
 # Photos searched for the rank of one beyond the verified ones, and how that grows until it is met.
@@ -98,7 +98,7 @@ def _beyond(
     looks = [_look(localizer, photo, record) for photo in photos]
     best = max(range(len(looks)), key=lambda i: looks[i][2].strength)
     rank, found, evidence = looks[best]
-    view = photos[best].part
+    view = view_of(photos[best].part)
     shown = Answer.from_hits(
         answer.query,
         [record],

@@ -31,7 +31,7 @@ from hafloc.locate.query import RERANK, RankedQuery, Wanted
 from hafloc.locate.trust import PROBABILITY
 from hafloc.locate.walk import Floats, draw_distances
 from hafloc.locate.walk_photos import judge_together
-from hafloc.photos import CUTTING, Cutting, Given, query_photos
+from hafloc.photos import CUTTING, Cutting, Given, Photo, part_name, query_photos, view_of
 from hafloc.verify import Matcher, open_matcher
 
 Query = Given
@@ -269,7 +269,9 @@ class Localizer:
         photos = query_photos(
             query, name=name, longer_side=self.candidates.longer_side, cutting=wanted.cutting
         )
-        each = [(photo.part, self.candidates.find(name, photo, wanted)) for photo in photos]
+        each = [
+            (view_of(photo.part), self.candidates.find(name, photo, wanted)) for photo in photos
+        ]
         views = [(view, found) for view, found in each if view is not None]
         found = taken_together(views) if views else each[0][1]
         return replace(found, note=found.note or self._judge.note)
@@ -285,6 +287,8 @@ def _name(query: Query, number: int | None) -> str:
     """What messages and answers call a query: its path, or its number where it has none."""
     if isinstance(query, str | os.PathLike):
         return os.fsdecode(query)
+    if isinstance(query, Photo) and query.path is not None:
+        return part_name(str(query.path), query.part)
     return "query" if number is None else f"query {number}"
 
 

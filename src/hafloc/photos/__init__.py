@@ -13,13 +13,29 @@ from hafloc.photos.cuts import (
     whole_panorama,
 )
 from hafloc.photos.decode import MAX_PIXELS, read, read_bytes, read_metadata
+from hafloc.photos.films import (
+    EVERY,
+    Clip,
+    Decoded,
+    Every,
+    FilmPlan,
+    film_content,
+    held_times,
+    is_film,
+    open_clip,
+    parse_every,
+    plan_film,
+    read_frames,
+    require_reader,
+    srt_beside,
+)
 from hafloc.photos.folder import Scan, ScannedPhoto, is_file, is_folder, photo_paths, scan
 from hafloc.photos.geotag import Tag, exiftool, tagged, write_into, write_sidecar
 from hafloc.photos.given import Given, GivenFile, as_photo, as_query
 from hafloc.photos.gpano import Sphere, looks_like_panorama
 from hafloc.photos.name import position_from_name
 from hafloc.photos.panorama import VIEWS, in_panorama, outline
-from hafloc.photos.parts import View, file_name, part_name, split_name
+from hafloc.photos.parts import Frame, Part, View, file_name, part_name, split_name, view_of
 from hafloc.photos.photo import Image, Metadata, Photo, Window
 from hafloc.photos.pixels import BACKGROUND
 from hafloc.photos.positions import Positions
@@ -33,14 +49,21 @@ from hafloc.photos.tracks import Track, Tracking, parse_zone, read_track
 __all__ = [
     "BACKGROUND",
     "CUTTING",
+    "EVERY",
     "MAX_PIXELS",
     "REQUESTS",
     "VIEWS",
+    "Clip",
     "Cutting",
+    "Decoded",
+    "Every",
+    "FilmPlan",
+    "Frame",
     "Given",
     "GivenFile",
     "Image",
     "Metadata",
+    "Part",
     "Photo",
     "PhotoFile",
     "PhotoUrl",
@@ -63,33 +86,43 @@ __all__ = [
     "exiftool",
     "file_bytes",
     "file_name",
+    "film_content",
     "find_photos",
+    "held_times",
     "in_panorama",
     "is_file",
+    "is_film",
     "is_folder",
     "is_url",
     "looks_like_panorama",
+    "open_clip",
     "outline",
+    "parse_every",
     "parse_zone",
     "part_name",
     "photo_file",
     "photo_paths",
+    "plan_film",
     "position_from_name",
     "query_photos",
     "read",
     "read_bytes",
     "read_facts",
+    "read_frames",
     "read_metadata",
     "read_part",
     "read_photos",
     "read_positions_csv",
     "read_table",
     "read_track",
+    "require_reader",
     "scan",
     "shown",
     "split_name",
+    "srt_beside",
     "tagged",
     "turned",
+    "view_of",
     "whole_panorama",
     "write_into",
     "write_sidecar",

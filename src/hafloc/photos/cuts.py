@@ -1,18 +1,21 @@
 """Read what a file holds as photos: itself, or the views that a panorama is cut into."""
 
 import math
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 from PIL import Image as Pillow
 
 from hafloc.errors import PhotoError
 from hafloc.photos.decode import read, read_bytes, read_head
 from hafloc.photos.exif import metadata, read_exif
+from hafloc.photos.films import cut_frame, film_content, is_film, read_frame
 from hafloc.photos.given import Given, GivenFile, as_file, as_photo, as_query, is_pixels
 from hafloc.photos.gpano import Sphere, assumed_sphere, sphere_of
 from hafloc.photos.panorama import VIEWS, cut, needed_side, view_size, views_of
-from hafloc.photos.parts import View, part_name
+from hafloc.photos.parts import Frame, Part, View, part_name, split_name, view_of
 from hafloc.photos.photo import Metadata, Photo
 from hafloc.photos.pixels import fitting
 from hafloc.photos.remote import PhotoFile
@@ -63,22 +66,29 @@ def read_facts(path: PhotoFile, cutting: Cutting = CUTTING) -> tuple[Metadata, b
     return metadata(exif), sphere is not None and bool(views_of(sphere, cutting.views))
 
 
-def read_part(file: PhotoFile, part: View | None, *, longer_side: int) -> Photo:
+def read_part(file: PhotoFile, part: Part | None, *, longer_side: int) -> Photo:
     """The photo that is `part` of a file, as a record's name says: see `split_name`.
 
-    Raises PhotoError as `read` does, and where the file is no panorama any more.
+    Raises PhotoError as `read` does, and where the file is no panorama any more or has no such
+    frame; MissingExtraError for a film without its reader.
     """
     if part is None:
         return read(file, longer_side=longer_side)
+    if isinstance(part, Frame) and part.view is None:
+        film = _film(file)
+        return read_frame(film, part, longer_side=longer_side, content=film_content(film))
     whole = whole_panorama(file, part, longer_side=longer_side)
     return cut_part(whole, part, longer_side=longer_side)
 
 
-def whole_panorama(file: PhotoFile, part: View, *, longer_side: int) -> Photo:
+def whole_panorama(file: PhotoFile, part: Part, *, longer_side: int) -> Photo:
     """The panorama itself, just large enough for views of `longer_side`; its `sphere` is known.
 
-    Raises PhotoError as `read_part` does.
+    Of a 360° film, the frame. Raises as `read_part` does.
     """
+    if isinstance(part, Frame):
+        film = _film(file)
+        return read_frame(film, part, longer_side=longer_side, content=film_content(film))
     given = GivenFile(file_bytes(file), shown(file), file)
     known = _sphere(given, Cutting(assume=True))
     if known is None:
@@ -89,9 +99,12 @@ def whole_panorama(file: PhotoFile, part: View, *, longer_side: int) -> Photo:
     return _whole(given, *known, [part], longer_side)
 
 
-def cut_part(whole: Photo, part: View, *, longer_side: int) -> Photo:
+def cut_part(whole: Photo, part: Part, *, longer_side: int) -> Photo:
     """One view of a panorama that `whole_panorama` read."""
     assert whole.sphere is not None, "a panorama"
+    if isinstance(part, Frame):
+        assert part.view is not None, "a view of a frame"
+        return cut_frame(whole, part.time, part.view, longer_side)
     return _cut(whole, whole.sphere, [part], longer_side)[0]
 
 
@@ -100,8 +113,11 @@ def query_photos(
 ) -> list[Photo]:
     """The photos that a query is: itself as `as_query` reads it, or a panorama's views.
 
-    Raises PhotoError as `as_photo` does.
+    A path may name a frame of a film, as `clip.mp4#t=12.4`. Raises PhotoError as `as_photo` does.
     """
+    given = _frame_of(given)
+    if isinstance(given, Photo):
+        return [as_query(given, name=name, longer_side=longer_side)]
     if is_pixels(given):
         sphere = _sphere_of_pixels(given, cutting)
         if sphere is None:
@@ -197,8 +213,28 @@ def _cut(whole: Photo, sphere: Sphere, views: Sequence[View], longer_side: int) 
     return photos
 
 
-def turned(heading: float | None, part: View | None) -> float | None:
+def turned(heading: float | None, part: Part | None) -> float | None:
     """The heading of a photo in a file with that heading: a view looks its own way."""
-    if heading is None or part is None:
+    view = view_of(part)
+    if heading is None or view is None:
         return heading
-    return round(math.fmod(heading + part.heading, 360), 6)
+    return round(math.fmod(heading + view.heading, 360), 6)
+
+
+def _frame_of(given: Given) -> Given:
+    """The frame that a path names; what is none of a film stays as it is."""
+    if not isinstance(given, str | os.PathLike):
+        return given
+    name, part = split_name(os.fsdecode(given))
+    if not isinstance(part, Frame) or not is_film(name):
+        return given
+    film = Path(name)
+    return read_frame(film, replace(part, view=None), longer_side=None, content=film_content(film))
+
+
+def _film(file: PhotoFile) -> Path:
+    if isinstance(file, Path):
+        return file
+    raise PhotoError(
+        f"cannot read {shown(file)}: films are read from disks only; download it first"
+    )

@@ -42,6 +42,7 @@ PICTURE_SUFFIXES = frozenset(
 EXTRAS = {
     "RAW": ("rawpy", "pip install hafloc[raw]"),
     "JXL": ("pillow_jxl", "pip install hafloc[jxl]"),
+    "VIDEO": ("av", "pip install hafloc[video]"),
 }
 
 _AVIF_BRANDS = {b"avif", b"avis"}
@@ -109,7 +110,7 @@ def extra_for(suffix: str) -> str | None:
 
 
 def has_reader(kind: str) -> bool:
-    """Whether the optional package for this kind ("RAW" or "JXL") is installed."""
+    """Whether the optional package for this kind, a key of EXTRAS, is installed."""
     return find_spec(EXTRAS[kind][0]) is not None
 
 

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from hafloc.geo import Position
 from hafloc.photos.gpano import Sphere
-from hafloc.photos.parts import View
+from hafloc.photos.parts import Part
 from hafloc.photos.remote import PhotoFile
 
 Image = NDArray[np.uint8]
@@ -83,7 +83,9 @@ class Photo:
 
     `sphere` is how a panorama lies around the camera, where its file tells, and `doubt` why one
     that calls itself a panorama is none. A `part` of a file is one of its `parts` views, of
-    `width` and `height` in the panorama's own resolution; the metadata stay those of the file.
+    `width` and `height` in the panorama's own resolution; the metadata stay those of the file. It
+    may also be a frame of a film: then the metadata are the frame's, and a 360° film's frame has
+    `parts` views.
     """
 
     image: Image
@@ -96,7 +98,7 @@ class Photo:
     focal: float | None = None
     sphere: Sphere | None = None
     doubt: str | None = None
-    part: View | None = None
+    part: Part | None = None
     parts: int = 1
 
     def __post_init__(self) -> None:

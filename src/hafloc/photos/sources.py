@@ -6,7 +6,8 @@ from pathlib import Path
 
 from hafloc.errors import PhotoError
 from hafloc.photos import formats
-from hafloc.photos.folder import Scan, ScannedPhoto, scan
+from hafloc.photos.films import is_film, require_reader
+from hafloc.photos.folder import Scan, ScannedPhoto, is_folder, scan
 from hafloc.photos.junk import is_junk_file, is_junk_folder
 from hafloc.photos.positions import table_near
 from hafloc.photos.projects import read_table
@@ -18,18 +19,34 @@ from hafloc.prefetch import prefetch
 REQUESTS = 16
 
 
-def find_photos(source: PhotoFile, csv: PhotoFile | None = None) -> Scan:
+def find_photos(source: PhotoFile, csv: PhotoFile | None = None, *, films: bool = False) -> Scan:
     """All photos below `source`: of a folder what `scan` finds, of a URL the same by its listing.
+
+    Films of a folder are among them if wanted; where `source` is a film, it is all there is.
 
     Web servers list nothing: there the table of positions names the photos, `csv` or the
     positions.csv below the URL, and of each the server tells size and time, or why not. Raises
     PhotoError where nothing can be found out, and for a web address without a table.
     """
     if isinstance(source, Path):
-        return scan(source)
+        if is_film(source) and not is_folder(source):
+            return _film_alone(source)
+        found = scan(source, films=films)
+        if any(map(is_film, found.paths)):
+            require_reader(shown(source))
+        return found
     if source.is_listable:
         return _listed(source)
     return _named(source, csv)
+
+
+def _film_alone(film: Path) -> Scan:
+    require_reader(shown(film))
+    try:
+        status = film.stat()
+    except (OSError, ValueError) as error:
+        raise PhotoError(f"cannot read {shown(film)}: {reason(error)}") from error
+    return Scan(film.parent, (ScannedPhoto(film, status.st_size, status.st_mtime_ns),))
 
 
 def _listed(folder: PhotoUrl) -> Scan:

@@ -92,7 +92,7 @@ def _content(answers: Sequence[Answer], index: GeoIndex) -> dict[str, Any]:
     for rank in range(max((len(answer.candidates) for answer in answers), default=-1) + 1):
         for i, answer in enumerate(answers):
             if rank == 0:
-                pictures[i, 0] = thumbnails.of(answer.file)
+                pictures[i, 0] = thumbnails.of(answer.file, answer.frame)
             elif rank <= len(answer.candidates):
                 candidate = answer.candidates[rank - 1]
                 file, view = paths.file_of(candidate.path), split_name(candidate.path)[1]

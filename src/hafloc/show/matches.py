@@ -17,6 +17,7 @@ from hafloc.index import GeoIndex
 from hafloc.locate import Candidate, Comparison, in_words
 from hafloc.photos import Image as Pixels
 from hafloc.photos import (
+    Part,
     Photo,
     PhotoFile,
     View,
@@ -24,8 +25,9 @@ from hafloc.photos import (
     cut_part,
     in_panorama,
     outline,
-    read,
+    read_part,
     split_name,
+    view_of,
 )
 from hafloc.photos import whole_panorama as read_panorama
 from hafloc.show.attention import overlay
@@ -90,7 +92,7 @@ def match_picture(comparison: Comparison, describer: Seer, index: GeoIndex) -> I
             describer,
             f"query: {Path(comparison.answer.query).name}",
             comparison.answer.window,
-            candidate.query_view,
+            candidate.query_view or comparison.answer.frame,
         ),
         _side(
             comparison.file,
@@ -159,14 +161,15 @@ def _side(
     describer: Seer,
     caption: str,
     window: Window | None = None,
-    part: View | None = None,
+    part: Part | None = None,
 ) -> _Side:
     side = max(describer.longer_side, 2 * max(_PHOTO))
-    if part is not None:
-        whole = read_panorama(file, part, longer_side=side)
-        view = cut_part(whole, part, longer_side=side).image
-        return _Side(view, view, describer.describe(view), caption, whole, part)
-    photo = read(file, longer_side=side)
+    view = view_of(part)
+    if view is not None:
+        whole = read_panorama(file, part or view, longer_side=side)
+        cut = cut_part(whole, part or view, longer_side=side).image
+        return _Side(cut, cut, describer.describe(cut), caption, whole, view)
+    photo = read_part(file, part, longer_side=side)
     image = seen = photo.image
     if window is not None:
         height, width = image.shape[:2]

@@ -8,7 +8,7 @@ from hafloc.errors import HaflocError
 from hafloc.index import PhotoPaths
 from hafloc.locate import Answer
 from hafloc.photos import Image as Pixels
-from hafloc.photos import PhotoFile, View, read_part, split_name
+from hafloc.photos import Part, PhotoFile, read_part, split_name
 from hafloc.show.sheet import (
     ACCENT,
     BLANK,
@@ -37,7 +37,7 @@ def candidate_sheet(
     more is a blank panel that says so.
     """
     candidates = answer.candidates[:first]
-    panels = [_panel(query if query is not None else _pixels(answer.file))]
+    panels = [_panel(query if query is not None else _pixels(answer.file, answer.frame))]
     panels += [_panel(_pixels(*_file_and_part(candidate.path, paths))) for candidate in candidates]
     foot = GAP + max(panel.height for panel in panels)
     sheet = Image.new("RGB", (GAP + len(panels) * (PANEL + GAP), foot + _CAPTION + GAP), PAPER)
@@ -57,11 +57,11 @@ def candidate_sheet(
     return sheet
 
 
-def _file_and_part(name: str, paths: PhotoPaths) -> tuple[PhotoFile, View | None]:
+def _file_and_part(name: str, paths: PhotoPaths) -> tuple[PhotoFile, Part | None]:
     return paths.file_of(name), split_name(name)[1]
 
 
-def _pixels(file: PhotoFile | None, part: View | None = None) -> Pixels | None:
+def _pixels(file: PhotoFile | None, part: Part | None = None) -> Pixels | None:
     try:
         return None if file is None else read_part(file, part, longer_side=2 * PANEL).image
     except HaflocError:

@@ -9,7 +9,7 @@ from PIL import Image
 
 from hafloc.errors import HaflocError
 from hafloc.photos import Image as Pixels
-from hafloc.photos import PhotoFile, View, read_part
+from hafloc.photos import Part, PhotoFile, read_part
 
 _QUALITY = 80
 
@@ -24,10 +24,10 @@ class Thumbnails:
         self.uris: list[str] = []
         self._longer_side = longer_side
         self._left = max_bytes
-        self._known: dict[tuple[PhotoFile, View | None] | str, int | str] = {}
+        self._known: dict[tuple[PhotoFile, Part | None] | str, int | str] = {}
         self._by_picture: dict[bytes, int] = {}
 
-    def of(self, file: PhotoFile | None, part: View | None = None) -> int | str:
+    def of(self, file: PhotoFile | None, part: Part | None = None) -> int | str:
         """The place of a photo, or of a view of it, in `uris`, or in words why it has none."""
         if file is None:
             return "the query came without a file"
