@@ -2,6 +2,7 @@
 
 from hafloc.describe.describer import Described, Describer
 from hafloc.describe.device import DEVICES, choose_device
+from hafloc.describe.export_onnx import Exported, export_onnx
 from hafloc.describe.known_networks import KnownNetwork, known_networks
 from hafloc.describe.projection import Loss
 from hafloc.describe.shorten import shorten
@@ -11,9 +12,11 @@ __all__ = [
     "DEVICES",
     "Described",
     "Describer",
+    "Exported",
     "KnownNetwork",
     "Loss",
     "choose_device",
+    "export_onnx",
     "known_networks",
     "run_at",
     "shorten",

@@ -12,6 +12,7 @@ from hafloc.nn.netvlad import NetVLAD, NetVLADOptions
 from hafloc.nn.network import NETWORKS, VGG16_START, Entry, Network, build_network
 from hafloc.nn.start_weights import load_start_weights, start_file
 from hafloc.nn.superpoint import SuperPoint, SuperPointOptions
+from hafloc.nn.vector_graph import parts_of, write_vector_graph
 from hafloc.nn.vgg import VGG16
 from hafloc.nn.whitening import Whitening, pair_whitening, pca_whitening, principal_directions
 
@@ -42,10 +43,12 @@ __all__ = [
     "load_checkpoint",
     "load_start_weights",
     "pair_whitening",
+    "parts_of",
     "pca_whitening",
     "principal_directions",
     "save_checkpoint",
     "start_file",
     "to_batch",
     "write_graph",
+    "write_vector_graph",
 ]
