@@ -139,11 +139,15 @@ def get(
         return
     shared = _shared(name, catalogue, sha256, web)
     target = out or Path(f"{shared.name}{_GEOPACKAGE}")
+    there = target.exists()
     stopped = "what was downloaded is kept; run the same command again to go on"
     with when_stopped(stopped), bar() as progress:
         digest = get_index(shared, target, web, progress)
     if as_json:
-        print_json({"index": target, "url": shared.url, "sha256": digest})
+        print_json({"index": target, "url": shared.url, "sha256": digest, "downloaded": not there})
+        return
+    if there:
+        say(f"{target} is there already, and whole: SHA-256 {digest}")
         return
     say(f"{target}: {target.stat().st_size:,} bytes, SHA-256 {digest}")
     if shared.sha256 is None:

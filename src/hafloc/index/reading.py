@@ -300,6 +300,9 @@ class GeoPackageReader:
                 self._holds_local_features,
             )
         details["search"] = self._matrix.kind
+        if self._matrix.kind != approximate.EXACT and self.count() < WORTH:
+            details["search"] = approximate.EXACT
+            details["search_chosen"] = f"{self._matrix.kind}, from {WORTH:,} photos on"
         companion = self._matrix.companion
         if companion is not None and (self.count() >= WORTH or companion.folder.exists()):
             with self._connections.lent("info") as connection:

@@ -14,11 +14,12 @@ from hafloc.locate.localizer import Localizer
 from hafloc.locate.query import RERANK
 from hafloc.locate.scales import Found, at_scales, search_scales
 from hafloc.locate.trust import PROBABILITY
-from hafloc.photos import CUTTING, Cutting, Photo, PhotoFile, content, query_photos
+from hafloc.photos import CUTTING, Cutting, Photo, PhotoFile, content, file_name, query_photos
 from hafloc.verify import Evidence
 
 # Photos searched for the rank of one beyond the verified ones, and how that grows until it is met.
 _FIRST, _GROWTH = 1_000, 8
+_NAMED = 3  # photos that a message names
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,11 +46,12 @@ def compare_with(
 ) -> Comparison:
     """Locate `query` and compare its key points, or what the matcher finds, with one photo.
 
-    `wanted` is a rank, or a photo's file, or its path in the index; by default the best candidate
-    is taken. Of a panorama, cut as `cutting` says, the view that shows most of the photo is
-    compared. Raises PhotoError where the query cannot be read, or the photo's file is gone or
-    has changed, IndexFileError where the index has no such photo, CheckpointError where the
-    network has no key points, and what `Localizer.locate` raises.
+    `wanted` is a rank, or a photo's file, or its path or name in the index; by default the best
+    candidate is taken. The file of a panorama means the view of it that shows most of the query. Of
+    a panorama, cut as `cutting` says, the view that shows most of the photo is compared. Raises
+    PhotoError where the query cannot be read, or the photo's file is gone or has changed,
+    IndexFileError where the index has no such photo, CheckpointError where the network has no key
+    points, and what `Localizer.locate` raises.
     """
     answer = localizer.locate(query, top=RERANK, probability=probability, cutting=cutting)
     record = _record(localizer, answer, wanted)
@@ -82,11 +84,37 @@ def _record(localizer: Localizer, answer: Answer, wanted: str | None) -> Record:
                 "give one of their ranks, or a photo's path"
             )
         return localizer.index.get([answer.candidates[rank - 1].id])[0]
-    for record in localizer.index.find_paths([wanted, localizer.paths.name_of(wanted)]):
+    ways = [wanted, localizer.paths.name_of(wanted)]
+    for record in localizer.index.find_paths(ways):
         return record
-    raise IndexFileError(
-        f"the index has no photo {wanted}; `hafloc index export` lists those it has"
-    )
+    return _of_file(localizer, answer, wanted, ways)
+
+
+def _of_file(localizer: Localizer, answer: Answer, wanted: str, ways: Sequence[str]) -> Record:
+    """The photo that a file's name means: of a panorama the view that shows most of the query.
+
+    A name alone does where no other photo has it. Of views that are no candidates, the first.
+    """
+    alone = "/" not in wanted
+    files: dict[str, list[int]] = {}
+    for id_, path in localizer.index.names():
+        file = file_name(path)
+        if file in ways or (alone and file.rpartition("/")[2] == wanted):
+            files.setdefault(file, []).append(id_)
+    meant = [file for file in ways if file in files] or sorted(files)
+    if not meant:
+        raise IndexFileError(
+            f"the index has no photo {wanted}; `hafloc index export` lists those it has"
+        )
+    if len(meant) > 1 and meant[0] not in ways:
+        more = f", and {len(meant) - _NAMED:,} more" if len(meant) > _NAMED else ""
+        raise IndexFileError(
+            f"the index has {len(meant):,} photos named {wanted}: {', '.join(meant[:_NAMED])}"
+            f"{more}; give the path of one"
+        )
+    ids = files[meant[0]]
+    shown = next((one.id for one in answer.candidates if one.id in ids), ids[0])
+    return localizer.index.get([shown])[0]
 
 
 def _beyond(
