@@ -102,6 +102,19 @@ def test_an_index_is_got_by_its_name_or_address(run: Run, city: Path, tmp_path: 
         assert err.count("\n") == 1
         code, _, err = run("index", "get", f"{address}/c.gpkg", "--out", out, "--sha256", digest)
         assert (code, err) == (0, "")
+        # Run again it is whole; what has changed since, or cannot be compared, is left alone.
+        again = ("index", "get", f"{address}/c.gpkg", "--out", out, "--sha256", digest)
+        sent = files.sent
+        code, said, err = run(*again)
+        assert (code, err) == (0, "")
+        assert f"{out} is there already, and whole" in said
+        assert json.loads(run(*again, "--json")[1])["downloaded"] is False
+        assert files.sent == sent
+        with out.open("ab") as file:
+            file.write(b"more")
+        assert "is not what is shared now" in run(*again)[2]
+        code, _, err = run("index", "get", f"{address}/bare.gpkg", "--out", out)
+        assert (code, "nobody states the hash" in err) == (2, True)
     assert run("index", "get")[0] == 2
     assert "is no address; give one" in run("index", "get", "cambridge")[2]
     assert "is no SHA-256" in run("index", "get", "http://x.org/a", "--sha256", "12")[2]
