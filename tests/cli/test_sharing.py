@@ -53,6 +53,13 @@ def test_a_part_is_cut_and_joined_with_another(run: Run, city: Path, tmp_path: P
     assert run("index", "verify", whole, "--bundle")[0] == 0
 
 
+def test_a_part_with_pictures_says_how_many_there_are(run: Run, city: Path, tmp_path: Path) -> None:
+    out = tmp_path / "part.gpkg"
+    code, said, err = run("index", "export", city, out, "--thumbnails", "--no-calibrate")
+    assert (code, said) == (0, f"{out}: 12 photos, 0 with a small picture\n")
+    assert err == "12 photos are without a small picture: their files are gone or cannot be read\n"
+
+
 def test_options_of_a_part_have_no_effect_on_a_table_and_say_so(
     run: Run, city: Path, tmp_path: Path
 ) -> None:

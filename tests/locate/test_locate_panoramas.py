@@ -12,9 +12,9 @@ from PIL import Image
 from spheres import write, xmp
 
 from hafloc.describe import Describer
-from hafloc.errors import IndexFileError
+from hafloc.errors import IndexFileError, PhotoError
 from hafloc.geo import Position
-from hafloc.index import Record, build_index, open_index
+from hafloc.index import Part, Record, build_index, cut_part, open_index
 from hafloc.locate import Answer, Comparison, Localizer, compare_with, in_words
 from hafloc.locate.heading import heading_of, turn_of
 from hafloc.photos import Cutting, Sphere, View, read_part, split_name
@@ -196,6 +196,29 @@ def test_a_name_that_no_photo_or_several_have_is_refused(
             compare_with(opened, query, "1.jpg")
         with pytest.raises(IndexFileError, match=r"has no photo x/1.jpg"):
             compare_with(opened, query, "x/1.jpg")
+
+
+def test_matches_with_a_photo_of_a_shared_index_are_shown_by_its_small_picture(
+    city: Path, describer: Describer, query: Path, tmp_path: Path
+) -> None:
+    cut_part(city / "city.gpkg", tmp_path / "part.gpkg", Part(thumbnails=True))
+    cut_part(city / "city.gpkg", tmp_path / "bare.gpkg", Part())
+
+    with (
+        Localizer(open_index(tmp_path / "bare.gpkg"), describer) as opened,
+        pytest.raises(PhotoError, match="is gone; put it back"),
+    ):
+        compare_with(opened, query, cutting=Cutting(3))
+    with Localizer(open_index(tmp_path / "part.gpkg"), describer) as opened:
+        compared = compare_with(opened, query, cutting=Cutting(3))
+        picture = match_picture(compared, describer, opened.index)
+
+    assert compared.small is not None
+    assert compared.evidence.inliers > 0
+    # The query's panorama is shown, and none beside it.
+    bottom = np.asarray(picture)[-(320 + 34 + 20) : -(34 + 20)].astype(int)
+    assert (bottom[:, :660] == ACCENT).all(axis=2).any()
+    assert not (bottom[:, 680:] == ACCENT).all(axis=2).any()
 
 
 def test_the_map_page_and_the_sheet_show_the_cut(

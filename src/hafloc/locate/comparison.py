@@ -7,14 +7,23 @@ from pathlib import Path
 from hafloc.description import ImageFeatures
 from hafloc.errors import CheckpointError, IndexFileError, PhotoError
 from hafloc.geo import distance
-from hafloc.index import GeoIndex, Record
+from hafloc.index import GeoIndex, Record, read_thumbnail, thumbnail_of
 from hafloc.locate.answer import Answer, Candidate
 from hafloc.locate.framed import Framed
 from hafloc.locate.localizer import Localizer
 from hafloc.locate.query import RERANK
 from hafloc.locate.scales import Found, at_scales, search_scales
 from hafloc.locate.trust import PROBABILITY
-from hafloc.photos import CUTTING, Cutting, Photo, PhotoFile, content, file_name, query_photos
+from hafloc.photos import (
+    CUTTING,
+    Cutting,
+    Image,
+    Photo,
+    PhotoFile,
+    content,
+    file_name,
+    query_photos,
+)
 from hafloc.verify import Evidence
 
 # Photos searched for the rank of one beyond the verified ones, and how that grows until it is met.
@@ -27,13 +36,14 @@ class Comparison:
     """What is said of a query, and one photo of the database with its evidence.
 
     The `candidate` may be any photo, also one beyond the answer's own candidates; `file` is where
-    it lies.
+    it lies. `small` is what the index keeps of it, where the file is gone or holds another photo.
     """
 
     answer: Answer
     candidate: Candidate
     evidence: Evidence
     file: PhotoFile
+    small: Image | None = None
 
 
 def compare_with(
@@ -61,7 +71,7 @@ def compare_with(
     else:
         candidate, evidence = answer.candidates[place], answer.evidence[place]
     file = localizer.paths.file_of(record.path)
-    _check_file(localizer, record, file)
+    small = _checked(localizer, record, file)
     if not evidence.verified and localizer.candidates.pairing is not None:
         raise PhotoError(
             f"cannot match {record.path}: the matcher could not see both photos; look at the "
@@ -72,7 +82,7 @@ def compare_with(
             f"cannot match key points: the network {localizer.index.model.name} has none; "
             "use an index made with one that has, such as haf"
         )
-    return Comparison(answer, candidate, evidence, file)
+    return Comparison(answer, candidate, evidence, file, small)
 
 
 def _record(localizer: Localizer, answer: Answer, wanted: str | None) -> Record:
@@ -170,16 +180,22 @@ def _rank(index: GeoIndex, query: Sequence[ImageFeatures], id_: int) -> tuple[in
         k *= _GROWTH
 
 
-def _check_file(localizer: Localizer, record: Record, file: PhotoFile) -> None:
-    if not file.is_file():
-        (stored,) = localizer.index.local_features([record.id or 0])
-        also = "" if stored is not None else ", and the index holds no key points of it"
-        raise PhotoError(
-            f"cannot show the matches with {record.path}: its file {file} is gone{also}; put it "
-            "back, or choose another candidate"
-        )
-    if content(file) != record.content:
+def _checked(localizer: Localizer, record: Record, file: PhotoFile) -> Image | None:
+    """The index's own picture where the file cannot be shown. Raises PhotoError without one."""
+    there = file.is_file()
+    if there and content(file) == record.content:
+        return None
+    stored = thumbnail_of(localizer.index, record)
+    if stored is not None:
+        return read_thumbnail(stored)
+    if there:
         raise PhotoError(
             f"cannot show the matches with {record.path}: its file has changed since it was "
             "indexed; run `hafloc index build` again"
         )
+    (features,) = localizer.index.local_features([record.id or 0])
+    also = "" if features is not None else ", and the index holds no key points of it"
+    raise PhotoError(
+        f"cannot show the matches with {record.path}: its file {file} is gone{also}; put it "
+        "back, or choose another candidate"
+    )
