@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from small_index import MODEL, sample
+from small_index import MODEL, WITHOUT_THUMBNAILS, sample
 
 from hafloc.description import LocalFeatures
 from hafloc.errors import IndexFileError
@@ -205,6 +205,7 @@ def old_file(tmp_path: Path) -> Path:
         "DELETE FROM hafloc WHERE key = 'regions';"
         "UPDATE hafloc SET value = '1' WHERE key = 'format_version';"
         "DROP INDEX descriptors_by_photo;"
+        + "".join(f"{statement};" for statement in WITHOUT_THUMBNAILS)
         + "".join(f"ALTER TABLE photos DROP COLUMN {name};" for name in FIELDS[9:])
     )
     database.close()
@@ -227,7 +228,7 @@ def test_a_file_of_format_1_takes_features_once_it_is_written_to(old_file: Path)
     with GeoPackageIndex.open(old_file, write=True) as index:
         ids = index.add(records, vectors, [features(0), features(1)])
     with GeoPackageIndex.open(old_file) as index:
-        assert (index.info().details["format"], index.count()) == (6, 6)
+        assert (index.info().details["format"], index.count()) == (7, 6)
         assert same(index.local_features(ids)[1], features(1))
         assert index.local_features([1]) == [None]
         assert index.verify() == []

@@ -27,3 +27,12 @@ def sample(n: int, start: int = 0) -> tuple[list[Record], NDArray[np.float32]]:
         for i, (lat, lon) in enumerate(places)
     ]
     return records, vectors
+
+
+# What brings a file back to a format from before small pictures.
+WITHOUT_THUMBNAILS = (
+    "DROP TRIGGER photos_delete_thumbnail",
+    "DROP TABLE thumbnails",
+    "DELETE FROM gpkg_contents WHERE table_name = 'thumbnails'",
+    "DELETE FROM gpkg_extensions WHERE table_name = 'thumbnails'",
+)

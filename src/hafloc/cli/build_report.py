@@ -49,6 +49,7 @@ def _counts(report: "BuildReport") -> list[str]:
         (report.corrected, "corrected"),
         (report.removed, "removed, for nothing places them or their files hold something else"),
         (report.pruned, "removed, for their files are gone"),
+        (report.tracked or 0, "placed by the track"),
         (len(report.gone), "gone"),
         (len(report.skipped), "skipped"),
     )

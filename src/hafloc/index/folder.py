@@ -64,7 +64,8 @@ class BuildReport:
     table said that was not at hand this time. `left_out` counts pictures that were not tried, by
     kind. `table` is the table of positions that was read, `table_problems` its rows that cannot
     be used, `unmatched_rows` those that name no photo, `unmatched_photos` the photos without one.
-    `notes` is what a person should know of how table and tracks were read, a line each.
+    `tracked` is how many photos the tracks placed, None without any; `notes` what a person should
+    know of how table and tracks were read, a line each.
     Of the `added`, `panoramas` were cut into so many `views`; `flat` says why photos that call
     themselves panoramas were taken as they are, and `wide` names added ones that do not, but look
     like one. Of the `added`, `frames` are those of so many `films`.
@@ -85,6 +86,7 @@ class BuildReport:
     table_problems: tuple[str, ...] = ()
     unmatched_rows: tuple[str, ...] = ()
     unmatched_photos: tuple[str, ...] = ()
+    tracked: int | None = None
     notes: tuple[str, ...] = ()
     panoramas: int = 0
     views: int = 0
@@ -308,12 +310,20 @@ class _Folder:
             frames=films.report.frames,
             pruned=len(gone) if prune else 0,
             gone=() if prune else gone,
+            tracked=self._tracked(failed),
             skipped=(*report.skipped, *films.report.skipped, *failed),
             panoramas=self._cut.panoramas,
             views=self._cut.views,
             flat=tuple(self._cut.flat),
             wide=tuple(self._cut.wide),
         )
+
+    def _tracked(self, failed: Iterable[Skipped]) -> int | None:
+        if not self._positions.tracks:
+            return None
+        lost = {item.path for item in failed}
+        found = self._positions.tracked.found
+        return sum(file.inside in found and str(file.path) not in lost for file in self._files)
 
     def _plan(self, progress: Progress) -> Plan:
         progress.start("comparing", len(self._files))

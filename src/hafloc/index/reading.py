@@ -67,6 +67,7 @@ class GeoPackageReader:
         self._columns = photos.columns(self._format_version)
         # Files of format 1 have no such table, and readers leave them as they are.
         self._holds_local_features = self._format_version >= 2
+        self._holds_thumbnails = self._format_version >= 7
         self._matrix = Matrix(
             connections,
             self._vector_type,
@@ -169,18 +170,21 @@ class GeoPackageReader:
             ids = np.sort(ids)[np.sort(chosen)]
         return self._present(np.sort(ids))
 
-    def iterate(self, bbox: Box | None = None) -> Iterator[Record]:
+    def iterate(self, bbox: Box | None = None, after: int | None = None) -> Iterator[Record]:
         """All records, or those within (west, south, east, north) degrees, by id.
 
-        A box with west > east crosses the 180th meridian.
+        A box with west > east crosses the 180th meridian. With `after`, only those of a greater id.
         """
         if bbox is None:
             query = f"SELECT {self._columns} FROM photos WHERE id > ? ORDER BY id LIMIT {_FETCH}"
-            for rows in self._pages(query):
+            for rows in self._pages(query, after):
                 yield from self._read(rows)
             return
         boxes = spatial.halves(bbox)
-        for batch in self._batches(spatial.ids_in(self._rows, boxes)):
+        ids = spatial.ids_in(self._rows, boxes)
+        if after is not None:
+            ids = ids[np.searchsorted(ids, after, side="right") :]
+        for batch in self._batches(ids):
             yield from (record for record in batch if spatial.is_inside(record.position, boxes))
 
     def photos(self, bbox: Box | None = None) -> list[Record]:
@@ -255,6 +259,13 @@ class GeoPackageReader:
             found[id_] = compact.decode(blob)
         return [found.get(int(id_)) for id_ in ids]
 
+    def thumbnails(self, ids: Sequence[int]) -> list[bytes | None]:
+        """The small pictures of `ids`, in that order, unchecked; None for photos without."""
+        if not self._holds_thumbnails:
+            return [None] * len(ids)
+        found = self._blobs("SELECT photo_id, jpeg FROM thumbnails", ids)
+        return [found.get(int(id_)) for id_ in ids]
+
     def _blobs(self, query: str, ids: Sequence[int]) -> dict[int, bytes]:
         """Blobs of photos, by id; those that are there."""
         query += " WHERE photo_id IN (SELECT value FROM json_each(?))"
@@ -299,7 +310,15 @@ class GeoPackageReader:
                 self._regions,
                 self._holds_local_features,
             )
+        if self._holds_thumbnails:
+            query = "SELECT count(*), coalesce(sum(length(jpeg)), 0) FROM thumbnails"
+            pictures, size = self._rows(query)[0]
+            if pictures:
+                details |= {"thumbnails": pictures, "thumbnail_bytes": size}
         details["search"] = self._matrix.kind
+        if self._matrix.kind != approximate.EXACT and self.count() < WORTH:
+            details["search"] = approximate.EXACT
+            details["search_chosen"] = f"{self._matrix.kind}, from {WORTH:,} photos on"
         companion = self._matrix.companion
         if companion is not None and (self.count() >= WORTH or companion.folder.exists()):
             with self._connections.lent("info") as connection:
@@ -327,9 +346,9 @@ class GeoPackageReader:
                 connection, self._vector_type, self._model.dimension, self._regions
             )
 
-    def _pages(self, query: str) -> Iterator[list[Any]]:
+    def _pages(self, query: str, after: int | None = None) -> Iterator[list[Any]]:
         """The rows of `query`, whose parameter is the id after which to go on."""
-        last = -(2**63)
+        last = -(2**63) if after is None else after
         while rows := self._rows(query, (last,)):
             last = rows[-1][0]
             yield rows

@@ -79,7 +79,8 @@ class Answer:
     the query's picture that was looked at, in pixels of the upright original, where it has borders
     that were left out; else None. `heading` is where the camera looked, in degrees clockwise from
     north, where matches with photos of known heading tell; of a
-    panorama, that of its centre column.
+    panorama, that of its centre column. `query_views` is in how many views a query that is a
+    panorama was looked for; None for others.
     """
 
     query: str
@@ -97,6 +98,7 @@ class Answer:
     views: int = 0
     window: Window | None = None
     heading: float | None = None
+    query_views: int | None = None
     # Of the candidates, in their order. Its arrays have no single truth value to compare.
     evidence: tuple[Evidence, ...] = field(default=(), compare=False, repr=False)
 
@@ -121,6 +123,7 @@ class Answer:
         window: Window | None = None,
         heading: float | None = None,
         parts: Sequence[View] = (),
+        query_views: int | None = None,
     ) -> "Answer":
         """The answer that the best photos give: at least one stored record, best first.
 
@@ -158,6 +161,7 @@ class Answer:
             views=0 if own is not None else verdict.views,
             window=window,
             heading=heading,
+            query_views=query_views,
             evidence=tuple(evidence),
         )
 
@@ -167,7 +171,8 @@ class Answer:
         `query`; of a film's frame its `time_code` in seconds (missing for photos);
         `found` (null where unknown); `position` {`lat`, `lon`} in WGS84 degrees, only the
         best guess where `found` is false; `views`, how many photos' views meet there (0 where it is
-        the candidates' own positions that agree); `radius` (metres), `probability` and
+        the candidates' own positions that agree); `query_views`, in how many views a panorama was
+        looked for (null for other queries); `radius` (metres), `probability` and
         `confidence` (null where unknown); `calibration`, "own" of this database or "shipped" (null
         without one); `cautious`, whether the radius is meant to hold in the worst neighbourhoods;
         `duplicate_of` {`id`, `path`} or null; `note` (text or null); `window`, the part of the
@@ -190,6 +195,7 @@ class Answer:
             "found": self.found,
             "position": _lat_lon(self.position),
             "views": self.views,
+            "query_views": self.query_views,
             **self._trust(),
             "duplicate_of": duplicate and {"id": duplicate.id, "path": duplicate.path},
             "note": self.note,
@@ -232,6 +238,7 @@ class Answer:
             **self._time_code(),
             "found": self.found,
             "views": self.views,
+            "query_views": self.query_views,
             **self._trust(),
             "heading": _rounded(self.heading),
             "duplicate_of": duplicate and duplicate.path,

@@ -37,6 +37,7 @@ def taken_together(queries: Sequence[tuple[View, RankedQuery]]) -> RankedQuery:
         note=first.note or f"located by {len(queries):,} views of the panorama together",
         focal=None,
         parts=tuple(view for _, _, view in ordered),
+        query_views=len(queries),
     )
 
 

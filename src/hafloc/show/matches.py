@@ -99,7 +99,9 @@ def match_picture(comparison: Comparison, describer: Seer, index: GeoIndex) -> I
             describer,
             _caption(candidate),
             part=split_name(candidate.path)[1],
-        ),
+        )
+        if comparison.small is None
+        else _small_side(comparison.small, describer, _caption(candidate)),
     )
     second = _HEAD + _PHOTO[1] + _CAPTION + GAP
     third = second + _SMALL[1] + _CAPTION + GAP
@@ -175,6 +177,11 @@ def _side(
         height, width = image.shape[:2]
         seen = window.scaled((photo.width, photo.height), (width, height)).of(image)
     return _Side(image, seen, describer.describe(seen), caption)
+
+
+def _small_side(small: Pixels, describer: Seer, caption: str) -> _Side:
+    """What the index keeps of a photo whose file is not at hand; a view is without its panorama."""
+    return _Side(small, small, describer.describe(small), f"{caption}  (small picture)")
 
 
 def _caption(candidate: Candidate) -> str:

@@ -18,7 +18,8 @@ from hafloc.nn import (
     Whitening,
     pair_whitening,
 )
-from hafloc.nn.haf import Level, local_responses
+from hafloc.nn.haf import local_responses
+from hafloc.nn.haf_level import Level
 from hafloc.nn.images import to_batch
 from hafloc.nn.local_features import join
 from hafloc.nn.vgg import Taps
