@@ -197,6 +197,21 @@ class Describer:
         """
         return self._features([self.fit(image)], local=local, regions=regions)[0]
 
+    @property
+    def at_once(self) -> int:
+        """How many images are worth going through the network together; 1 on a processor."""
+        return _BATCH.get(torch.device(self.device).type, 1)
+
+    def features_of(
+        self, images: Sequence[Image], *, local: bool = True, regions: bool = True
+    ) -> list[ImageFeatures]:
+        """As `features`, of N images that have one size once they are fitted, in one pass.
+
+        Raises PhotoError as `describe` does.
+        """
+        fitted = [self.fit(image) for image in images]
+        return self._features(fitted, local=local, regions=regions)
+
     def _features(
         self, images: Sequence[Image], *, local: bool, regions: bool
     ) -> list[ImageFeatures]:
@@ -289,7 +304,7 @@ class Describer:
                 regions=regions,
             )
             return
-        most = _BATCH.get(torch.device(self.device).type, 1)
+        most = self.at_once
         waiting: list[tuple[PhotoFile, Photo, Image]] = []
         ahead = AHEAD + most + 2 * readers - 5
         for path, photo in _each(prefetch(paths, decode, ahead, readers)):

@@ -34,8 +34,10 @@ from hafloc.index.paths import PhotoPaths
 from hafloc.index.plan import Skipped
 from hafloc.index.records import Box, GeoIndex, Held, Hits, IndexInfo, ModelInfo, Near, Record
 from hafloc.index.regions import search_by_regions, search_for, stored_features_of
+from hafloc.index.renew import where_and_when
 from hafloc.index.runtimes import FLOAT32
 from hafloc.index.stale import Stale, find_stale
+from hafloc.index.store import Entry, add_all
 from hafloc.index.vectors import VECTOR_TYPES
 
 __all__ = [
@@ -45,6 +47,7 @@ __all__ = [
     "Box",
     "BuildReport",
     "CopyReport",
+    "Entry",
     "GeoIndex",
     "GeoPackageIndex",
     "Held",
@@ -62,6 +65,7 @@ __all__ = [
     "Record",
     "Skipped",
     "Stale",
+    "add_all",
     "add_folder",
     "build_index",
     "calibrated_in_words",
@@ -88,4 +92,5 @@ __all__ = [
     "search_by_regions",
     "search_for",
     "stored_features_of",
+    "where_and_when",
 ]

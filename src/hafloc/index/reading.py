@@ -169,18 +169,21 @@ class GeoPackageReader:
             ids = np.sort(ids)[np.sort(chosen)]
         return self._present(np.sort(ids))
 
-    def iterate(self, bbox: Box | None = None) -> Iterator[Record]:
+    def iterate(self, bbox: Box | None = None, after: int | None = None) -> Iterator[Record]:
         """All records, or those within (west, south, east, north) degrees, by id.
 
-        A box with west > east crosses the 180th meridian.
+        A box with west > east crosses the 180th meridian. With `after`, only those of a greater id.
         """
         if bbox is None:
             query = f"SELECT {self._columns} FROM photos WHERE id > ? ORDER BY id LIMIT {_FETCH}"
-            for rows in self._pages(query):
+            for rows in self._pages(query, after):
                 yield from self._read(rows)
             return
         boxes = spatial.halves(bbox)
-        for batch in self._batches(spatial.ids_in(self._rows, boxes)):
+        ids = spatial.ids_in(self._rows, boxes)
+        if after is not None:
+            ids = ids[np.searchsorted(ids, after, side="right") :]
+        for batch in self._batches(ids):
             yield from (record for record in batch if spatial.is_inside(record.position, boxes))
 
     def photos(self, bbox: Box | None = None) -> list[Record]:
@@ -327,9 +330,9 @@ class GeoPackageReader:
                 connection, self._vector_type, self._model.dimension, self._regions
             )
 
-    def _pages(self, query: str) -> Iterator[list[Any]]:
+    def _pages(self, query: str, after: int | None = None) -> Iterator[list[Any]]:
         """The rows of `query`, whose parameter is the id after which to go on."""
-        last = -(2**63)
+        last = -(2**63) if after is None else after
         while rows := self._rows(query, (last,)):
             last = rows[-1][0]
             yield rows

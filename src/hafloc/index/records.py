@@ -230,11 +230,11 @@ class GeoIndex(Protocol):
         """
         ...
 
-    def iterate(self, bbox: Box | None = None) -> Iterator[Record]:
+    def iterate(self, bbox: Box | None = None, after: int | None = None) -> Iterator[Record]:
         """All records, or those within (west, south, east, north) degrees, by id.
 
-        A box with west > east crosses the 180th meridian. What is added or removed meanwhile may
-        or may not be among them; none comes twice.
+        A box with west > east crosses the 180th meridian. With `after`, only those of a greater
+        id. What is added or removed meanwhile may or may not be among them; none comes twice.
         """
         ...
 

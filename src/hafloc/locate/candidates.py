@@ -6,7 +6,7 @@ from contextlib import suppress
 from hafloc import geo
 from hafloc.description import FeatureMaker, ImageFeatures, LocalFeatures
 from hafloc.errors import HaflocError, IndexFileError, PhotoError, PositionError
-from hafloc.index import GeoIndex, Near, Record, paths_of
+from hafloc.index import GeoIndex, Near, PhotoPaths, Record, paths_of
 from hafloc.locate.framed import Framed
 from hafloc.locate.pairing import Pairing
 from hafloc.locate.query import RERANK, RankedQuery, Wanted
@@ -30,10 +30,14 @@ class CandidateFinder:
     """
 
     def __init__(
-        self, index: GeoIndex, describer: FeatureMaker, matcher: Matcher | None = None
+        self,
+        index: GeoIndex,
+        describer: FeatureMaker,
+        matcher: Matcher | None = None,
+        paths: PhotoPaths | None = None,
     ) -> None:
         self.index = index
-        self.paths = paths_of(index.location)
+        self.paths = paths or paths_of(index.location)
         self.pairing = None if matcher is None else Pairing(matcher, self.paths)
         self.describer = describer
         self._from_files: Remembered[FileKey, LocalFeatures | None] = Remembered(_REMEMBERED)

@@ -14,7 +14,15 @@ from PIL import Image as Pillow
 from hafloc.consent import allowing
 from hafloc.description import FeatureMaker
 from hafloc.errors import CheckpointError, HaflocError, PhotoError
-from hafloc.index import GeoIndex, Location, Near, folder_of, model_info, open_index
+from hafloc.index import (
+    GeoIndex,
+    Location,
+    Near,
+    PhotoPaths,
+    folder_of,
+    model_info,
+    open_index,
+)
 from hafloc.locate.answer import Answer
 from hafloc.locate.around import taken_together
 from hafloc.locate.candidates import CandidateFinder
@@ -42,6 +50,7 @@ class Localizer:
 
     With a `matcher`, candidates are verified by that, from their files, in place of the key points
     in the index. How sure its answers are is not known: they have neither radius nor confidence.
+    `paths` tells where the database's photos lie, if not where the index says.
 
     Threads: any number may locate with one Localizer at once, also while another process adds
     photos; each answer rests on all photos that were stored before it was asked for. The network
@@ -55,11 +64,16 @@ class Localizer:
     """
 
     def __init__(
-        self, index: GeoIndex, describer: FeatureMaker, *, matcher: Matcher | None = None
+        self,
+        index: GeoIndex,
+        describer: FeatureMaker,
+        *,
+        matcher: Matcher | None = None,
+        paths: PhotoPaths | None = None,
     ) -> None:
         self.index = index
         self.describer = describer
-        self.candidates = CandidateFinder(index, describer, matcher)
+        self.candidates = CandidateFinder(index, describer, matcher, paths)
         self.paths = self.candidates.paths
         self._matcher = matcher
         self._judge = Judge.of(index) if matcher is None else Judge(())
@@ -217,7 +231,7 @@ class Localizer:
         self.close()
 
     def __reduce__(self) -> tuple[Any, ...]:
-        make = partial(type(self), matcher=self._matcher)
+        make = partial(type(self), matcher=self._matcher, paths=self.paths)
         return make, (self.index, self.describer)
 
     @property

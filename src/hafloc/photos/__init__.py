@@ -15,7 +15,7 @@ from hafloc.photos.cuts import (
 from hafloc.photos.decode import MAX_PIXELS, read, read_bytes, read_metadata
 from hafloc.photos.folder import Scan, ScannedPhoto, is_file, is_folder, photo_paths, scan
 from hafloc.photos.geotag import Tag, exiftool, tagged, write_into, write_sidecar
-from hafloc.photos.given import Given, as_photo, as_query
+from hafloc.photos.given import Given, GivenFile, as_photo, as_query
 from hafloc.photos.gpano import Sphere, looks_like_panorama
 from hafloc.photos.name import position_from_name
 from hafloc.photos.panorama import VIEWS, in_panorama, outline
@@ -38,6 +38,7 @@ __all__ = [
     "VIEWS",
     "Cutting",
     "Given",
+    "GivenFile",
     "Image",
     "Metadata",
     "Photo",

@@ -39,13 +39,18 @@ class Cutting:
 CUTTING = Cutting()
 
 
-def read_photos(path: PhotoFile, *, longer_side: int, cutting: Cutting = CUTTING) -> list[Photo]:
+def read_photos(
+    file: PhotoFile | GivenFile, *, longer_side: int, cutting: Cutting = CUTTING
+) -> list[Photo]:
     """The photos that a file holds: itself, or a panorama's views, decoded once for all.
 
-    As `read`, with the `longer_side` of each photo. Which part of the file a view is says its
-    `part`. A panorama too narrow for any view is itself, and `doubt` says so.
+    The file may be at hand already. As `read`, with the `longer_side` of each photo. Which part of
+    the file a view is says its `part`. A panorama too narrow for any view is itself, and `doubt`
+    says so.
     """
-    return _of_file(GivenFile(file_bytes(path), shown(path), path), longer_side, cutting)
+    if not isinstance(file, GivenFile):
+        file = GivenFile(file_bytes(file), shown(file), file)
+    return _of_file(file, longer_side, cutting)
 
 
 def read_facts(path: PhotoFile, cutting: Cutting = CUTTING) -> tuple[Metadata, bool]:

@@ -48,7 +48,7 @@ class Thumbnails:
 
     def _add(self, pixels: Callable[[], Pixels]) -> int | str:
         try:
-            jpeg = _jpeg(pixels(), self._longer_side)
+            jpeg = small_jpeg(pixels(), self._longer_side)
         except HaflocError:
             return "the photo cannot be read"
         key = hashlib.blake2b(jpeg).digest()
@@ -62,7 +62,8 @@ class Thumbnails:
         return len(self.uris) - 1
 
 
-def _jpeg(pixels: Pixels, longer_side: int) -> bytes:
+def small_jpeg(pixels: Pixels, longer_side: int) -> bytes:
+    """A JPEG of the image `H×W×3`, its longer side at most that many pixels."""
     memory = io.BytesIO()
     picture = Image.fromarray(pixels)
     picture.thumbnail((longer_side, longer_side))
