@@ -1,7 +1,16 @@
 // Builds both pages from one code base: that of `hafloc serve` and the single file of `locate --map`.
 
 import { createHash } from "node:crypto";
-import { cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import {
+  cpSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  readdirSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join, relative } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -35,7 +44,7 @@ async function served() {
       target: "es2022",
       chunkSizeWarningLimit: 2000,
       rolldownOptions: {
-        output: { codeSplitting: { groups: [{ name: "map", test: /node_modules/ }] } },
+        output: { codeSplitting: { groups: [{ name: "maplibre", test: /node_modules/ }] } },
       },
     },
   });
@@ -52,11 +61,18 @@ async function single() {
     build: {
       outDir: made,
       target: "es2022",
-      lib: { entry: join(ROOT, "src/single/main.ts"), formats: ["iife"], name: "hafloc", fileName: () => "map.js", cssFileName: "map" },
+      lib: {
+        entry: join(ROOT, "src/single/main.ts"),
+        formats: ["iife"],
+        name: "hafloc",
+        fileName: () => "map.js",
+        cssFileName: "map",
+      },
     },
   });
   mkdirSync(SINGLE, { recursive: true });
-  for (const name of ["map.js", "map.css"]) writeFileSync(join(SINGLE, name), readFileSync(join(made, name), "utf8").trim());
+  for (const name of ["map.js", "map.css"])
+    writeFileSync(join(SINGLE, name), readFileSync(join(made, name), "utf8").trim());
   cpSync(join(ROOT, "single.html"), join(SINGLE, "map.html"));
   rmSync(made, { recursive: true });
 }
@@ -68,8 +84,12 @@ function licences() {
     .filter(([path, { dev, optional }]) => path && !dev && !optional)
     .map(([path, { version, license }]) => {
       const folder = join(ROOT, path);
-      const names = existsSync(folder) ? readdirSync(folder).filter((name) => /^(licen[cs]e|copying)/i.test(name)) : [];
-      const text = names.map((name) => readFileSync(join(folder, name), "utf8").replaceAll("\r\n", "\n").trim()).join("\n\n");
+      const names = existsSync(folder)
+        ? readdirSync(folder).filter((name) => /^(licen[cs]e|copying)/i.test(name))
+        : [];
+      const text = names
+        .map((name) => readFileSync(join(folder, name), "utf8").replaceAll("\r\n", "\n").trim())
+        .join("\n\n");
       const name = path.replace(/^.*node_modules\//, "");
       return `${name} ${version} (${license ?? "see below"})\n${"-".repeat(60)}\n${text || `No text of its own; ${license}.`}\n`;
     });

@@ -39,7 +39,7 @@ export function circle(area: Area, corners = 72): Place[] {
 export function boxOf(area: Area): [number, number, number, number] {
   const south = away(area, 180, area.metres).lat;
   const north = away(area, 0, area.metres).lat;
-  const wide = Math.min(180, (area.metres / EARTH / RADIAN) / Math.max(1e-6, Math.cos(area.lat * RADIAN)));
+  const wide = Math.min(180, area.metres / EARTH / RADIAN / Math.max(1e-6, Math.cos(area.lat * RADIAN)));
   if (wide >= 180) return [-180, south, 180, north];
   return [turned(area.lon - wide), south, turned(area.lon + wide), north];
 }

@@ -3,9 +3,7 @@
 import type { Place } from "./geodesy";
 
 export type Picture =
-  | { readonly src: string }
-  | { readonly missing: string }
-  | { readonly load: () => Promise<string> };
+  { readonly src: string } | { readonly missing: string } | { readonly load: () => Promise<string> };
 
 export type Size = readonly [number, number];
 

@@ -1,4 +1,4 @@
-// Numbers, lengths and directions as people read them.
+// Numbers, lengths and directions as people read them; no line breaks before a unit.
 
 import type { Place } from "./geodesy";
 
@@ -6,15 +6,15 @@ export const number = (value: number, digits = 0): string =>
   value.toLocaleString("en", { minimumFractionDigits: digits, maximumFractionDigits: digits });
 
 export const length = (metres: number): string => {
-  if (metres >= 10_000) return `${number(metres / 1000)} km`;
-  if (metres >= 1000) return `${number(metres / 1000, 1)} km`;
-  return metres < 1 ? `${number(metres * 100)} cm` : `${number(metres)} m`;
+  if (metres >= 10_000) return `${number(metres / 1000)}\u00a0km`;
+  if (metres >= 1000) return `${number(metres / 1000, 1)}\u00a0km`;
+  return metres < 1 ? `${number(metres * 100)}\u00a0cm` : `${number(metres)}\u00a0m`;
 };
 
 // Nothing is as sure as 100 %, nor as hopeless as 0 %.
 export const percent = (share: number): string => {
-  if (share > 0.99) return "above 99 %";
-  return share < 0.01 ? "below 1 %" : `${number(share * 100)} %`;
+  if (share > 0.99) return "above 99\u00a0%";
+  return share < 0.01 ? "below 1\u00a0%" : `${number(share * 100)}\u00a0%`;
 };
 
 export const degrees = ({ lat, lon }: Place): string => `${lat.toFixed(6)}, ${lon.toFixed(6)}`;

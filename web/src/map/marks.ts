@@ -49,7 +49,9 @@ export function marksOf(scene: Scene, ground: Ground): { nodes: SVGElement[]; la
 }
 
 function outline(ground: Ground, area: Area, kind: string): SVGElement {
-  const points = circle(area).map((place) => ground.project(place).join(",")).join(" ");
+  const points = circle(area)
+    .map((place) => ground.project(place).join(","))
+    .join(" ");
   return drawn("polygon", { class: kind, points });
 }
 

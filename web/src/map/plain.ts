@@ -43,7 +43,10 @@ export class PlainGround implements Ground {
   }
 
   unproject([px, py]: Point): Place {
-    const place = fromMercator(this.x + (px - this.box[0] / 2) / this.scale, this.y - (py - this.box[1] / 2) / this.scale);
+    const place = fromMercator(
+      this.x + (px - this.box[0] / 2) / this.scale,
+      this.y - (py - this.box[1] / 2) / this.scale,
+    );
     return { lat: place.lat, lon: turned(place.lon) };
   }
 

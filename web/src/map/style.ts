@@ -33,11 +33,7 @@ export const photoLayer = (id: string, tint: Colours): LayerSpecification => ({
     "circle-color": tint.dot,
     "circle-stroke-color": tint.card,
     "circle-stroke-width": ["interpolate", ["linear"], ["zoom"], 12, 0, 16, 1],
-    "circle-radius": [
-      "min",
-      9,
-      ["+", 2.5, ["log10", ["max", 1, ["to-number", ["get", "count"], 1]]], 0.5],
-    ],
+    "circle-radius": ["min", 9, ["+", 2.5, ["log10", ["max", 1, ["to-number", ["get", "count"], 1]]], 0.5]],
   },
 });
 
@@ -47,7 +43,10 @@ interface Base {
 }
 
 // What lies below the photos, of a template or of a PMTiles archive.
-export async function backgroundLayers({ tiles, pmtiles }: Background, archive: PMTiles | null): Promise<Base> {
+export async function backgroundLayers(
+  { tiles, pmtiles }: Background,
+  archive: PMTiles | null,
+): Promise<Base> {
   if (archive && pmtiles) {
     const header = await archive.getHeader();
     const url = `pmtiles://${pmtiles}`;

@@ -105,7 +105,9 @@ export class VectorGround implements Ground {
   fit(places: readonly Place[], leastMetres: number): void {
     const first = places[0];
     if (!first) return;
-    const points = places.map((place) => mercator({ lat: place.lat, lon: first.lon + turned(place.lon - first.lon) }));
+    const points = places.map((place) =>
+      mercator({ lat: place.lat, lon: first.lon + turned(place.lon - first.lon) }),
+    );
     const xs = points.map((point) => point[0]);
     const ys = points.map((point) => point[1]);
     const [west, east] = [least(xs), most(xs)];
@@ -174,7 +176,12 @@ export class VectorGround implements Ground {
     };
     const layers: LayerSpecification[] = [
       { id: "land", type: "background", paint: { "background-color": tint.land } },
-      { id: "graticule", type: "line", source: "graticule", paint: { "line-color": tint.grid, "line-width": 1 } },
+      {
+        id: "graticule",
+        type: "line",
+        source: "graticule",
+        paint: { "line-color": tint.grid, "line-width": 1 },
+      },
       ...this.base.layers,
     ];
     this.photos.forEach((template, i) => {
@@ -194,10 +201,16 @@ export class VectorGround implements Ground {
     const step = roundStep(((east - west) * 130) / Math.max(1, this.size()[0]));
     const lines: [number, number][][] = [];
     for (let lon = Math.floor(west / step) * step; lon <= east; lon += step) {
-      lines.push([[lon, south - step], [lon, north + step]]);
+      lines.push([
+        [lon, south - step],
+        [lon, north + step],
+      ]);
     }
     for (let lat = Math.floor(south / step) * step; lat <= north; lat += step) {
-      lines.push([[west - step, lat], [east + step, lat]]);
+      lines.push([
+        [west - step, lat],
+        [east + step, lat],
+      ]);
     }
     (source as { setData: (data: GeoJSON) => void }).setData({
       type: "Feature",

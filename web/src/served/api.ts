@@ -72,7 +72,12 @@ export class Api {
   private key = sessionStorage.getItem("hafloc.key") ?? "";
   private readonly pictures = new Map<string, Promise<string>>();
 
-  constructor(private readonly refused: (problem: Problem) => void) {}
+  private refused: (problem: Problem) => void = () => undefined;
+
+  // Called when the service asks for another key.
+  onRefusal(act: (problem: Problem) => void): void {
+    this.refused = act;
+  }
 
   setKey(key: string): void {
     this.key = key;

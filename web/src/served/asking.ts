@@ -70,7 +70,8 @@ export class Asking {
   }
 
   get open(): number {
-    return this.asked.filter(({ state }) => ["waiting", "sending", "looking", "busy"].includes(state.kind)).length;
+    return this.asked.filter(({ state }) => ["waiting", "sending", "looking", "busy"].includes(state.kind))
+      .length;
   }
 
   private enter(groups: Asked[][], options: Options): void {
@@ -110,7 +111,9 @@ export class Asking {
       const walk = options.sequence ? ++this.walks : null;
       group.forEach((one, i) => this.set(one, this.stateOf(one, answers[i], walk)));
     } catch (error) {
-      every(stop.signal.aborted ? { kind: "cancelled" } : { kind: "failed", reason: (error as Error).message });
+      every(
+        stop.signal.aborted ? { kind: "cancelled" } : { kind: "failed", reason: (error as Error).message },
+      );
     }
   }
 

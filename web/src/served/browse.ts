@@ -47,7 +47,10 @@ export class Browse {
 
   // `box` is west, south, east, north.
   async open(box: readonly number[], middle: Place, focus: boolean): Promise<void> {
-    const query = new URLSearchParams({ bbox: box.map((side) => side.toFixed(7)).join(","), limit: String(PAGE) });
+    const query = new URLSearchParams({
+      bbox: box.map((side) => side.toFixed(7)).join(","),
+      limit: String(PAGE),
+    });
     if (this.database()) query.set("database", this.database());
     this.next = `v1/photos?${query.toString()}`;
     this.middle = middle;
@@ -73,7 +76,7 @@ export class Browse {
     try {
       const page = await this.api.json<Page>(this.next);
       if (turn !== this.asked) return;
-      this.next = page.links?.find((link) => link.rel === "next")?.href ?? null;
+      this.next = nextOf(page, this.next);
       const first = this.places.length;
       this.places.push(...page.features.map(placeOf));
       at("browsed").append(...page.features.map((feature) => this.card(feature)));
@@ -95,7 +98,9 @@ export class Browse {
     const place = placeOf(feature);
     const facts = [
       `${length(distance(place, this.middle))} away`,
-      properties.heading === null ? "" : `looking ${compass(properties.heading)} (${number(properties.heading)}°)`,
+      properties.heading === null
+        ? ""
+        : `looking ${compass(properties.heading)} (${number(properties.heading)}°)`,
       properties.time?.slice(0, 10) ?? "",
       credit(properties),
     ].filter(Boolean);
@@ -115,6 +120,17 @@ export class Browse {
       ),
     );
   }
+}
+
+// The link may name the server as a proxy sees it, so only its place in the list is taken.
+function nextOf(page: Page, now: string): string | null {
+  const link = page.links?.find(({ rel }) => rel === "next")?.href;
+  const after = link && new URL(link, document.baseURI).searchParams.get("after");
+  if (!after) return null;
+  const [path, query] = now.split("?") as [string, string];
+  const next = new URLSearchParams(query);
+  next.set("after", after);
+  return `${path}?${next.toString()}`;
 }
 
 const placeOf = ({ geometry }: Feature): Place => ({

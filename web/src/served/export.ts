@@ -68,7 +68,17 @@ function gpx(all: readonly Named[]): string {
   return `${HEAD}${open}\n${points.join("")}</gpx>\n`;
 }
 
-const COLUMNS = ["image", "lat", "lon", "heading", "accuracy", "probability", "confidence", "found", "nearest"];
+const COLUMNS = [
+  "image",
+  "lat",
+  "lon",
+  "heading",
+  "accuracy",
+  "probability",
+  "confidence",
+  "found",
+  "nearest",
+];
 
 function csv(all: readonly Named[]): string {
   const rows = placed(all).map(({ name, answer }) => [
@@ -108,12 +118,17 @@ function inWords(answer: Answer): string {
   }
   if (answer.confidence !== null) known.push(`confidence ${answer.confidence.toFixed(2)}`);
   if (answer.views) known.push(`from ${answer.views} photos' views`);
-  if (answer.heading !== null) known.push(`looking ${Math.round(answer.heading)}° (${compass(answer.heading)})`);
+  if (answer.heading !== null)
+    known.push(`looking ${Math.round(answer.heading)}° (${compass(answer.heading)})`);
   return `${degrees(answer.position)}  ${known.join(", ")}`.trimEnd();
 }
 
 const xml = (text: string): string =>
-  bare(text).replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll(">", "&gt;").replaceAll('"', "&quot;");
+  bare(text)
+    .replaceAll("&", "&amp;")
+    .replaceAll("<", "&lt;")
+    .replaceAll(">", "&gt;")
+    .replaceAll('"', "&quot;");
 
 // XML has no way to write control characters and halves of letters.
 const bare = (text: string): string => text.toWellFormed().replace(/[\p{Cc}\p{Cs}\p{Cn}\p{Zl}\p{Zp}]/gu, "?");

@@ -14,13 +14,17 @@ export async function photosIn(dropped: DataTransfer): Promise<File[]> {
 async function filesOf(entry: FileSystemEntry, dropped = false): Promise<File[]> {
   if (entry.isFile) {
     if (!dropped && !PHOTO.test(entry.name)) return [];
-    return [await new Promise<File>((resolve, reject) => (entry as FileSystemFileEntry).file(resolve, reject))];
+    return [
+      await new Promise<File>((resolve, reject) => (entry as FileSystemFileEntry).file(resolve, reject)),
+    ];
   }
   const reader = (entry as FileSystemDirectoryEntry).createReader();
   const found: File[] = [];
   for (;;) {
     // A reader gives a part at a time, and none at the end.
-    const part = await new Promise<FileSystemEntry[]>((resolve, reject) => reader.readEntries(resolve, reject));
+    const part = await new Promise<FileSystemEntry[]>((resolve, reject) =>
+      reader.readEntries(resolve, reject),
+    );
     if (!part.length) break;
     for (const child of part) found.push(...(await filesOf(child)));
   }

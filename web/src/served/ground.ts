@@ -4,7 +4,6 @@ import { at } from "../core/dom";
 import type { Place } from "../core/geodesy";
 import type { Ground } from "../map/ground";
 import { plainGround } from "../map/plain";
-import { vectorGround } from "../map/vector";
 import { lastPart } from "./answers";
 import type { Api, Settings } from "./api";
 
@@ -17,13 +16,16 @@ export interface Below {
 
 const MOST_DOTS = 2_000;
 
-export function groundFor(api: Api): Below {
+// `?map=plain` asks for the map that needs nothing.
+export async function groundFor(api: Api): Promise<Below> {
+  const plain = new URLSearchParams(location.search).get("map") === "plain";
+  if (plain || !hasWebGl()) return withDots(api);
   try {
-    if (new URLSearchParams(location.search).get("map") !== "plain" && hasWebGl()) return withTiles(api);
+    return await withTiles(api);
   } catch {
     at("map").querySelector(".ground")?.remove();
+    return withDots(api);
   }
-  return withDots(api);
 }
 
 function hasWebGl(): boolean {
@@ -32,7 +34,9 @@ function hasWebGl(): boolean {
   return context !== null;
 }
 
-function withTiles(api: Api): Below {
+async function withTiles(api: Api): Promise<Below> {
+  // Most of the page's bytes, so it is loaded only where it can run.
+  const { vectorGround } = await import("../map/vector");
   const ground = vectorGround(
     (url) => ({ url, headers: api.headers(url) }),
     (message) => {
@@ -71,10 +75,14 @@ function withDots(api: Api): Below {
       );
       void Promise.allSettled(asked).then((pages) => {
         const features = pages.flatMap((page) => (page.status === "fulfilled" ? page.value.features : []));
-        const places = features.map(
-          ({ geometry }): Place => ({ lat: geometry.coordinates[1], lon: geometry.coordinates[0] }),
+        const places = features.map(({ geometry }): Place => ({
+          lat: geometry.coordinates[1],
+          lon: geometry.coordinates[0],
+        }));
+        ground.show(
+          places,
+          features.map(({ properties }) => lastPart(properties.path)),
         );
-        ground.show(places, features.map(({ properties }) => lastPart(properties.path)));
       });
     },
     background: () => Promise.resolve(),

@@ -45,6 +45,10 @@ export class List {
     state.replaceChildren(...stateNodes(one, this.acts));
     radius.textContent = query?.radius ? length(query.radius) : "";
     confidence.textContent = query?.confidence == null ? "" : percent(query.confidence);
+    // What went wrong takes the room of what is not known.
+    const failed = one.state.kind === "failed";
+    state.colSpan = failed ? 3 : 1;
+    radius.hidden = confidence.hidden = failed;
     row.node.classList.toggle("absent-row", query?.found === false);
     this.summarise();
   }
@@ -59,13 +63,19 @@ export class List {
   summarise(): void {
     at("list").hidden = this.asked.length < 2;
     const done = this.asked.filter(({ state }) => state.kind === "located").length;
-    const absent = this.asked.filter(({ state }) => state.kind === "located" && state.query.found === false).length;
+    const absent = this.asked.filter(
+      ({ state }) => state.kind === "located" && state.query.found === false,
+    ).length;
     const missing = absent ? `, ${absent} not in this database` : "";
     at("progress").textContent = `${done} of ${plural(this.asked.length, "photo")} answered${missing}`;
   }
 
   private made(one: Asked): Row {
-    const cells = [element("td"), element("td", { class: "count" }), element("td", { class: "count" })] as const;
+    const cells = [
+      element("td"),
+      element("td", { class: "count" }),
+      element("td", { class: "count" }),
+    ] as const;
     const open = element(
       "button",
       { type: "button", class: "open", title: one.name },
@@ -111,9 +121,20 @@ export function stateInWords(state: State): string {
 function stateNodes(one: Asked, acts: ListActs): Node[] {
   const words = element("span", { class: `state ${one.state.kind}` }, {}, stateInWords(one.state));
   const again = ["failed", "cancelled"].includes(one.state.kind);
-  if (again) return [words, button("Again", () => acts.again(one), { class: "small", "aria-label": `Again: ${one.name}` })];
+  if (again)
+    return [
+      words,
+      button("Again", () => acts.again(one), { class: "small", "aria-label": `Again: ${one.name}` }),
+    ];
   if (one.state.kind === "located") return [words];
-  return [words, button("×", () => acts.cancel(one), { class: "small", "aria-label": `Cancel ${one.name}`, title: "Cancel" })];
+  return [
+    words,
+    button("×", () => acts.cancel(one), {
+      class: "small",
+      "aria-label": `Cancel ${one.name}`,
+      title: "Cancel",
+    }),
+  ];
 }
 
 const ORDER = ["located", "looking", "sending", "busy", "waiting", "failed", "cancelled"];

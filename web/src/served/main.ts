@@ -19,11 +19,13 @@ import { Correct } from "./correct";
 import { Corrections } from "./corrections";
 import { FORMATS, save, type Named } from "./export";
 import { photosIn } from "./files";
-import { groundFor, type Below } from "./ground";
+import { groundFor } from "./ground";
 import { Heat } from "./heat";
 import { List, stateInWords } from "./list";
 
 const CLICK = 16;
+const api = new Api();
+const below = await groundFor(api);
 
 class Page {
   private settings: Settings | null = null;
@@ -31,9 +33,7 @@ class Page {
   private chosen: Asked | null = null;
   private lit = 0;
 
-  private readonly api = new Api((problem) => this.askForKey(problem.message));
-  private readonly below: Below = groundFor(this.api);
-  private readonly chart = new Chart(this.below.ground, {
+  private readonly chart = new Chart(below.ground, {
     light: (rank) => this.light(rank, true),
     press: (place, point) => this.press(place, point),
     whole: () => this.whole(),
@@ -42,18 +42,23 @@ class Page {
     const reach = Math.min(80, area.metres / 111_195);
     const wide = reach / Math.max(0.02, Math.cos((area.lat * Math.PI) / 180));
     void this.browse.open(
-      [Math.max(-180, area.lon - wide), Math.max(-90, area.lat - reach), Math.min(180, area.lon + wide), Math.min(90, area.lat + reach)],
+      [
+        Math.max(-180, area.lon - wide),
+        Math.max(-90, area.lat - reach),
+        Math.min(180, area.lon + wide),
+        Math.min(90, area.lat + reach),
+      ],
       area,
       true,
     );
   });
-  private readonly browse = new Browse(this.api, this.chart, () => this.database());
+  private readonly browse = new Browse(api, this.chart, () => this.database());
   private readonly corrections = new Corrections((message) => say(message, 8000));
   private readonly correct = new Correct(this.chart, this.corrections, () => this.draw());
-  private readonly heat = new Heat(this.api);
+  private readonly heat = new Heat(api);
   private readonly comparison = new Comparison((rank) => this.light(rank));
   private readonly asking = new Asking(
-    this.api,
+    api,
     () => this.settings?.max_photo_bytes ?? null,
     (asked) => this.changed(asked),
   );
@@ -64,13 +69,14 @@ class Page {
   });
 
   async start(): Promise<void> {
+    api.onRefusal((problem) => this.askForKey(problem.message));
     this.listen();
     try {
-      this.settings = await this.api.json<Settings>("v1/settings");
+      this.settings = await api.json<Settings>("v1/settings");
       at("version").textContent = `hafloc ${this.settings.version}`;
-      await this.below.background(this.settings);
+      await below.background(this.settings);
       this.nameBackground();
-      if (this.settings.needs_key && !this.api.hasKey) return this.askForKey("");
+      if (this.settings.needs_key && !api.hasKey) return this.askForKey("");
       await this.open();
     } catch (error) {
       this.problem((error as Error).message);
@@ -79,10 +85,10 @@ class Page {
 
   // What needs the key, where there is one.
   private async open(): Promise<void> {
-    const { databases } = await this.api.json<{ databases: Database[] }>("v1/databases");
+    const { databases } = await api.json<{ databases: Database[] }>("v1/databases");
     this.databases = databases;
     at("key-form").hidden = true;
-    at("forget-key").hidden = !this.api.hasKey;
+    at("forget-key").hidden = !api.hasKey;
     const select = at<HTMLSelectElement>("database");
     const options = databases.map(({ name, photos }) =>
       element("option", { value: name }, {}, `${name} (${number(photos)} photos)`),
@@ -96,9 +102,8 @@ class Page {
   private openDatabase(): void {
     const shown = this.shownDatabases();
     const photos = shown.reduce((sum, { photos: count }) => sum + count, 0);
-    at("summary").textContent =
-      `${shown.map(({ name }) => name).join(", ")} · ${plural(photos, "photo")}`;
-    this.below.photos(shown.map(({ name }) => name));
+    at("summary").textContent = `${shown.map(({ name }) => name).join(", ")} · ${plural(photos, "photo")}`;
+    below.photos(shown.map(({ name }) => name));
     if (!this.chosen) this.chart.fitWhole();
   }
 
@@ -113,7 +118,12 @@ class Page {
 
   private whole(): Place[] {
     return this.shownDatabases().flatMap(({ bbox }) =>
-      bbox ? [{ lat: bbox[1], lon: bbox[0] }, { lat: bbox[3], lon: bbox[2] }] : [],
+      bbox
+        ? [
+            { lat: bbox[1], lon: bbox[0] },
+            { lat: bbox[3], lon: bbox[2] },
+          ]
+        : [],
     );
   }
 
@@ -139,12 +149,15 @@ class Page {
       return this.area.tell((error as Error).message);
     }
     if (options.sequence && most && files.length > most) {
-      return this.problem(`a walk has at most ${number(most)} photos here, and these are ${number(files.length)}`);
+      return this.problem(
+        `a walk has at most ${number(most)} photos here, and these are ${number(files.length)}`,
+      );
     }
     const made = this.asking.add(files, options);
     for (const one of made) this.list.update(one);
     document.body.classList.add("asked");
     if (made[0]) this.choose(made[0]);
+    at(made.length > 1 ? "list" : "answer").scrollIntoView({ block: "nearest" });
   }
 
   private again(asked: Asked): void {
@@ -190,7 +203,10 @@ class Page {
       this.show(rank);
       this.comparison.open(query, rank);
     };
-    at("answer").replaceChildren(...answerNodes(query, { compare: open, more: this.actions(asked, query) }), ...this.remarks(asked));
+    at("answer").replaceChildren(
+      ...answerNodes(query, { compare: open, more: this.actions(asked, query) }),
+      ...this.remarks(asked),
+    );
     const cards = query.candidates.map((candidate) =>
       element("li", {}, {}, card(candidate, { open, light: (rank) => this.show(rank) })),
     );
@@ -218,7 +234,12 @@ class Page {
 
   private underway(asked: Asked): Node[] {
     const { state } = asked;
-    const words = element("p", { class: state.kind === "failed" ? "problem" : "note" }, {}, stateInWords(state));
+    const words = element(
+      "p",
+      { class: state.kind === "failed" ? "problem" : "note" },
+      {},
+      stateInWords(state),
+    );
     const acts = ["failed", "cancelled"].includes(state.kind)
       ? [button("Again", () => this.again(asked))]
       : [button("Cancel", () => this.asking.cancel(asked), { class: "cancel" })];
@@ -252,7 +273,9 @@ class Page {
     const corrected = this.corrections.of(asked.name);
     const database = asked.state.kind === "located" ? asked.state.answer.database : null;
     return [
-      ...(corrected ? [note(`You say it was at ${corrected.lat.toFixed(6)}, ${corrected.lon.toFixed(6)}.`)] : []),
+      ...(corrected
+        ? [note(`You say it was at ${corrected.lat.toFixed(6)}, ${corrected.lon.toFixed(6)}.`)]
+        : []),
       ...(database && this.databases.length > 1 ? [note(`Found in ${database}.`)] : []),
       ...(asked.note ? [note(asked.note)] : []),
     ];
@@ -267,15 +290,20 @@ class Page {
 
   private show(rank: number): void {
     this.light(rank);
-    const candidate = this.chosen?.state.kind === "located" ? this.chosen.state.query.candidates[rank - 1] : null;
+    const candidate =
+      this.chosen?.state.kind === "located" ? this.chosen.state.query.candidates[rank - 1] : null;
     if (candidate) this.chart.reveal(candidate);
   }
 
   private press(place: Place, [x, y]: readonly [number, number]): void {
     if (this.correct.open) return this.correct.put(place);
-    const low = this.below.ground.unproject([x - CLICK, y + CLICK]);
-    const high = this.below.ground.unproject([x + CLICK, y - CLICK]);
-    void this.browse.open([low.lon, low.lat, high.lon, high.lat], place, document.activeElement === at("map"));
+    const low = below.ground.unproject([x - CLICK, y + CLICK]);
+    const high = below.ground.unproject([x + CLICK, y - CLICK]);
+    void this.browse.open(
+      [low.lon, low.lat, high.lon, high.lat],
+      place,
+      document.activeElement === at("map"),
+    );
   }
 
   private named(): Named[] {
@@ -326,18 +354,18 @@ class Page {
     this.listenToDrops();
     at("key-form").addEventListener("submit", (event) => {
       event.preventDefault();
-      this.api.setKey(at<HTMLInputElement>("key").value.trim());
+      api.setKey(at<HTMLInputElement>("key").value.trim());
       this.open().catch((error: Error) => this.askForKey(error.message));
     });
     at("forget-key").addEventListener("click", () => {
-      this.api.setKey("");
+      api.setKey("");
       at("forget-key").hidden = true;
     });
     at("database").addEventListener("change", () => this.openDatabase());
     at("open-settings").addEventListener("click", () => at<HTMLDialogElement>("settings").showModal());
     at<HTMLInputElement>("background").addEventListener("change", () => {
       const on = at<HTMLInputElement>("background").checked;
-      if (this.settings) void this.below.background(on ? this.settings : { tiles: null, pmtiles: null });
+      if (this.settings) void below.background(on ? this.settings : { tiles: null, pmtiles: null });
       at("attribution").hidden = !on || !this.settings?.tiles?.attribution;
     });
     at("cancel-all").addEventListener("click", () => {
@@ -353,7 +381,8 @@ class Page {
   private listenToDrops(): void {
     const over = at("over");
     let depth = 0;
-    const holdsFiles = (event: DragEvent): boolean => [...(event.dataTransfer?.types ?? [])].includes("Files");
+    const holdsFiles = (event: DragEvent): boolean =>
+      [...(event.dataTransfer?.types ?? [])].includes("Files");
     addEventListener("dragenter", (event) => {
       if (!holdsFiles(event)) return;
       depth += 1;

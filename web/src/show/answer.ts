@@ -30,10 +30,18 @@ export function answerNodes(query: Query, acts: Acts): Node[] {
       elsewhere(query),
     ),
     ...(best
-      ? [note(`Best photo: similarity ${number(best.similarity, 2)}, feature distance ${number(best.distance, 2)}`)]
+      ? [
+          note(
+            `Best photo: similarity ${number(best.similarity, 2)}, feature distance ${number(best.distance, 2)}`,
+          ),
+        ]
       : []),
   );
-  return [picture(query.picture, `Query ${query.name}`), text, ...(best ? why(query, best, acts.compare) : [])];
+  return [
+    picture(query.picture, `Query ${query.name}`),
+    text,
+    ...(best ? why(query, best, acts.compare) : []),
+  ];
 }
 
 // The answer in one sentence, for live regions.
@@ -58,7 +66,7 @@ function howSure(query: Query): string {
   const radius =
     query.radius === null
       ? ""
-      : `within ${length(query.radius)}${query.probability === null ? "" : ` (${number(query.probability * 100)} %)`}`;
+      : `within ${length(query.radius)}${query.probability === null ? "" : ` (${number(query.probability * 100)}\u00a0%)`}`;
   return [
     radius,
     query.confidence === null ? "" : `confidence ${percent(query.confidence)}`,
@@ -70,7 +78,8 @@ function howSure(query: Query): string {
 
 function notes(query: Query): Node[] {
   const nodes = [];
-  if (query.heading !== null) nodes.push(note(`looking ${compass(query.heading)} (${number(query.heading)}°)`));
+  if (query.heading !== null)
+    nodes.push(note(`looking ${compass(query.heading)} (${number(query.heading)}°)`));
   nodes.push(note(howSure(query) || "How far off this may be is not known: hafloc calibrate learns it."));
   if (query.note) nodes.push(note(query.note));
   if (query.duplicate) {

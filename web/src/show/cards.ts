@@ -1,7 +1,7 @@
 // The nearest photos as cards, and one of them beside the query.
 
 import { at, element } from "../core/dom";
-import type { Candidate, Picture, Query } from "../core/model";
+import type { Candidate, Query } from "../core/model";
 import { compass, degrees, length, number } from "../core/words";
 import { agreement, matching } from "./matches";
 import { picture } from "./picture";
@@ -94,7 +94,7 @@ export class Comparison {
 function beside(query: Query, candidate: Candidate): Node[] {
   const lined = candidate.pairs.length > 0;
   const joined = !lined && candidate.inliers ? candidate.joined : null;
-  const whole = lined ? [matching(query, candidate)] : joined ? [widePicture(joined, query, candidate)] : [];
+  const whole = lined ? [matching(query, candidate)] : [];
   const looked =
     candidate.heading === null
       ? []
@@ -102,11 +102,18 @@ function beside(query: Query, candidate: Candidate): Node[] {
           `looking ${compass(candidate.heading)} (${number(candidate.heading)}°` +
             `${candidate.magnetic ? " from magnetic north" : ""})`,
         ];
-  const alone = whole.length === 0;
+  const photos = lined
+    ? []
+    : [
+        picture(candidate.beside ?? query.picture, `Query: ${query.name}`),
+        picture(candidate.picture, `${candidate.rank}: ${candidate.path}`),
+      ];
+  if (joined && "load" in joined) void join(photos, joined.load, query, candidate);
   return [
     ...whole,
-    figure(alone ? (candidate.beside ?? query.picture) : null, `Query: ${query.name}`, [degrees(query)]),
-    figure(alone ? candidate.picture : null, `${candidate.rank}: ${candidate.path}`, [
+    ...photos,
+    caption(`Query: ${query.name}`, [degrees(query)]),
+    caption(`${candidate.rank}: ${candidate.path}`, [
       degrees(candidate),
       `${length(candidate.metres)} from the answer · similarity ${number(candidate.similarity, 3)} · ` +
         `feature distance ${number(candidate.distance, 3)}`,
@@ -117,14 +124,33 @@ function beside(query: Query, candidate: Candidate): Node[] {
   ];
 }
 
-function widePicture(of: Picture, query: Query, candidate: Candidate): HTMLElement {
-  const node = picture(of, `Query ${query.name} and ${candidate.name} with their matches; ${agreement(candidate)}`);
-  node.classList.add("wide");
-  return node;
+// Both photos stay until the picture with their matches is there.
+async function join(
+  photos: HTMLElement[],
+  load: () => Promise<string>,
+  query: Query,
+  candidate: Candidate,
+): Promise<void> {
+  const alt = `Query ${query.name} and ${candidate.name} with their matches; ${agreement(candidate)}`;
+  const whole = element("img", { class: "photo wide", alt });
+  try {
+    whole.src = await load();
+    await whole.decode();
+  } catch (error) {
+    const reason = element(
+      "p",
+      { class: "note wide" },
+      {},
+      `no picture of the matches: ${(error as Error).message}`,
+    );
+    photos.at(-1)?.after(reason);
+    return;
+  }
+  photos[0]?.replaceWith(whole);
+  photos[1]?.remove();
 }
 
-function figure(of: Picture | null, title: string, lines: string[]): HTMLElement {
+function caption(title: string, lines: string[]): HTMLElement {
   const words = lines.flatMap((line) => [element("br"), line]);
-  const caption = element("figcaption", {}, {}, element("strong", {}, {}, title), ...words);
-  return element("figure", {}, {}, ...(of ? [picture(of, title)] : []), caption);
+  return element("p", { class: "caption" }, {}, element("strong", {}, {}, title), ...words);
 }

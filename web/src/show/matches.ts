@@ -7,7 +7,13 @@ import { drawnPicture } from "./picture";
 
 const HEIGHT = 480;
 const GAP = 12;
-const VIRIDIS = [[68, 1, 84], [59, 82, 139], [33, 145, 140], [94, 201, 98], [253, 231, 37]] as const;
+const VIRIDIS = [
+  [68, 1, 84],
+  [59, 82, 139],
+  [33, 145, 140],
+  [94, 201, 98],
+  [253, 231, 37],
+] as const;
 
 export function agreement({ inliers, matches, geometry }: Candidate): string {
   if (!inliers) return `no match: none of ${number(matches ?? 0)} similar key points agree`;
@@ -17,7 +23,10 @@ export function agreement({ inliers, matches, geometry }: Candidate): string {
 // Both photos at one height; lines are coloured from the query's top to its bottom so that
 // colour-blind eyes can follow them.
 export function matching(query: Query, candidate: Candidate): SVGElement {
-  const sizes = candidate.sizes ?? [[4, 3], [4, 3]];
+  const sizes = candidate.sizes ?? [
+    [4, 3],
+    [4, 3],
+  ];
   const scales = sizes.map((size) => HEIGHT / size[1]) as [number, number];
   const widths = sizes.map((size, i) => size[0] * (scales[i] as number)) as [number, number];
   const lefts = [0, widths[0] + GAP] as [number, number];

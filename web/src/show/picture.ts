@@ -3,11 +3,18 @@
 import { drawn, element } from "../core/dom";
 import type { Picture } from "../core/model";
 
+// Shown until a photo is there: an image without any source looks broken.
+const NOTHING = "data:image/gif;base64,R0lGODlhAQABAAAAACH5BAEKAAEALAAAAAABAAEAAAICTAEAOw==";
+
 export function picture(of: Picture, alt: string): HTMLElement {
   if ("missing" in of) return gone(of.missing, alt);
-  const image = element("img", { class: "photo", alt, decoding: "async" });
-  if ("src" in of) image.src = of.src;
-  else whenSeen(image, () => fill(image, of.load, alt));
+  const image = element("img", {
+    class: "photo",
+    alt,
+    decoding: "async",
+    src: "src" in of ? of.src : NOTHING,
+  });
+  if ("load" in of) whenSeen(image, () => fill(image, of.load, alt));
   image.addEventListener("error", () => image.replaceWith(gone("this browser cannot show it", alt)));
   return image;
 }
@@ -38,7 +45,10 @@ function whenSeen(node: Element, act: () => void): void {
 }
 
 // Within a drawing, `box` being x, y, width, height.
-export function drawnPicture(of: Picture, [x, y, width, height]: [number, number, number, number]): SVGElement {
+export function drawnPicture(
+  of: Picture,
+  [x, y, width, height]: [number, number, number, number],
+): SVGElement {
   const blank = (reason: string): SVGElement =>
     drawn(
       "g",

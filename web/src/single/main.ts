@@ -76,7 +76,9 @@ function choose(index: number, keep = false): void {
     else node.removeAttribute("aria-current");
   });
   at("answer").replaceChildren(...answerNodes(query, { compare: open }));
-  const cards = query.candidates.map((candidate) => element("li", {}, {}, card(candidate, { open, light: show })));
+  const cards = query.candidates.map((candidate) =>
+    element("li", {}, {}, card(candidate, { open, light: show })),
+  );
   at("cards").replaceChildren(...cards);
   at("evidence").scrollTop = 0;
   if (!keep) {
@@ -86,7 +88,9 @@ function choose(index: number, keep = false): void {
       // Some browsers refuse this for files.
     }
   }
-  const others = queries.filter((_, i) => i !== index).map((other) => ({ place: other, absent: other.found === false }));
+  const others = queries
+    .filter((_, i) => i !== index)
+    .map((other) => ({ place: other, absent: other.found === false }));
   chart.set({ query, lit: 0, others });
   chart.fit();
 }
@@ -129,7 +133,10 @@ function start(): void {
     light: (rank) => light(rank, true),
     whole: () => [...places, ...(queries[chosen]?.candidates ?? [])],
   });
-  ground.show(places, photos.map(([, , path]) => path));
+  ground.show(
+    places,
+    photos.map(([, , path]) => path),
+  );
   if (!queries.length) {
     at("answer").hidden = at("evidence").hidden = true;
     chart.fitWhole();
