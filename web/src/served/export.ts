@@ -81,19 +81,22 @@ const COLUMNS = [
 ];
 
 function csv(all: readonly Named[]): string {
-  const rows = placed(all).map(({ name, answer }) => [
-    bare(name),
-    fixed(answer.position.lat),
-    fixed(answer.position.lon),
-    answer.heading?.toFixed(1) ?? "",
-    answer.radius?.toFixed(2) ?? "",
-    answer.probability?.toString() ?? "",
-    answer.confidence?.toFixed(4) ?? "",
-    answer.found?.toString() ?? "",
-    bare(answer.candidates[0]?.path ?? ""),
-  ]);
-  return table([COLUMNS, ...rows]);
+  return table([COLUMNS, ...placed(all).map(row)]);
 }
+
+const row = ({ name, answer }: Named): string[] => [
+  bare(name),
+  fixed(answer.position.lat),
+  fixed(answer.position.lon),
+  told(answer.heading, 1),
+  told(answer.radius, 2),
+  answer.probability?.toString() ?? "",
+  told(answer.confidence, 4),
+  answer.found?.toString() ?? "",
+  bare(answer.candidates[0]?.path ?? ""),
+];
+
+const told = (value: number | null, digits: number): string => value?.toFixed(digits) ?? "";
 
 // What `hafloc calibrate --positions` and `hafloc index add --positions` read.
 export function positionsCsv(corrections: readonly (Place & { readonly name: string })[]): string {
