@@ -1,5 +1,7 @@
 """Films: which frames are taken, where and when they were, and what is said of those that fail."""
 
+import struct
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -15,6 +17,7 @@ from hafloc.photos import (
     Frame,
     Tracking,
     View,
+    find_photos,
     open_clip,
     parse_every,
     part_name,
@@ -193,6 +196,35 @@ def test_ten_bits_come_as_eight(tmp_path, track):
     assert float(np.median(photo.image)) == pytest.approx(100, abs=3)
 
 
+def test_bright_colours_of_hdr_come_as_they_look(tmp_path, track):
+    # SMPTE ST 2084: 203 cd/m², diffuse white, has the code 0.5807, 100 cd/m² 0.508; of 8 bits
+    # 148 and 130. Half of white's light, 0.4926, is 186 in sRGB. The encoder takes 2 of a code.
+    image = np.zeros((48, 96, 3), np.uint8)
+    image[:, :32], image[:, 32:64], image[:, 64:] = 150, 132, 10
+    film = write_film(tmp_path / "a.mp4", [image] * 3, pixels="yuv420p10le", transfer=16)
+
+    (photo,) = frames(planned(film, "1s", track), longer_side=96)
+
+    white, grey_, black = (float(np.median(photo.image[:, x : x + 16])) for x in (8, 40, 72))
+    assert white == pytest.approx(255, abs=4)
+    assert grey_ == pytest.approx(186, abs=8)
+    assert black < 10
+
+
+def test_of_interlaced_frames_one_field_is_taken(tmp_path, track):
+    image = np.full((48, 64, 3), 60, np.uint8)
+    image[1::2, 20:40] = 200  # what moved between the fields
+    film = write_film(
+        tmp_path / "a.mkv", [image] * 3, **{"x264-params": "interlaced=1:tff=1", "crf": "1"}
+    )
+
+    (photo,) = frames(planned(film, "1s", track))
+
+    assert photo.image.shape == (48, 64, 3)
+    rows = photo.image[:, 30].astype(int).mean(axis=1)
+    assert np.abs(np.diff(rows[4:-4])).max() < 30
+
+
 def test_a_frame_is_read_by_its_name(tmp_path):
     film = write_film(tmp_path / "a.mp4", greys(40))
     for number in (0, 7, 23, 39):
@@ -201,6 +233,23 @@ def test_a_frame_is_read_by_its_name(tmp_path):
         assert photo.part == Frame(number / 10)
     with pytest.raises(PhotoError, match=r"a\.mp4#t=9: the film has no frame there any more"):
         read_part(film, Frame(9), longer_side=64)
+
+
+@pytest.mark.parametrize(
+    ("name", "codec"), [("a.avi", "mpeg4"), ("a.mkv", "libx264"), ("a.ts", "libx264"),
+                        ("a.mov", "mjpeg"), ("a.webm", "libvpx-vp9")],
+)  # fmt: skip
+def test_a_frame_is_found_again_in_films_of_all_kinds(tmp_path, track, name, codec):
+    """Some count from elsewhere than 0, and some do not let themselves be sought in."""
+    pixels = "yuvj420p" if codec == "mjpeg" else "yuv420p"
+    film = write_film(tmp_path / name, greys(30), codec=codec, pixels=pixels)
+    whole = write_film(tmp_path / "whole.mp4", greys(30))
+    plan = replace(planned(whole, "0.7s", track), path=film)
+
+    for photo in frames(plan):
+        again = read_part(film, photo.part, longer_side=64)
+        assert again.part == photo.part
+        assert np.array_equal(again.image, photo.image)
 
 
 def test_a_360_films_frame_is_cut_into_views(tmp_path, track):
@@ -229,6 +278,25 @@ def test_gopro_positions_inside_a_film_place_its_frames(tmp_path):
         assert photo.metadata.position.lat == pytest.approx(48 + 1e-4 * photo.part.time, abs=2e-6)
         assert photo.metadata.altitude == pytest.approx(170)
         assert photo.metadata.heading == pytest.approx(0, abs=0.5)
+
+
+def test_gopro_of_later_years_writes_gps9_and_both():
+    scale = struct.pack(">9i", 10**7, 10**7, 1000, 1000, 100, 1, 1000, 100, 1)
+    # 8,777 days after 2000 is 2024-01-12, 66,600 s after midnight 18:30; dilution 1.5, lock 3.
+    row = struct.pack(">7i2H", 480_000_000, 160_000_000, 170_000, 0, 0, 8777, 66_600_000, 150, 3)
+    poor = struct.pack(">7i2H", 490_000_000, 160_000_000, 170_000, 0, 0, 8777, 66_600_000, 150, 0)
+    inside = (
+        klv("TYPE", "c", 1, 9, b"lllllllSS")
+        + klv("SCAL", "l", 4, 9, scale)
+        + klv("GPS9", "?", 32, 2, row + poor)
+    )
+    stream = klv("STRM", "", 1, len(inside), inside)
+    later = klv("DEVC", "", 1, len(stream), stream)
+
+    for payload in (later, gpmf([(12, 13)]) + later):
+        (sample,) = gps_samples(payload)
+        assert (sample.lat, sample.lon, sample.altitude) == (48, 16, 170)
+        assert sample.time == datetime(2024, 1, 12, 18, 30, tzinfo=UTC)
 
 
 def test_gpmf_without_a_lock_or_of_poor_precision_says_nothing():
@@ -307,6 +375,17 @@ def test_the_clock_of_a_film():
     # Android writes the time at which it closed the file.
     android = {"com.android.version": "14"}
     assert began(**mp4 | android) == ("2024-01-12T18:29:00+00:00", False)
+    # A Pixel 8 that began 15:44:26, by its file's name, and writes both.
+    pixel = {"creation_time": "2025-07-11T15:44:38.000000Z", "com.android.model": "Pixel 8",
+             "com.apple.quicktime.creationdate": "2025-07-11T09:44:38-0600"}  # fmt: skip
+    assert began(12.0, **pixel) == ("2025-07-11T15:44:26+00:00", True)
+    # A dash camera that writes none; others write the time of the place, too.
+    named = beginning_of({}, 60.0, "2023_0601_063550_F")
+    assert named.time.isoformat() == "2023-06-01T06:35:50+00:00"
+    assert not named.stated
+    assert beginning_of({}, 60.0, "VID_20240112_183000123").time.second == 0
+    assert beginning_of({}, 60.0, "GX010042") is None
+    assert beginning_of({}, 60.0, "20241399_999999") is None
     assert began(creation_time="1904-01-01T00:00:00Z") is None
     assert began(creation_time="yesterday") is None
     assert began() is None
@@ -364,6 +443,21 @@ def test_films_that_cannot_be_used_are_told_in_one_line(tmp_path, track):
     noise = np.random.default_rng(0).bytes(end - at)
     locked = whole[:at] + noise + whole[end:]
     assert "none of its pictures can be decoded" in said("locked.mp4", locked)
+
+
+def test_small_copies_and_live_photos_are_no_films_of_a_folder(tmp_path):
+    write_film(tmp_path / "GX010001.MP4", greys(2))
+    for name in ("GL010001.LRV", "VID_00_001.insv"):
+        (tmp_path / name).write_bytes((tmp_path / "GX010001.MP4").read_bytes())
+    write_film(tmp_path / "IMG_1.MOV", greys(2))
+    (tmp_path / "IMG_1.HEIC").write_bytes(b"a photo")
+
+    found = find_photos(tmp_path, films=True)
+
+    assert [path.name for path in found.paths] == ["GX010001.MP4", "IMG_1.HEIC"]
+    assert found.left_out == {"video": 3}
+    with pytest.raises(PhotoError, match=r"\.insv holds no pictures as a lens sees them"):
+        find_photos(tmp_path / "VID_00_001.insv")
 
 
 def test_a_film_of_sound_alone_is_none(tmp_path, track):

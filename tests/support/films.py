@@ -36,11 +36,13 @@ def write_film(
     codec: str = "libx264",
     pixels: str = "yuv420p",
     data: Sequence[tuple[float, bytes]] = (),
+    transfer: int | None = None,
     **options: str,
 ) -> Path:
     """A film of `images`, one every 1 / `rate` seconds or at `times`, that began at BEGAN.
 
-    `data` are the payloads of a stream beside the pictures, with their times.
+    `transfer` are the transfer characteristics as ITU-T H.273 numbers them. `data` are the
+    payloads of a stream beside the pictures, with their times.
     """
     known = {"creation_time": BEGAN} if tags is None else tags
     more = {"movflags": "use_metadata_tags"} if path.suffix in (".mp4", ".mov") else {}
@@ -49,6 +51,8 @@ def write_film(
         stream = container.add_stream(codec, rate=rate, options={"crf": "12", **options})
         stream.pix_fmt, stream.time_base = pixels, Fraction(1, 1000)
         stream.codec_context.time_base = Fraction(1, 1000)
+        if transfer is not None:
+            stream.codec_context.color_trc = transfer
         if codec == "libx264":
             stream.codec_context.gop_size = 5
         side = container.add_data_stream("bin_data") if data else None

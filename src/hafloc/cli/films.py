@@ -11,7 +11,10 @@ import typer
 if TYPE_CHECKING:
     from hafloc.errors import PhotoError
     from hafloc.locate import Answer
-    from hafloc.photos import Clip, Every
+    from hafloc.photos import Clip, Every, PhotoFile, Scan
+
+# Of a film before it is looked into: a minute's way.
+_FRAMES = 100
 
 FilmsEvery = Annotated[
     str | None,
@@ -42,6 +45,20 @@ def every_of(text: str | None) -> "Every | None":
     from hafloc.photos import parse_every
 
     return parse_every(text)
+
+
+def expected(found: "Scan") -> int:
+    """About how many photos are to be described, by which a runtime is chosen."""
+    from hafloc.photos import is_film
+
+    return sum(_FRAMES if is_film(path) else 1 for path in found.paths)
+
+
+def stills(found: "Scan") -> "list[PhotoFile]":
+    """The photos that are no films."""
+    from hafloc.photos import is_film
+
+    return [path for path in found.paths if not is_film(path)]
 
 
 def clips(queries: Sequence[Path], every: str | None) -> "dict[Path, Clip | PhotoError]":

@@ -15,7 +15,7 @@ from hafloc.cli.existing import (
     stored_photos,
 )
 from hafloc.cli.explained import command, group
-from hafloc.cli.films import FilmsEvery, every_of
+from hafloc.cli.films import FilmsEvery, every_of, expected, stills
 from hafloc.cli.options import (
     Csv,
     Device,
@@ -165,12 +165,12 @@ def build(
     check_regions(index, regions)
     size = local_size(index, local_points, local_bits, local)
     # Nodes need not have what this machine has, and GPUs run torch.
-    chosen = runtime_for(runtime, len(found.photos), on_nodes=ray is not None)
+    chosen = runtime_for(runtime, expected(found), on_nodes=ray is not None)
     describer = Describer.open(
         model, device=choose_device(device), runtime=chosen, precision=precision
     )
     if dimension is not None:
-        describer = shortened(index, describer, found.paths, dimension)
+        describer = shortened(index, describer, stills(found), dimension)
     stores_local = choose_local(index, local, describer)
     with when_stopped(lambda: stored_photos(index)), bar() as progress:
         report = build_index(
@@ -232,7 +232,7 @@ def add(
     taken = every_of(every)
     found = find_photos(folder, positions, films=taken is not None).not_empty()
     # Nodes need not have what this machine has, and GPUs run torch.
-    chosen = runtime_for(runtime, len(found.photos), on_nodes=ray is not None)
+    chosen = runtime_for(runtime, expected(found), on_nodes=ray is not None)
     describer = Describer.open(
         model, device=choose_device(device), runtime=chosen, precision=precision
     )

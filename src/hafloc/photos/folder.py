@@ -79,7 +79,7 @@ def scan(folder: Path | str, *, films: bool = False) -> Scan:
     followed; only regular files count, and links to them. One pass over the folders, a `stat` for
     each photo. Raises PhotoError where `folder` itself is missing or unreadable; it may hold none.
     """
-    walk = _Walk(formats.suffixes() | (formats.VIDEO_SUFFIXES if films else frozenset()))
+    walk = _Walk(formats.suffixes() | (formats.FILM_SUFFIXES if films else frozenset()))
     try:
         walk.list(Path(folder))
     except NotADirectoryError as error:

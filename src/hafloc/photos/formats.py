@@ -30,6 +30,10 @@ VIDEO_SUFFIXES = frozenset(
         ".mpeg", ".wmv", ".lrv", ".insv", ".360", ".braw", ".r3d",
     }
 )  # fmt: skip
+# Films whose pictures are no photos as they are: small copies beside a film, pairs of fish eyes,
+# halves of a cube, and what only a maker's program decodes.
+_RAW_VIDEO = frozenset({".lrv", ".insv", ".360", ".braw", ".r3d"})
+FILM_SUFFIXES = VIDEO_SUFFIXES - _RAW_VIDEO
 # People see a picture in them, no reader here does.
 PICTURE_SUFFIXES = frozenset(
     {

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from hafloc.errors import PhotoError
@@ -17,6 +18,7 @@ from hafloc.prefetch import prefetch
 
 # Photos behind a web address that are asked for at once: a server's answer takes a while.
 REQUESTS = 16
+_STILLS = frozenset({".heic", ".heif", ".jpg", ".jpeg"})
 
 
 def find_photos(source: PhotoFile, csv: PhotoFile | None = None, *, films: bool = False) -> Scan:
@@ -29,9 +31,9 @@ def find_photos(source: PhotoFile, csv: PhotoFile | None = None, *, films: bool 
     PhotoError where nothing can be found out, and for a web address without a table.
     """
     if isinstance(source, Path):
-        if is_film(source) and not is_folder(source):
+        if formats.left_out_as(source.suffix.lower()) == "video" and not is_folder(source):
             return _film_alone(source)
-        found = scan(source, films=films)
+        found = _without_live_photos(scan(source, films=films))
         if any(map(is_film, found.paths)):
             require_reader(shown(source))
         return found
@@ -40,7 +42,27 @@ def find_photos(source: PhotoFile, csv: PhotoFile | None = None, *, films: bool 
     return _named(source, csv)
 
 
+def _without_live_photos(found: Scan) -> Scan:
+    """A scan without the films of two seconds that phones keep beside photos of the same name."""
+    still = {_stem(photo.path) for photo in found.photos if photo.path.suffix.lower() in _STILLS}
+    kept = [photo for photo in found.photos if not is_film(photo.path)
+            or _stem(photo.path) not in still]  # fmt: skip
+    if len(kept) == len(found.photos):
+        return found
+    left_out = Counter(found.left_out) + Counter(video=len(found.photos) - len(kept))
+    return replace(found, photos=tuple(kept), left_out=dict(sorted(left_out.items())))
+
+
+def _stem(path: PhotoFile) -> str:
+    return str(path.parent / path.stem).casefold() if isinstance(path, Path) else ""
+
+
 def _film_alone(film: Path) -> Scan:
+    if not is_film(film):
+        raise PhotoError(
+            f"cannot read {shown(film)}: {film.suffix.lower()} holds no pictures as a lens sees "
+            "them, or a small copy of a film; export it as MP4 with the maker's program"
+        )
     require_reader(shown(film))
     try:
         status = film.stat()

@@ -1,10 +1,16 @@
 """Tell when a film began, from what its file says of itself."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, tzinfo
 
 _APPLE = "com.apple.quicktime.creationdate"
+_NAMED = re.compile(
+    r"(?<!\d)(20\d\d)[-_.]?(\d\d)[-_.]?(\d\d)[-_. T]?(\d\d)[-_.:h]?(\d\d)[-_.:m]?(\d\d)",
+    re.ASCII,
+)
+_LONGEST = 1e7  # seconds that a recording may take
 _EARLIEST = datetime(1990, 1, 1, tzinfo=UTC)  # QuickTime counts from 1904, and 0 is no time
 
 
@@ -26,21 +32,24 @@ class Beginning:
         return self.time.replace(tzinfo=zone).astimezone(UTC)
 
 
-def beginning_of(tags: Mapping[str, str], duration: float) -> Beginning | None:
-    """When a film of `duration` seconds began, by its `tags` (keys in lower case)."""
+def beginning_of(tags: Mapping[str, str], duration: float, name: str = "") -> Beginning | None:
+    """When a film of `duration` seconds began, by its `tags` (keys in lower case), or else as its
+    file's `name` tells, which dash cameras call by the time of the place."""
+    # Android's recorder writes its times when it closes the file (AOSP, MPEG4Writer).
+    is_end = any(key.startswith("com.android.") for key in tags) and duration < _LONGEST
+    late = timedelta(seconds=duration if is_end else 0.0)
     local = _moment(tags.get(_APPLE) or tags.get("creationdate") or "")
     if local is not None and local.tzinfo is not None:
-        return Beginning(local.astimezone(UTC), True)
-    for name in ("creation_time", "date_utc", "date"):
-        time = _moment(tags.get(name, ""))
+        return Beginning(local.astimezone(UTC) - late, True)
+    for tag in ("creation_time", "date_utc", "date"):
+        time = _moment(tags.get(tag, ""))
         if time is None:
             continue
         time = time.replace(tzinfo=UTC) if time.tzinfo is None else time.astimezone(UTC)
-        # Android's recorder writes this when it closes the file (AOSP, MPEG4Writer).
-        if any(key.startswith("com.android.") for key in tags) and duration < 10**7:
-            time -= timedelta(seconds=duration)
-        return Beginning(time, False)
-    return None
+        return Beginning(time - late, False)
+    named = _NAMED.search(name)
+    time = _moment("{}-{}-{}T{}:{}:{}".format(*named.groups())) if named else None
+    return None if time is None else Beginning(time.replace(tzinfo=UTC), False)
 
 
 def _moment(text: str) -> datetime | None:

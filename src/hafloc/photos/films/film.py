@@ -4,6 +4,7 @@ import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +26,9 @@ _FORMATS = (
 _OPTIONS = {"format_whitelist": ",".join(_FORMATS), "protocol_whitelist": "file"}
 # A film that begins with more broken packets than this has nothing to show.
 _MOST_BROKEN = 2_000
+_BRIEF = 1.0  # seconds that are decoded sooner than sought over
+# Seconds before a wanted time from which it is decoded.
+_STEPS_BACK = (0.0, 5.0, 20.0)
 
 
 @dataclass(slots=True)
@@ -36,6 +40,7 @@ class Film:
     stream: "VideoStream"
     duration: float
     broken: int = 0
+    is_fresh: bool = True
 
     @property
     def name(self) -> str:
@@ -53,11 +58,34 @@ class Film:
         both = {**self.stream.metadata, **self.container.metadata}
         return {key.lower(): value for key, value in both.items()}
 
-    def seek(self, seconds: float) -> None:
-        """Go on decoding at the last key frame before a time; where that fails, from where it is.
+    def frames_from(self, seconds: float) -> Iterator[tuple[float, "VideoFrame"]]:
+        """As `frames`, from a key frame before a time on, or from the start at worst.
 
-        Of frames before that time the first ones may come, too.
+        Some kinds, as MPEG-TS, go to a later one than they are asked for; so that is looked at.
         """
+        for earlier in _STEPS_BACK:
+            if seconds - earlier < _BRIEF:
+                break
+            self._seek(seconds - earlier)
+            frames = self.frames()
+            first = next(frames, None)
+            if first is not None and first[0] <= seconds:
+                return chain([first], frames)
+        self._restart()
+        return self.frames()
+
+    def _restart(self) -> None:
+        """Begin anew, by opening the file again: not all kinds can be sent back to their start."""
+        if self.is_fresh:
+            return
+        index = self.stream.index
+        self.container.close()
+        self.container = _open(self.path)
+        self.stream = next(s for s in self.container.streams.video if s.index == index)
+        self.stream.thread_type = "AUTO"
+
+    def _seek(self, seconds: float) -> None:
+        """Go on at the last key frame before a time; where that fails, from where it is."""
         import av
 
         base = self.stream.time_base
@@ -76,6 +104,7 @@ class Film:
         """
         import av
 
+        self.is_fresh = False
         number = 0
         rate = float(self.stream.average_rate or self.stream.guessed_rate or 25)
         packets = self.container.demux(self.stream)
@@ -108,7 +137,7 @@ def is_film(path: PhotoFile | str) -> bool:
     """Whether a file on a disk is taken for a film, by its suffix."""
     if not isinstance(path, Path | str):
         return False
-    return Path(path).suffix.lower() in formats.VIDEO_SUFFIXES
+    return Path(path).suffix.lower() in formats.FILM_SUFFIXES
 
 
 def require_reader(name: str) -> None:
@@ -137,10 +166,17 @@ def open_film(path: Path) -> Iterator[Film]:
         container = _open(path)
     except (av.FFmpegError, OSError, ValueError) as error:
         raise PhotoError(f"cannot read {name}: {_fault(head, error)}") from error
-    with container:
+    try:
         stream = _pictures(container, name)
         stream.thread_type = "AUTO"
-        yield Film(path, container, stream, _duration(path, container, stream))
+        film = Film(path, container, stream, _duration(path, container, stream))
+    except BaseException:
+        container.close()
+        raise
+    try:
+        yield film
+    finally:
+        film.container.close()
 
 
 def reopened(film: Film) -> "InputContainer":

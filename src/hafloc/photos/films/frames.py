@@ -50,8 +50,7 @@ def shots(film: Film, wanted: Sequence[float], around: float = AROUND) -> Iterat
     at, leapt = 0.0, -1
     while number < len(wanted):
         if wanted[number] - at > _LEAP and leapt < number:
-            film.seek(wanted[number] - 2 * spans[number])
-            frames, leapt = film.frames(), number
+            frames, leapt = film.frames_from(wanted[number] - 2 * spans[number]), number
         found = next(frames, None)
         at = math.inf if found is None else found[0]
         while number < len(wanted) and at > wanted[number] + spans[number] + 1e-6:
@@ -137,9 +136,7 @@ def read_frame(path: Path, part: Frame, *, longer_side: int | None, content: str
     that time, MissingExtraError without PyAV.
     """
     with open_film(path) as film:
-        if part.time > 1:
-            film.seek(part.time - _SAME)
-        for seconds, frame in film.frames():
+        for seconds, frame in film.frames_from(max(0.0, part.time - _SAME)):
             if seconds < part.time - _SAME:
                 continue
             size = upright_size(film, frame)

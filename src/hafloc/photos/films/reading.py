@@ -122,7 +122,7 @@ def open_clip(path: Path, every: Every) -> Clip:
             raise OptionError(
                 f"--every {every} needs a way, and {film.name} tells none; give seconds, such as 2s"
             )
-        told = beginning_of(film.tags, film.duration)
+        told = beginning_of(film.tags, film.duration, film.path.stem)
         began = None if told is None else told.time
         way = None if own is None else Way((own.track,)).position
         times = moments(every, film.duration, way)

@@ -79,7 +79,7 @@ def way_of(film: Film, tracks: Sequence[Track], tracking: Tracking | None) -> Wa
     """
     course = tracking is None or tracking.course
     max_gap = MAX_GAP if tracking is None else tracking.max_gap
-    told = beginning_of(film.tags, film.duration)
+    told = beginning_of(film.tags, film.duration, film.path.stem)
     # Whoever names a track knows of no better one, and exiftool takes long.
     own = own_gps(film, thorough=tracking is None)
     if own is not None:
