@@ -3,11 +3,11 @@
     python benchmarks/fuzz.py [TARGET …] [--cases 110000] [--seed 1] [--without-atheris]
 
 The targets and their bounds are those of tests/support/fuzz_targets.py, and what they start from is
-made by fuzz_seeds.py. Where atheris is installed (`pip install hafloc[fuzz]`) it guides by what the
-code of hafloc and Pillow does; half of the changes, and all without it, are drawn by mutations.py. Each target runs in a
-process of its own, so that a fault in a decoder's native code is told as well. The cases are shared
-out among the targets by their `share`. A finding is named once for each place in the code; its bytes
-lie in `--keep`, from where they become a test.
+made by fuzz_seeds.py. Where atheris is installed (`pip install hafloc[fuzz]`) the branches of hafloc
+and Pillow guide it; half of the changes, and all without it, are drawn by mutations.py. Each target
+runs in a process of its own, so that a fault in a decoder's native code is told as well. The cases
+are shared out among the targets by their `share`. A finding is named once for each place in the
+code; its bytes lie in `--keep`, from where they become a test.
 """
 
 import argparse
@@ -169,7 +169,8 @@ def all_targets(given: argparse.Namespace) -> None:
     content = {
         "guided_by": "atheris" if guided else "chance",
         "seed": given.seed,
-        "machine": f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}",
+        "machine": f"{platform.machine()}, {os.cpu_count()} cores",
+        "python": platform.python_version(),
         "versions": versions,
         "cases": sum(found["cases"] for found in results.values()),
         "seconds": round(sum(found["seconds"] for found in results.values())),

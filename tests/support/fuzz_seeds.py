@@ -37,7 +37,8 @@ TCX = """<?xml version="1.0"?><TrainingCenterDatabase
 XMP = """<x:xmpmeta xmlns:x="adobe:ns:meta/">
 <rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#"><rdf:Description rdf:about=""
 xmlns:exif="http://ns.adobe.com/exif/1.0/" exif:DateTimeOriginal="2024:05:31 16:00:00"
-exif:GPSLatitude="48,12.0000N" exif:GPSLongitude="16,22.2000E" exif:GPSTimeStamp="2024-05-31T14:00:00Z"
+exif:GPSLatitude="48,12.0000N" exif:GPSLongitude="16,22.2000E"
+exif:GPSTimeStamp="2024-05-31T14:00:00Z"
 exif:GPSImgDirection="90/1"><exif:GPSAltitude>1715/10</exif:GPSAltitude></rdf:Description>
 </rdf:RDF></x:xmpmeta>"""
 
@@ -148,12 +149,12 @@ def tables() -> list[bytes]:
         for text in (
             "image,lat,lon,heading,time,altitude,licence\na.jpg,48.2,16.37,90,2024-05-31T14:00:00Z,1,x\n",
             'sep=;\nfilename;latitude;longitude\n"a;b.jpg";48,2;16,37\nc.jpg;1;\n',
-            "SourceFile\tGPSLatitude\tGPSLongitude\na.jpg\t48 deg 12' 0.00\" N\t16 deg 22' 12\" E\n",
+            "SourceFile\tGPSLatitude\tGPSLongitude\na.jpg\t48 deg 12' 0.00\" N\t16 deg 22' 1\" E\n",
             "EPSG:32633\nDJI_1.JPG 500000 5316300.30 120 0 0 0 2.5 5\n",
             "EPSG:4326\nDJI_1.JPG 16.37 48.2 120\n",
             "image,wkt\na.jpg,POINT (16.37 48.2)\n",
-            "# Image list with two lines of data per image:\n#   IMAGE_ID, QW, QX, QY, QZ, TX, TY, TZ,"
-            " CAMERA_ID, NAME\n1 0.5 0.5 0.5 0.5 1 2 3 1 a.jpg\n1.5 2.5 -1\n"
+            "# Image list with two lines of data per image:\n#   IMAGE_ID, QW, QX, QY, QZ, TX,"
+            " TY, TZ, CAMERA_ID, NAME\n1 0.5 0.5 0.5 0.5 1 2 3 1 a.jpg\n1.5 2.5 -1\n"
             "2 0.5 0.5 0.5 0.5 1 5 3 1 b.jpg\n\n3 0.5 0.5 0.5 0.5 5 2 4 1 c.jpg\n\n",
         )
     ] + ["image,lat,lon\nä.jpg,48.2,16.37\n".encode("utf-16"), colmap_binary()]

@@ -28,14 +28,15 @@ from hafloc.index.soundness import find_problems
 from hafloc.progress import Progress
 
 _FETCH = 4_096  # rows fetched at a time
+_LARGEST = 65_536  # entries of a vector
 # For each table of blobs: what else its checksum covers, the checksum, and what messages call it.
-_PLACE = "(SELECT geom FROM photos WHERE id = held.photo_id)"
+_GEOMETRY = "(SELECT geom FROM photos WHERE id = held.photo_id)"
 _SEALED = {
     table: (place, f"(SELECT {name} FROM checksums WHERE photo_id = asked.value)", what)
     for table, place, name, what in (
         (
             "descriptors",
-            "(SELECT geom FROM photos WHERE id = held.photo_id)",
+            _GEOMETRY,
             "vector",
             "its vector",
         ),
@@ -102,8 +103,9 @@ class GeoPackageReader:
         self._regions = int(settings.get(REGIONS, 0))
         self._local = local_size_in(settings)
         self._columns = photos.columns(self._format_version)
-        if self._vector_type not in stored.VECTOR_TYPES or self._model.dimension < 1:
-            raise ValueError("vectors")
+        known = self._vector_type in stored.VECTOR_TYPES
+        if not known or not 1 <= self._model.dimension <= _LARGEST or not 0 <= self._regions < 100:
+            raise ValueError("the size of vectors")
 
     @property
     def model(self) -> ModelInfo:
