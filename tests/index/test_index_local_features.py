@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from small_index import MODEL, WITHOUT_THUMBNAILS, sample
+from small_index import BEFORE_FORMAT_7, MODEL, sample
 
 from hafloc.description import LocalFeatures
 from hafloc.errors import IndexFileError
@@ -195,7 +195,8 @@ def old_file(tmp_path: Path) -> Path:
         index.add(*sample(4))
     database = sqlite3.connect(path)
     database.executescript(
-        "DROP TRIGGER descriptors_insert_change; DROP TRIGGER descriptors_update_change;"
+        "".join(f"{statement};" for statement in BEFORE_FORMAT_7)
+        + "DROP TRIGGER descriptors_insert_change; DROP TRIGGER descriptors_update_change;"
         "DROP TRIGGER descriptors_delete_change; DROP TRIGGER photos_update_change;"
         "DROP TABLE changes;"
         "DROP TRIGGER photos_delete_local_features; DROP TABLE local_features;"
@@ -205,7 +206,6 @@ def old_file(tmp_path: Path) -> Path:
         "DELETE FROM hafloc WHERE key = 'regions';"
         "UPDATE hafloc SET value = '1' WHERE key = 'format_version';"
         "DROP INDEX descriptors_by_photo;"
-        + "".join(f"{statement};" for statement in WITHOUT_THUMBNAILS)
         + "".join(f"ALTER TABLE photos DROP COLUMN {name};" for name in FIELDS[9:])
     )
     database.close()

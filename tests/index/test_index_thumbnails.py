@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image as Pillow
-from small_index import MODEL, WITHOUT_THUMBNAILS, sample
+from small_index import BEFORE_FORMAT_7, MODEL, sample
 from spheres import sphere_image, write, xmp
 
 from hafloc.errors import IndexFileError, PhotoError
@@ -141,7 +141,7 @@ def test_an_index_of_an_earlier_format_has_no_pictures(tmp_path: Path) -> None:
     with create_index(tmp_path / "a.gpkg", MODEL) as index:
         index.add(*sample(2))
     connection = sqlite3.connect(tmp_path / "a.gpkg")
-    for statement in WITHOUT_THUMBNAILS:
+    for statement in BEFORE_FORMAT_7:
         connection.execute(statement)
     connection.execute("UPDATE hafloc SET value = 6 WHERE key = 'format_version'")
     connection.commit()

@@ -61,6 +61,14 @@ class _Commands(ExplainedGroup):
     def format_help(self, ctx: Any, formatter: Any) -> None:
         print_page(root_page())
 
+    def get_params(self, ctx: Any) -> Any:
+        options = super().get_params(ctx)
+        for option in options:
+            if set(option.opts) & set(_COMPLETION):
+                # typer loads pydantic to make a truth value of none, on the way to every command.
+                option.default = False
+        return options
+
     def shell_complete(self, ctx: Any, incomplete: str) -> Any:
         # A Tab at the first word is answered without loading what the commands are made of.
         self.commands = {
@@ -122,8 +130,8 @@ def run(words: list[str]) -> int:
         raise OptionError(_misuse(error)) from error
     if status and words[0] in _COMPLETION:
         raise OptionError(
-            "the shell that runs this cannot be told, or is none of bash, zsh, fish, PowerShell; "
-            "`_HAFLOC_COMPLETE=source_bash hafloc` prints what bash reads, and so for the others"
+            "the shell that runs this cannot be told, or is none of bash, zsh, fish and "
+            "PowerShell; `_HAFLOC_COMPLETE=source_bash hafloc` prints what bash reads"
         )
     return status if isinstance(status, int) else 0
 

@@ -263,6 +263,10 @@ class _Folder:
             )
             for photo, name in zip(found.photos, inside, strict=True)
         ]
+        if cutting is not None:
+            told = (file.path for file in self._files
+                    if self._positions.tells_of_panorama(file.inside))  # fmt: skip
+            self._cutting = replace(cutting, told=frozenset(told))
 
     def _stated(self, path: PhotoFile, name: str) -> str:
         if isinstance(path, Path) and is_film(path):

@@ -20,6 +20,7 @@ from hafloc.index import runtimes, writing
 from hafloc.index import vectors as stored
 from hafloc.index.approximate import check_kind
 from hafloc.index.checks import check_model, check_regions, check_vectors
+from hafloc.index.checksums import seal_settings
 from hafloc.index.connections import Connections
 from hafloc.index.paths import linked_file
 from hafloc.index.reading import (
@@ -192,11 +193,13 @@ class GeoPackageIndex(GeoPackageReader):
         check_kind(kind)
         with self._transaction() as connection:
             connection.execute("INSERT OR REPLACE INTO hafloc VALUES (?, ?)", (SEARCH, kind))
+            seal_settings(connection)
 
     def store_calibration(self, text: str) -> None:
         """Keep what was learned of the errors of this database's answers, in place of the last."""
         with self._transaction() as connection:
             connection.execute("INSERT OR REPLACE INTO hafloc VALUES (?, ?)", (CALIBRATION, text))
+            seal_settings(connection)
 
     def drop(self) -> bool:
         """Close, and delete the file if it holds no photo; whether it did."""

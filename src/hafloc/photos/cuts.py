@@ -29,14 +29,19 @@ _PNG, _COMPRESSIBLE = b"\x89PNG", b"XML:com.adobe.xmp"
 @dataclass(frozen=True, slots=True)
 class Cutting:
     """How panoramas are cut: into so many `views` all round; `assume` takes each photo of twice its
-    height for one, also where it does not say so."""
+    height for one, also where it does not say so, and `told` has those of which others do."""
 
     views: int = VIEWS
     assume: bool = False
+    told: frozenset[PhotoFile] = frozenset()
 
     def __post_init__(self) -> None:
         if self.views < 1:
             raise ValueError(f"a panorama cannot be cut into {self.views} views")
+
+    def assumes(self, path: PhotoFile | None) -> bool:
+        """Whether the photo is taken for a panorama where only its shape speaks for that."""
+        return self.assume or (path is not None and path in self.told)
 
 
 CUTTING = Cutting()
@@ -62,7 +67,7 @@ def read_facts(path: PhotoFile, cutting: Cutting = CUTTING) -> tuple[Metadata, b
     Raises PhotoError as `read_metadata` does.
     """
     exif, size = read_head(file_bytes(path), shown(path))
-    sphere = _told(sphere_of(exif.xmp, size), size, cutting)
+    sphere = _told(sphere_of(exif.xmp, size), size, assume=cutting.assumes(path))
     return metadata(exif), sphere is not None and bool(views_of(sphere, cutting.views))
 
 
@@ -158,25 +163,28 @@ def _sphere(file: GivenFile, cutting: Cutting) -> tuple[Sphere, tuple[int, int]]
     """How a panorama lies on the sphere, and its width and height."""
     # Some formats decode as they open, so only what may be a panorama is opened twice.
     compressed = file.data.startswith(_PNG) and _COMPRESSIBLE in file.data
-    if not (cutting.assume or compressed or may_tell_of_panorama(file.data)):
+    assume = cutting.assumes(file.path)
+    if not (assume or compressed or may_tell_of_panorama(file.data)):
         return None
     exif, size = read_head(file.data, file.name)
-    sphere = _told(sphere_of(exif.xmp, size), size, cutting)
+    sphere = _told(sphere_of(exif.xmp, size), size, assume=assume)
     return None if sphere is None else (sphere, size)
 
 
-def _told(told: Sphere | str | None, size: tuple[int, int], cutting: Cutting) -> Sphere | None:
+def _told(told: Sphere | str | None, size: tuple[int, int], *, assume: bool) -> Sphere | None:
     if isinstance(told, Sphere):
         return told
     # What contradicts itself is no panorama, whatever is assumed of others.
-    return assumed_sphere(size) if cutting.assume and told is None else None
+    return assumed_sphere(size) if assume and told is None else None
 
 
 def _sphere_of_pixels(given: Given, cutting: Cutting) -> Sphere | None:
     if isinstance(given, Pillow.Image):
-        return _told(sphere_of(read_exif(given).xmp, given.size), given.size, cutting)
+        return _told(sphere_of(read_exif(given).xmp, given.size), given.size, assume=cutting.assume)
     shape: tuple[int, ...] = getattr(given, "shape", ())
-    return _told(None, (shape[1], shape[0]) if len(shape) in (2, 3) else (0, 0), cutting)
+    return _told(
+        None, (shape[1], shape[0]) if len(shape) in (2, 3) else (0, 0), assume=cutting.assume
+    )
 
 
 def _whole(

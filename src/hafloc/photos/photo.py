@@ -26,7 +26,8 @@ class Metadata:
     `accuracy` is the position's error in metres (above 0) and `gps_status` "A" (the receiver was
     measuring) or "V" (it was not, so the position is an older one), both as the source of
     the position states them. `licence`, `producer` and `source_url` say under which terms and
-    from whom a photo of others comes; None for one's own.
+    from whom a photo of others comes; None for one's own. `field_of_view` is the horizontal angle
+    in degrees that a table states, 360 of a panorama.
     """
 
     position: Position | None = None
@@ -41,6 +42,7 @@ class Metadata:
     licence: str | None = None
     producer: str | None = None
     source_url: str | None = None
+    field_of_view: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

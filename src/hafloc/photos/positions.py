@@ -18,6 +18,8 @@ from hafloc.photos.remote import PhotoFile, PhotoUrl
 from hafloc.photos.tracks.placing import Placed, Tracking, place_photos
 
 TABLE = "positions.csv"
+# Degrees from which a field of view is a panorama's: services state 360, or nearly.
+ALL_ROUND = 350.0
 _NAMED = 3  # photos that a line names
 # To be raised whenever metadata of the same file, row or name is read in another way.
 READER_VERSION = 2
@@ -129,6 +131,11 @@ class Positions:
                 return replace(metadata, problem=metadata.problem or refused)
         return metadata if found is None else _complete(found, metadata)
 
+    def tells_of_panorama(self, name: str) -> bool:
+        """Whether the table says that the photo at path `name` shows all round."""
+        row = self.row(name)
+        return row is not None and (row.field_of_view or 0) >= ALL_ROUND
+
     def row(self, name: str) -> Metadata | None:
         """What the table says of the photo at path `name` within the folder."""
         return self.rows.get(name)
@@ -205,6 +212,7 @@ def _plain(metadata: Metadata) -> dict[str, object]:
         "licence": metadata.licence,
         "producer": metadata.producer,
         "source_url": metadata.source_url,
+        "field_of_view": metadata.field_of_view,
     }
     return {name: value for name, value in values.items() if value is not None}
 
