@@ -6,8 +6,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from colours import Coloured, Colours
 from films import gpx, greys, write_film
-from test_index_folder import Coloured, Colours, take
+from test_index_folder import take
 
 from hafloc.errors import HaflocError, OptionError, PositionError
 from hafloc.geo import LocalFrame, Position, distance
