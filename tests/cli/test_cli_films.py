@@ -111,6 +111,11 @@ def test_a_film_among_queries_that_is_none_stops_no_other(
 
     assert (status, len(out.splitlines())) == (1, 2)
     assert "skipped: cannot read" in err
-    # A frame may be named alone.
+    # A frame may be named alone, and looked at.
     status, out, _ = run("locate", index, f"{drive}#t=1", "--json")
     assert json.loads(out)["time_code"] == 1
+    picture = tmp_path / "m.png"
+    status, out, _ = run("show", "matches", f"{drive}#t=1", "--index", index, "-o", picture)
+    assert status in (0, 1)
+    assert "drive.mp4#t=" in out
+    assert picture.stat().st_size > 10_000

@@ -1,5 +1,6 @@
 """Films: which frames are taken, where and when they were, and what is said of those that fail."""
 
+import shutil
 import struct
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -9,6 +10,8 @@ import av
 import numpy as np
 import pytest
 from films import gpmf, gpx, grey, greys, klv, write_film
+from hypothesis import given
+from hypothesis import strategies as st
 
 from hafloc.errors import MissingExtraError, OptionError, PhotoError, PositionError
 from hafloc.geo import LocalFrame, Position, distance
@@ -312,6 +315,41 @@ def test_gpmf_without_a_lock_or_of_poor_precision_says_nothing():
 @pytest.mark.parametrize("length", range(0, 200, 3))
 def test_a_cut_off_payload_never_fails(length):
     assert isinstance(gps_samples(gpmf([(48, 16)] * 5)[:length]), list)
+
+
+@given(st.binary(max_size=200))
+def test_no_bytes_make_the_reader_of_gpmf_fail(noise):
+    assert gps_samples(noise) == gps_samples(noise)
+    whole = gpmf([(48, 16)] * 2)
+    for at in (8, 40, len(whole) - len(noise) % len(whole)):
+        gps_samples(whole[:at] + noise + whole[at:])
+
+
+@given(st.text(max_size=300))
+def test_no_text_makes_the_reader_of_subtitles_fail(text):
+    told = told_by(text)
+    assert told is None or (abs(told.lat) <= 90 and abs(told.lon) <= 180)
+
+
+@given(
+    st.floats(0, 1e6), st.none() | st.builds(View, st.floats(0, 359), st.floats(-90, 90)),
+    st.sampled_from(["a.mp4", "x#t=1.mp4", "a b.MOV", "#t=3.mkv"]),
+)  # fmt: skip
+def test_every_frames_name_leads_back_to_it(time, view, file):
+    part = Frame(time, view)
+    assert split_name(part_name(file, part)) == (file, part)
+
+
+@pytest.mark.skipif(shutil.which("exiftool") is None, reason="exiftool is not installed")
+def test_exiftool_finds_positions_where_no_reader_of_ours_does(tmp_path, monkeypatch):
+    seconds = [gpmf([(48 + 1e-4 * second, 16)]) for second in range(3)]
+    film = write_film(tmp_path / "-a.mp4", greys(30), data=list(enumerate(seconds)))
+    monkeypatch.setattr("hafloc.photos.films.own_gps._of_gpmf", lambda film: None)
+
+    plan = planned(film, "1s")
+
+    assert plan.way.position(1.0).lat == pytest.approx(48.0001, abs=1e-6)
+    assert plan.way.began == datetime(2024, 1, 12, 18, 30, tzinfo=UTC)
 
 
 @pytest.mark.parametrize(
