@@ -38,7 +38,7 @@ from hafloc.files import write_whole
 from hafloc.geo import Position, distance
 from hafloc.index import GeoIndex, Record, create_index, model_info, open_index
 from hafloc.locate import Answer, Localizer
-from hafloc.locate.around import taken_together
+from hafloc.locate.around import join_views
 from hafloc.locate.judging import Judge
 from hafloc.locate.query import Wanted
 from hafloc.locate.scales import at_scales, search_scales
@@ -282,7 +282,7 @@ def around(
             for view in query_photos(photo.path, longer_side=localizer.candidates.longer_side)
         ]
         views = [(part, found) for part, found in ranked if part is not None]
-        one = taken_together(views)
+        one = join_views(views)
         kinds = ((together, [one]), (alone, [found for _, found in views]))
         for kept, queries in kinds:
             for query in queries:

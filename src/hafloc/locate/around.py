@@ -9,7 +9,7 @@ from hafloc.photos import View
 from hafloc.verify import Evidence
 
 
-def taken_together(queries: Sequence[tuple[View, RankedQuery]]) -> RankedQuery:
+def join_views(queries: Sequence[tuple[View, RankedQuery]]) -> RankedQuery:
     """One query of a panorama's views, each with its own candidates; at least one view.
 
     A photo of the database that several views found counts once, by the view that it is the

@@ -24,7 +24,7 @@ from hafloc.index import (
     open_index,
 )
 from hafloc.locate.answer import Answer
-from hafloc.locate.around import taken_together
+from hafloc.locate.around import join_views
 from hafloc.locate.candidates import CandidateFinder
 from hafloc.locate.judging import Judge
 from hafloc.locate.query import RERANK, RankedQuery, Wanted
@@ -273,7 +273,7 @@ class Localizer:
             (view_of(photo.part), self.candidates.find(name, photo, wanted)) for photo in photos
         ]
         views = [(view, found) for view, found in each if view is not None]
-        found = taken_together(views) if views else each[0][1]
+        found = join_views(views) if views else each[0][1]
         return replace(found, note=found.note or self._judge.note)
 
     def _answer(self, found: RankedQuery, wanted: Wanted) -> Answer:

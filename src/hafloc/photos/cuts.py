@@ -61,6 +61,17 @@ def read_photos(
     return _of_file(file, longer_side, cutting)
 
 
+def read_flat(path: PhotoFile, *, longer_side: int | None = None) -> Photo:
+    """As `read`, for work that knows no views. Raises PhotoError also for what could be cut."""
+    photo = read(path, longer_side=longer_side)
+    if photo.sphere is not None and views_of(photo.sphere, VIEWS):
+        raise PhotoError(
+            f"cannot use {shown(path)} as a flat photo: it is a panorama, and only `hafloc index` "
+            "and `hafloc locate` cut those into views; leave it out, or give flat photos"
+        )
+    return photo
+
+
 def read_facts(path: PhotoFile, cutting: Cutting = CUTTING) -> tuple[Metadata, bool]:
     """What a photo's file says of where and when, and whether `read_photos` would cut it.
 
