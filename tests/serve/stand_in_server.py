@@ -15,4 +15,11 @@ if folder:
     options = replace(options, photos_folder=Path(folder[0]))
 socket = listen("127.0.0.1", 0)
 service = make_service([Path(index)], MeanColour(float(slow)), options, StringIO())
-run(service, socket, started=lambda: print(socket.getsockname()[1], flush=True))
+
+
+def tell() -> None:
+    sys.stdout.write(f"{socket.getsockname()[1]}\n")
+    sys.stdout.flush()
+
+
+run(service, socket, started=tell)

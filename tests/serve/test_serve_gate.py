@@ -163,6 +163,7 @@ def test_a_fault_is_an_answer_without_a_trace_and_a_line_in_the_log(
     response = city.client.get("/v1/databases")
     assert (response.status_code, response.json()["type"]) == (500, "/problems/fault")
     assert "holiday" not in response.text
+    city.stop()  # the log is written after the answer
     fault = next(line for line in city.lines() if line["event"] == "fault")
     assert (fault["kind"], "holiday" in str(fault)) == ("RuntimeError", False)
     assert any("broken" in place for place in fault["trace"])
