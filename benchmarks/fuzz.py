@@ -3,8 +3,8 @@
     python benchmarks/fuzz.py [TARGET …] [--cases 110000] [--seed 1] [--without-atheris]
 
 The targets and their bounds are those of tests/support/fuzz_targets.py, and what they start from is
-made by fuzz_seeds.py. Where atheris is installed (`pip install hafloc[fuzz]`) the branches of hafloc
-and Pillow guide it; half of the changes, and all without it, are drawn by mutations.py. Each target
+made by fuzz_seeds.py. Where atheris is installed (`pip install hafloc[fuzz]`) it guides by branches
+of hafloc and Pillow; half of the changes, and all without it, are drawn by mutations.py. Each target
 runs in a process of its own, so that a fault in a decoder's native code is told as well. The cases
 are shared out among the targets by their `share`. A finding is named once for each place in the
 code; its bytes lie in `--keep`, from where they become a test.
@@ -22,6 +22,7 @@ import sys
 import tempfile
 import time
 import traceback
+from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -30,6 +31,7 @@ RESULT = Path(__file__).parent / "results" / "fuzz.json"
 sys.path.insert(0, str(HERE / "tests" / "support"))
 LIBRARIES = ("pillow", "pillow-heif", "numpy", "torch", "safetensors", "atheris")
 _LONGEST = 65_536
+_NOTHING = {"cases": 0, "seconds": 0.0, "findings": {}}
 
 
 class Watch:
@@ -47,6 +49,7 @@ class Watch:
         self.done, self.refused, self.slowest = 0, 0, 0.0
         self.findings: dict[str, str] = {}
         self.start = time.perf_counter()
+        self.write()
 
     def case(self, data: bytes) -> None:
         before, memory = time.perf_counter(), peak()
@@ -120,6 +123,10 @@ def one_target(given: argparse.Namespace) -> None:
 
     with atheris.instrument_imports(include=given.watch):
         from fuzz_targets import TARGETS
+
+        for data in TARGETS[given.one].seeds():  # which imports what is imported late
+            with suppress(Exception):
+                TARGETS[given.one].run(data)
     watch = Watch(given.one, given.cases, given.keep, given.report)
     with tempfile.TemporaryDirectory() as corpus:
         for number, data in enumerate(TARGETS[given.one].seeds()):
@@ -157,10 +164,10 @@ def all_targets(given: argparse.Namespace) -> None:
         log = given.keep / f"{name}.log"
         with log.open("wb") as output:
             ended = subprocess.run(words, stdout=output, stderr=output, timeout=given.seconds)
-        found = json.loads(report.read_text()) if report.exists() else {"cases": 0}
+        found = json.loads(report.read_text()) if report.exists() else {**_NOTHING, "findings": {}}
         if ended.returncode not in (0, 77) or found["cases"] < cases:
             told = log.read_text(errors="replace")[-2_000:]
-            found.setdefault("findings", {})[f"ended with {ended.returncode}"] = told
+            found["findings"][f"ended with {ended.returncode}"] = told
         results[name] = found
         print(name, {key: value for key, value in found.items() if key != "findings"}, flush=True)
         for key, told in found["findings"].items():

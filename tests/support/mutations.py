@@ -133,7 +133,7 @@ def _change_row(database: sqlite3.Connection, chance: random.Random) -> None:
     if chance.random() < 0.3:
         (old,) = database.execute(
             f'SELECT "{column}" FROM "{table}" WHERE rowid = ?', (row,)
-        ).fetchone()
+        ).fetchone() or (None,)
         value = mutated(old if isinstance(old, bytes) else str(old).encode(), chance, [b"1"])
         value = value if isinstance(old, bytes) else value.decode("utf-8", "replace")
     with suppress(sqlite3.Error):
