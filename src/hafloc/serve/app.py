@@ -16,7 +16,7 @@ from hafloc import __version__
 from hafloc.errors import HaflocError
 from hafloc.serve import collection_routes, documents, locate_routes, metrics, photo_routes
 from hafloc.serve.documents import answers, content
-from hafloc.serve.gate import Gate, problem_response
+from hafloc.serve.gate import Gate, fault_response, problem_response
 from hafloc.serve.problems import (
     BAD_PARAMETER,
     BAD_REQUEST,
@@ -55,7 +55,6 @@ def create_app(service: Service) -> ASGIApp:
         redoc_url=None,
         lifespan=lifespan,
         redirect_slashes=False,
-        root_path=service.options.root_path,
         servers=[{"url": service.options.root_path or "/"}],
         root_path_in_servers=False,
     )
@@ -191,11 +190,15 @@ def _add_problems(app: FastAPI, service: Service) -> None:
         words = f"{message[:1].lower()}{message[1:]}"
         return problem_response(Problem(BAD_PARAMETER, f"{where}: {words}"))
 
+    async def fault(_: Request, __: Exception) -> Response:
+        return fault_response()  # the gate tells the log
+
     handlers: dict[Any, Callable[[Request, Exception], Awaitable[Response]]] = {
         Problem: problem,
         HaflocError: ours,
         HTTPException: bare,
         RequestValidationError: invalid,
+        Exception: fault,
     }
     for kind, handler in handlers.items():
         app.add_exception_handler(kind, handler)

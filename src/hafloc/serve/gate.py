@@ -5,6 +5,7 @@ that a client has gone, and break off what streams.
 """
 
 import ipaddress
+import re
 import time
 from collections.abc import Sequence
 from urllib.parse import urlsplit
@@ -19,6 +20,7 @@ from hafloc.serve.options import Options
 from hafloc.serve.problems import BROKEN, FAULT, MEDIA_TYPE, NOT_ALLOWED, WRONG_HOST, Problem
 from hafloc.serve.work import Dropped
 
+_HOST = re.compile(r"[\w.-]+(?::\d*)?|\[[0-9a-fA-F:.]+\](?::\d*)?", re.ASCII)
 SAFE = ("GET", "HEAD", "OPTIONS")
 # Of nginx: the client has closed the request. It is only ever logged.
 _CLIENT_GONE = 499
@@ -121,13 +123,14 @@ class _Passage:
     def __init__(self, gate: Gate, scope: Scope, send: Send) -> None:
         self._gate = gate
         # A copy: the server below goes on by its own.
-        self._scope = dict(scope)
+        self._scope = dict(scope) | {"root_path": gate._options.root_path}
         self._method: str = scope["method"]
         self._headers = Headers(scope=scope)
         self._send = send
         self._began = time.perf_counter()
         self._status = 0
         self._bytes = 0
+        self._complete = False
 
     async def through(self, receive: Receive) -> None:
         gate = self._gate
@@ -149,9 +152,10 @@ class _Passage:
                 await self._answer(Response(status_code=408), receive)
         except Exception as error:
             gate._log.fault(error)
-            if self._status:
+            if not self._status:
+                await self._answer(fault_response(), receive)
+            elif not self._complete:
                 raise
-            await self._answer(problem_response(Problem(BROKEN, FAULT)), receive)
         finally:
             self._write(status or self._status)
 
@@ -169,6 +173,7 @@ class _Passage:
                 headers[name] = value
         elif message["type"] == "http.response.body":
             self._bytes += len(message.get("body", b""))
+            self._complete = not message.get("more_body", False)
         await self._send(message)
 
     def _is_preflight(self) -> bool:
@@ -202,6 +207,10 @@ class _Passage:
         )
 
 
+def fault_response() -> Response:
+    return problem_response(Problem(BROKEN, FAULT))
+
+
 def problem_response(problem: Problem) -> Response:
     return Response(
         problem.body(), problem.kind.status, problem.all_headers(), media_type=MEDIA_TYPE
@@ -216,9 +225,7 @@ def host_name(host: str) -> str | None:
         _ = parts.port
     except ValueError:
         return None
-    if not name or parts.path or parts.query or parts.fragment or "@" in host:
-        return None
-    return name.rstrip(".")
+    return name.rstrip(".") if name and _HOST.fullmatch(host) else None
 
 
 def is_own(host: str, hosts: frozenset[str]) -> bool:

@@ -26,7 +26,7 @@ _BUFFER = 1 / 64
 _MOST_LATITUDE = 85.051129
 _DEGREES_NONE = -1.0
 # A map of photos that change is made anew, but not for more than this share of the time.
-_SHARE_OF_TIME = 0.05
+_SHARE_OF_TIME = 0.2
 
 
 @dataclass(frozen=True, slots=True)
