@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import re
+import struct
 import time
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Callable, Iterator, Sequence
@@ -13,6 +14,7 @@ from urllib.parse import parse_qs, urlparse
 
 import pytest
 from browser import ARGUMENTS, MISSING, browser_path
+from PIL import Image
 from served import COLOURS, Served, build, jpeg, served
 from shown_answers import Held, database
 from shown_answers import answer as shown_answer
@@ -21,6 +23,7 @@ from hafloc.geo import Position
 from hafloc.index import Record
 from hafloc.locate import Answer
 from hafloc.photos import Positions
+from hafloc.serve import Tiles
 from hafloc.serve.keys import parse_keys
 from hafloc.show import write_map
 
@@ -301,7 +304,7 @@ def test_the_page_fits_a_phone(opened: Opener) -> None:
 
 def test_everything_is_done_by_keyboard_alone(opened: Opener) -> None:
     page, choosers = opened(), []
-    page.on("filechooser", choosers.append)
+    page.on("filechooser", lambda chooser: choosers.append(chooser))
     expect(page.locator("#summary")).to_have_text("city · 4 photos")
     page.keyboard.press("Tab")
     expect(page.locator(".skip")).to_be_focused()
@@ -494,6 +497,75 @@ def test_a_photo_that_is_too_big_is_made_smaller_and_told(opened: Opener, server
     expect(page.locator("#answer")).to_contain_text("Sent smaller")
     give(page, {"name": "raw.heic", "mimeType": "image/heic", "buffer": bytes(30_000)})
     expect(page.locator("#answer .problem")).to_contain_text("the service takes 20 kB")
+
+
+def test_a_photo_that_the_browser_cannot_show_is_shown_by_the_service(opened: Opener) -> None:
+    memory = io.BytesIO()
+    Image.new("RGB", (80, 60), COLOURS["blue.jpg"]).save(memory, "TIFF")
+    page = opened()
+    give(page, {"name": "scan.tif", "mimeType": "image/tiff", "buffer": memory.getvalue()})
+    expect(page.locator("#answer .place")).to_have_text("52.300000, 0.100000")
+    expect(page.locator("#answer .photo")).to_have_js_property("naturalWidth", 80)
+
+
+def archive(tile: bytes) -> bytes:
+    """A PMTiles 3 archive of one PNG, that of the whole world."""
+    directory = b"\x01" + b"\x00" + b"\x01" + varint(len(tile)) + b"\x01"
+    metadata = b"{}"
+    lengths = [len(directory), len(metadata), 0, len(tile)]
+    offsets = [127, 127 + lengths[0], 127 + sum(lengths[:2]), 127 + sum(lengths[:2])]
+    header = b"PMTiles\x03" + b"".join(
+        struct.pack("<QQ", *pair) for pair in zip(offsets, lengths, strict=True)
+    )
+    # Counts; clustered, nothing compressed, PNG, zoom 0 to 0; bounds and centre.
+    header += struct.pack("<QQQ6B", 1, 1, 1, 1, 1, 1, 2, 0, 0)
+    header += struct.pack(
+        "<4iBii", -1_800_000_000, -850_000_000, 1_800_000_000, 850_000_000, 0, 0, 0
+    )
+    assert len(header) == 127
+    return header + directory + metadata + tile
+
+
+def varint(value: int) -> bytes:
+    low, high = value & 0x7F, value >> 7
+    return bytes([low | 0x80]) + varint(high) if high else bytes([low])
+
+
+def png() -> bytes:
+    memory = io.BytesIO()
+    Image.new("RGB", (256, 256), (180, 200, 190)).save(memory, "PNG")
+    return memory.getvalue()
+
+
+def test_the_background_comes_from_an_archive_beside_the_database(
+    opened: Opener, tmp_path: Path
+) -> None:
+    (tmp_path / "map.pmtiles").write_bytes(archive(png()))
+    city = build(tmp_path / "city.gpkg")
+    with served(city, pmtiles=tmp_path / "map.pmtiles") as found:
+        page = opened("healthz", port=found.port)
+        with page.expect_response(
+            lambda response: "map.pmtiles" in response.url and response.status == 206
+        ):
+            page.goto(f"http://127.0.0.1:{found.port}/")
+        page.get_by_role("button", name="Settings").click()
+        expect(page.locator("#background-note")).to_have_text("The map comes from this service.")
+
+
+def test_the_background_comes_from_a_server_of_tiles_that_is_named(
+    opened: Opener, tmp_path: Path
+) -> None:
+    tiles = Tiles("https://tiles.example.org/{z}/{x}/{y}.png", "© the mappers <b>")
+    with served(build(tmp_path / "city.gpkg"), tiles=tiles) as found:
+        page = opened("healthz", port=found.port)
+        page.route("https://tiles.example.org/**", lambda r: r.fulfill(body=png()))
+        with page.expect_response("https://tiles.example.org/**"):
+            page.goto(f"http://127.0.0.1:{found.port}/")
+        expect(page.locator("#attribution")).to_have_text("© the mappers <b>")
+        page.get_by_role("button", name="Settings").click()
+        expect(page.locator("#background-note")).to_contain_text("from tiles.example.org, which")
+        page.locator("#background").uncheck()
+        expect(page.locator("#attribution")).to_be_hidden()
 
 
 def test_without_webgl_the_page_has_its_own_map(opened: Opener) -> None:

@@ -2,8 +2,11 @@
 
 import type { Place } from "./geodesy";
 
+// `instead` makes another where the browser cannot show the first.
 export type Picture =
-  { readonly src: string } | { readonly missing: string } | { readonly load: () => Promise<string> };
+  | { readonly src: string; readonly instead?: () => Promise<string> }
+  | { readonly missing: string }
+  | { readonly load: () => Promise<string> };
 
 export type Size = readonly [number, number];
 

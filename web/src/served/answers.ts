@@ -73,7 +73,10 @@ export function queryOf(answer: Answer, name: string, preview: Picture, api: Api
     note: answer.note,
     views: answer.views,
     heading: answer.heading === null ? null : Math.round((turned(answer.heading) + 360) % 360),
-    picture: preview,
+    picture:
+      answer.evidence && "src" in preview
+        ? { ...preview, instead: api.source(answer.evidence.photo) }
+        : preview,
     candidates: answer.candidates.map((candidate) => candidateOf(candidate, answer, api)),
   };
 }

@@ -112,7 +112,12 @@ export class Api {
   }
 
   picture(path: string): Picture {
-    return { load: () => this.load(path) };
+    return { load: this.source(path) };
+  }
+
+  // What makes an address of a picture, once it is wanted.
+  source(path: string): () => Promise<string> {
+    return () => this.load(path);
   }
 
   async locate(photos: readonly File[], options: Options, watch: Watch): Promise<(Answer | Failed)[]> {

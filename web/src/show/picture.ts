@@ -15,7 +15,12 @@ export function picture(of: Picture, alt: string): HTMLElement {
     src: "src" in of ? of.src : NOTHING,
   });
   if ("load" in of) whenSeen(image, () => fill(image, of.load, alt));
-  image.addEventListener("error", () => image.replaceWith(gone("this browser cannot show it", alt)));
+  let instead = "src" in of ? of.instead : undefined;
+  image.addEventListener("error", () => {
+    if (!instead) return image.replaceWith(gone("this browser cannot show it", alt));
+    void fill(image, instead, alt);
+    instead = undefined;
+  });
   return image;
 }
 
@@ -58,12 +63,17 @@ export function drawnPicture(
     );
   if ("missing" in of) return blank(of.missing);
   const image = drawn("image", { x, y, width, height, preserveAspectRatio: "none" });
-  if ("src" in of) image.setAttribute("href", of.src);
-  else {
-    of.load().then(
+  const fillBy = (load: () => Promise<string>): void => {
+    load().then(
       (src) => image.setAttribute("href", src),
       (error: Error) => image.replaceWith(blank(error.message)),
     );
+  };
+  if ("load" in of) fillBy(of.load);
+  else {
+    const { instead } = of;
+    if (instead) image.addEventListener("error", () => fillBy(instead), { once: true });
+    image.setAttribute("href", of.src);
   }
   return image;
 }
