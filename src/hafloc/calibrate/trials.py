@@ -14,7 +14,7 @@ from hafloc.errors import HaflocError, PositionError
 from hafloc.geo import Position, distance
 from hafloc.index import GeoIndex, Near, Record, Skipped, search_for, stored_features_of
 from hafloc.locate import REACH, RERANK, Localizer, RankedQuery, agree, join_views
-from hafloc.photos import Cutting, Positions, View, photo_paths, query_photos
+from hafloc.photos import Cutting, Positions, View, photo_paths, query_photos, view_of
 from hafloc.progress import Progress
 from hafloc.verify import Sizes, Verified, compare, rank, sizes_of
 
@@ -221,8 +221,8 @@ def _query(
     regions = localizer.index.regions > 0
     seen = [localizer.describer.features(one.image, regions=regions) for one in photos]
     views = tuple(
-        (one.part, features)
+        (view, features)
         for one, features in zip(photos, seen, strict=True)
-        if one.part is not None
+        if (view := view_of(one.part)) is not None
     )
     return Known(metadata.position, seen[0], views=views)
