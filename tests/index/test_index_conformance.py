@@ -119,6 +119,17 @@ def test_records_come_back_as_they_were_added(opened: Open) -> None:
         assert index.model == MODEL
 
 
+def test_going_through_photos_begins_after_an_id(opened: Open) -> None:
+    records, vectors = sample(6)
+    with opened() as index:
+        ids = sorted(index.add(records, vectors))
+
+        assert [record.id for record in index.iterate(after=ids[2])] == ids[3:]
+        everywhere = (-180.0, -90.0, 180.0, 90.0)
+        assert [record.id for record in index.iterate(everywhere, ids[2])] == ids[3:]
+        assert list(index.iterate(everywhere, ids[-1])) == []
+
+
 def test_a_stored_photo_is_its_own_nearest(opened: Open) -> None:
     records, vectors = sample(50)
     with opened() as index:

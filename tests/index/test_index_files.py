@@ -338,7 +338,7 @@ def test_a_newer_format_is_refused(city: Path) -> None:
     database.close()
 
     for write in (False, True):
-        with pytest.raises(IndexFileError, match=r"its format 9 is newer .* \(6\); update hafloc"):
+        with pytest.raises(IndexFileError, match=r"its format 9 is newer .* \(7\); update hafloc"):
             GeoPackageIndex.open(city, write=write)
 
 
@@ -348,12 +348,12 @@ def test_an_older_format_is_migrated_by_the_first_writer(
     later = (*schema.MIGRATIONS, "ALTER TABLE photos ADD COLUMN camera TEXT;")
     monkeypatch.setattr(schema, "MIGRATIONS", later)
     monkeypatch.setattr(connection, "MIGRATIONS", later)
-    monkeypatch.setattr(connection, "OLDEST_READABLE", 7)
+    monkeypatch.setattr(connection, "OLDEST_READABLE", 8)
 
-    with pytest.raises(IndexFileError, match="its format 6 is older"):
+    with pytest.raises(IndexFileError, match="its format 7 is older"):
         GeoPackageIndex.open(city)
     with GeoPackageIndex.open(city, write=True) as index:
-        assert index.info().details["format"] == 7
+        assert index.info().details["format"] == 8
     with GeoPackageIndex.open(city) as index:
         index._connections.rows("SELECT camera FROM photos")
         assert index.count() == 10

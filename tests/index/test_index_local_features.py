@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from small_index import MODEL, sample
+from small_index import BEFORE_FORMAT_7, MODEL, sample
 
 from hafloc.description import LocalFeatures
 from hafloc.errors import IndexFileError
@@ -195,7 +195,8 @@ def old_file(tmp_path: Path) -> Path:
         index.add(*sample(4))
     database = sqlite3.connect(path)
     database.executescript(
-        "DROP TRIGGER descriptors_insert_change; DROP TRIGGER descriptors_update_change;"
+        "".join(f"{statement};" for statement in BEFORE_FORMAT_7)
+        + "DROP TRIGGER descriptors_insert_change; DROP TRIGGER descriptors_update_change;"
         "DROP TRIGGER descriptors_delete_change; DROP TRIGGER photos_update_change;"
         "DROP TABLE changes;"
         "DROP TRIGGER photos_delete_local_features; DROP TABLE local_features;"
@@ -227,7 +228,7 @@ def test_a_file_of_format_1_takes_features_once_it_is_written_to(old_file: Path)
     with GeoPackageIndex.open(old_file, write=True) as index:
         ids = index.add(records, vectors, [features(0), features(1)])
     with GeoPackageIndex.open(old_file) as index:
-        assert (index.info().details["format"], index.count()) == (6, 6)
+        assert (index.info().details["format"], index.count()) == (7, 6)
         assert same(index.local_features(ids)[1], features(1))
         assert index.local_features([1]) == [None]
         assert index.verify() == []

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from hafloc.errors import MissingExtraError
 from hafloc.nn import HAF, GraphHAF, HAFOptions, HalfHAF, Responses, write_graph
 from hafloc.nn.graph import Graph, _with_their_sums
-from hafloc.nn.haf import LEVELS
+from hafloc.nn.haf_level import LEVELS
 from hafloc.nn.vgg import LAYERS
 
 pytest.importorskip("onnx", reason="makes the graph; pip install hafloc[onnx]")

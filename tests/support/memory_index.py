@@ -188,14 +188,18 @@ class MemoryIndex:
         chosen = np.random.default_rng(seed).choice(len(records), n, replace=False)
         return [records[int(i)] for i in np.sort(chosen)]
 
-    def iterate(self, bbox: Box | None = None) -> Iterator[Record]:
+    def iterate(self, bbox: Box | None = None, after: int | None = None) -> Iterator[Record]:
         west, south, east, north = bbox or (-180, -90, 180, 90)
 
         def inside(place: Position) -> bool:
             across = west > east and (place.lon >= west or place.lon <= east)
             return south <= place.lat <= north and (across or west <= place.lon <= east)
 
-        return (record for record in self._all() if inside(record.position))
+        return (
+            record
+            for record in self._all()
+            if inside(record.position) and (after is None or (record.id or 0) > after)
+        )
 
     def held(self) -> Iterator[Held]:
         for r in self._all():

@@ -6,6 +6,25 @@ from numpy.typing import NDArray
 from hafloc.geo import Position
 from hafloc.index import ModelInfo, Record
 
+# What takes from a file what format 7 brought, by SQL.
+BEFORE_FORMAT_7 = (
+    *(
+        f"DROP TRIGGER {name}_checksum"
+        for name in (
+            *("photos_update", "photos_delete", "descriptors_update", "descriptors_delete"),
+            *("regions_update", "local_features_update"),
+            *("hafloc_insert", "hafloc_update", "hafloc_delete"),
+        )
+    ),
+    "DROP TABLE checksums",
+    "DELETE FROM gpkg_contents WHERE table_name = 'checksums'",
+    "DELETE FROM gpkg_extensions WHERE table_name = 'checksums'",
+    "DELETE FROM hafloc WHERE key = 'checksum'",
+    "DROP TRIGGER photos_delete_thumbnail",
+    "DROP TABLE thumbnails",
+    "DELETE FROM gpkg_contents WHERE table_name = 'thumbnails'",
+    "DELETE FROM gpkg_extensions WHERE table_name = 'thumbnails'",
+)
 MODEL = ModelInfo(name="small", hash="0123456789abcdef", options='{"levels": 3}', dimension=32)
 
 

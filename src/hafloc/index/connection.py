@@ -16,6 +16,7 @@ from pathlib import Path, PurePath
 from urllib.parse import quote
 
 from hafloc.errors import IndexFileError
+from hafloc.index.checksums import seal_settings
 from hafloc.index.functions import add_functions
 from hafloc.index.paths import linked_file
 from hafloc.index.schema import (
@@ -111,6 +112,7 @@ def _write_schema(path: Path, settings: dict[str, str]) -> None:
         connection.execute("BEGIN IMMEDIATE")
         migrate(connection, 0)
         connection.executemany("INSERT INTO hafloc VALUES (?, ?)", settings.items())
+        seal_settings(connection)
         connection.execute("COMMIT")
     finally:
         connection.close()
@@ -229,6 +231,7 @@ def _open_writer(path: Path, *, alone: bool) -> sqlite3.Connection:
             raise busy(path, "write to")
         if version < len(MIGRATIONS):
             migrate(connection, version)
+            seal_settings(connection)
             commit(connection)
     except (sqlite3.Error, OSError, IndexFileError):
         connection.close()
@@ -402,7 +405,13 @@ def _check_format(connection: sqlite3.Connection, path: Path, *, migrating: bool
             "name a file made by `hafloc index build`"
         )
     query = "SELECT value FROM hafloc WHERE key = 'format_version'"
-    version = int(connection.execute(query).fetchone()[0])
+    try:
+        version = int(connection.execute(query).fetchone()[0])
+    except (TypeError, ValueError) as error:
+        raise IndexFileError(
+            f"cannot open {path}: it is damaged: it tells no format; restore a copy or rebuild it "
+            "with `hafloc index build`"
+        ) from error
     if version > len(MIGRATIONS):
         raise IndexFileError(
             f"cannot open {path}: its format {version} is newer than this hafloc reads "

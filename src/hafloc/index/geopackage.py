@@ -20,6 +20,7 @@ from hafloc.index import runtimes, writing
 from hafloc.index import vectors as stored
 from hafloc.index.approximate import check_kind
 from hafloc.index.checks import check_model, check_regions, check_vectors
+from hafloc.index.checksums import seal_settings
 from hafloc.index.connections import Connections
 from hafloc.index.paths import linked_file
 from hafloc.index.reading import (
@@ -129,6 +130,17 @@ class GeoPackageIndex(GeoPackageReader):
         holds the photos' local features, where they are to be stored, and `regions` `[N, R, D]`
         their regions' unit vectors, which an index of R > 0 needs and another leaves alone.
         """
+        return self.add_pictured(records, vectors, local, regions, [None] * len(records))
+
+    def add_pictured(
+        self,
+        records: Sequence[Record],
+        vectors: NDArray[np.float32],
+        local: Sequence[LocalFeatures | None] | None,
+        regions: NDArray[np.float32] | None,
+        thumbnails: Sequence[bytes | None],
+    ) -> list[int]:
+        """As `add`, with a small picture of each record where there is one: see `thumbnails`."""
         check_vectors(vectors, (len(records), self._model.dimension))
         blobs = stored.encode(vectors, self._vector_type)
         local = [None] * len(records) if local is None else local
@@ -146,7 +158,7 @@ class GeoPackageIndex(GeoPackageReader):
                 b"".join(coded[i : i + self._regions]) for i in range(0, len(coded), self._regions)
             ]
         with self._transaction() as connection:
-            ids = writing.insert(connection, records, blobs, features, parts)
+            ids = writing.insert(connection, records, blobs, features, parts, thumbnails)
             writing.fit_extent(connection)
             made_by = runtimes.joined(self._model.runtime, self._adds_by or self._model.runtime)
             if made_by != self._model.runtime:
@@ -181,11 +193,13 @@ class GeoPackageIndex(GeoPackageReader):
         check_kind(kind)
         with self._transaction() as connection:
             connection.execute("INSERT OR REPLACE INTO hafloc VALUES (?, ?)", (SEARCH, kind))
+            seal_settings(connection)
 
     def store_calibration(self, text: str) -> None:
         """Keep what was learned of the errors of this database's answers, in place of the last."""
         with self._transaction() as connection:
             connection.execute("INSERT OR REPLACE INTO hafloc VALUES (?, ?)", (CALIBRATION, text))
+            seal_settings(connection)
 
     def drop(self) -> bool:
         """Close, and delete the file if it holds no photo; whether it did."""

@@ -14,7 +14,7 @@ from filelock import FileLock, Timeout
 from numpy.typing import NDArray
 
 from hafloc.errors import HaflocError, IndexBusyError, IndexFileError
-from hafloc.index import approximate, first_look
+from hafloc.index import approximate, checksums, first_look
 from hafloc.index import vectors as stored
 from hafloc.index.companion import WORTH, Batch, Companion, CompanionFolder
 from hafloc.index.connections import Connections, Lend
@@ -34,8 +34,8 @@ class Matrix:
     """Vectors and places of all photos of an index file: mapped from its companion, or in memory.
 
     One thread makes it while the others wait; whoever has got it searches on with it whatever
-    happens meanwhile. `follows` says whether the file knows what changed in it, `kind` which search
-    was chosen.
+    happens meanwhile. `follows` says whether the file knows what changed in it, `sealed` whether it
+    has checksums, `kind` which search was chosen.
     """
 
     def __init__(
@@ -45,11 +45,13 @@ class Matrix:
         dimension: int,
         *,
         follows: bool,
+        sealed: bool = False,
         kind: str = approximate.EXACT,
     ) -> None:
         self._connections = connections
         self._vector_type = vector_type
         self._dimension = dimension
+        self._sealed = sealed
         self.companion = (
             CompanionFolder(linked_file(connections.path), vector_type, dimension)
             if follows
@@ -189,15 +191,21 @@ class Matrix:
     ) -> Iterator[Batch]:
         """The photos of these ids, or all, by id: those that have a position and a vector."""
         file = str(self._connections.path)
-        chosen = "" if wanted is None else "AND id IN (SELECT value FROM json_each(?)) "
+        chosen = "" if wanted is None else "WHERE id IN (SELECT value FROM json_each(?)) "
+        wants = "checksums.vector" if self._sealed else "NULL"
+        joined = "LEFT JOIN checksums ON checksums.photo_id = id" if self._sealed else ""
         found = connection.execute(
-            "SELECT id, geom, vector FROM photos JOIN descriptors ON photo_id = id "
-            f"WHERE geom NOT NULL {chosen}ORDER BY id",
+            f"SELECT id, geom, descriptors.vector, {wants} FROM photos "
+            f"JOIN descriptors ON descriptors.photo_id = id {joined} {chosen}ORDER BY id",
             () if wanted is None else (json.dumps(list(wanted)),),
         )
+        number = 0
         while fetched := found.fetchmany(_FETCH):
+            number += len(fetched)
+            for id_, geometry, vector, sealed in fetched:
+                checksums.check_blobs(id_, (geometry, vector), sealed, "its vector", file)
             placed = [
-                (id_, place(id_, geometry, file), vector) for id_, geometry, vector in fetched
+                (id_, place(id_, geometry, file), vector) for id_, geometry, vector, _ in fetched
             ]
             # A GIS may have taken the position away.
             batch = [(id_, point, vector) for id_, point, vector in placed if point is not None]
@@ -210,10 +218,21 @@ class Matrix:
                     self.stack([(id_, vector) for id_, _, vector in batch]),
                 )
 
+        if wanted is None and self._sealed:
+            (expected,) = connection.execute("SELECT count(*) FROM checksums").fetchone()
+            if number < expected:
+                raise IndexFileError(
+                    f"cannot read {file}: it is damaged: {expected - number:,} of its "
+                    f"{expected:,} photos are gone; restore a copy or rebuild it with "
+                    "`hafloc index build`"
+                )
+
     def stack(self, found: Sequence[tuple[int, bytes]]) -> NDArray[np.generic]:
         """Stored vectors by id as rows `[N, D]`. Raises IndexFileError for one of wrong length."""
         expected = self._dimension * stored.stored_dtype(self._vector_type).itemsize
         for id_, blob in found:
+            if not isinstance(blob, bytes):
+                raise checksums.damaged(id_, "its vector", self._connections.path)
             if len(blob) != expected:
                 raise IndexFileError(
                     f"photo {id_} of {self._connections.path} has a vector of {len(blob):,} bytes, "

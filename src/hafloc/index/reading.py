@@ -12,7 +12,7 @@ from hafloc import geo
 from hafloc.description import LocalFeatures
 from hafloc.errors import IndexFileError
 from hafloc.geo import Position
-from hafloc.index import approximate, runtimes, spatial
+from hafloc.index import approximate, checksums, runtimes, spatial
 from hafloc.index import local_features as compact
 from hafloc.index import rows as photos
 from hafloc.index import vectors as stored
@@ -28,6 +28,22 @@ from hafloc.index.soundness import find_problems
 from hafloc.progress import Progress
 
 _FETCH = 4_096  # rows fetched at a time
+_LARGEST = 65_536  # entries of a vector
+# For each table of blobs: what else its checksum covers, the checksum, and what messages call it.
+_GEOMETRY = "(SELECT geom FROM photos WHERE id = held.photo_id)"
+_SEALED = {
+    table: (place, f"(SELECT {name} FROM checksums WHERE photo_id = asked.value)", what)
+    for table, place, name, what in (
+        (
+            "descriptors",
+            _GEOMETRY,
+            "vector",
+            "its vector",
+        ),
+        ("regions", "NULL", "regions", "the vectors of its regions"),
+        ("local_features", "NULL", "features", "its key points"),
+    )
+}
 CALIBRATION = "calibration"
 # How many regions a photo has; and how their vectors are stored.
 REGIONS = "regions"
@@ -53,6 +69,28 @@ class GeoPackageReader:
         self._connections = connections
         self._rows = connections.rows
         settings: dict[str, str] = dict(self._rows("SELECT key, value FROM hafloc"))
+        checksums.check_settings(settings, path)
+        try:
+            self._read_settings(settings)
+        except (KeyError, ValueError, TypeError) as error:
+            raise IndexFileError(
+                f"cannot open {path}: it is damaged: its settings lack or garble {error}; restore "
+                "a copy or rebuild it with `hafloc index build`"
+            ) from error
+        # Files of format 1 have no such table, and readers leave them as they are.
+        self._holds_local_features = self._format_version >= 2
+        self._holds_thumbnails = self._format_version >= 7
+        self._matrix = Matrix(
+            connections,
+            self._vector_type,
+            self._model.dimension,
+            follows=self._format_version >= 5,
+            sealed=self._format_version >= checksums.SINCE,
+            kind=settings.get(SEARCH, approximate.EXACT),
+        )
+
+    def _read_settings(self, settings: Mapping[str, str]) -> None:
+        """What the file says of itself. Raises KeyError, ValueError or TypeError for damage."""
         self._vector_type = settings["vector_type"]
         self._format_version = int(settings["format_version"])
         self._model = ModelInfo(
@@ -65,15 +103,9 @@ class GeoPackageReader:
         self._regions = int(settings.get(REGIONS, 0))
         self._local = local_size_in(settings)
         self._columns = photos.columns(self._format_version)
-        # Files of format 1 have no such table, and readers leave them as they are.
-        self._holds_local_features = self._format_version >= 2
-        self._matrix = Matrix(
-            connections,
-            self._vector_type,
-            self._model.dimension,
-            follows=self._format_version >= 5,
-            kind=settings.get(SEARCH, approximate.EXACT),
-        )
+        known = self._vector_type in stored.VECTOR_TYPES
+        if not known or not 1 <= self._model.dimension <= _LARGEST or not 0 <= self._regions < 100:
+            raise ValueError("the size of vectors")
 
     @property
     def model(self) -> ModelInfo:
@@ -169,18 +201,21 @@ class GeoPackageReader:
             ids = np.sort(ids)[np.sort(chosen)]
         return self._present(np.sort(ids))
 
-    def iterate(self, bbox: Box | None = None) -> Iterator[Record]:
+    def iterate(self, bbox: Box | None = None, after: int | None = None) -> Iterator[Record]:
         """All records, or those within (west, south, east, north) degrees, by id.
 
-        A box with west > east crosses the 180th meridian.
+        A box with west > east crosses the 180th meridian. With `after`, only those of a greater id.
         """
         if bbox is None:
             query = f"SELECT {self._columns} FROM photos WHERE id > ? ORDER BY id LIMIT {_FETCH}"
-            for rows in self._pages(query):
+            for rows in self._pages(query, after):
                 yield from self._read(rows)
             return
         boxes = spatial.halves(bbox)
-        for batch in self._batches(spatial.ids_in(self._rows, boxes)):
+        ids = spatial.ids_in(self._rows, boxes)
+        if after is not None:
+            ids = ids[np.searchsorted(ids, after, side="right") :]
+        for batch in self._batches(ids):
             yield from (record for record in batch if spatial.is_inside(record.position, boxes))
 
     def photos(self, bbox: Box | None = None) -> list[Record]:
@@ -210,7 +245,7 @@ class GeoPackageReader:
 
     def vectors(self, ids: Sequence[int]) -> NDArray[np.float32]:
         """The unit vectors of `ids` in that order, as they are searched: `[N, D]`."""
-        blobs = self._blobs("SELECT photo_id, vector FROM descriptors", ids)
+        blobs = self._blobs("descriptors", "vector", ids)
         result = np.empty((len(ids), self._model.dimension), dtype=np.float32)
         for i, id_ in enumerate(ids):
             if int(id_) not in blobs:
@@ -224,7 +259,7 @@ class GeoPackageReader:
         result = np.zeros((len(ids), *shape), dtype=np.float32)
         if not self._regions:
             return result
-        blobs = self._blobs("SELECT photo_id, vectors FROM regions", ids)
+        blobs = self._blobs("regions", "vectors", ids)
         for i, id_ in enumerate(ids):
             blob = blobs.get(int(id_), b"")
             if len(blob) == shape[0] * shape[1]:
@@ -245,7 +280,7 @@ class GeoPackageReader:
         if not self._holds_local_features:
             return [None] * len(ids)
         found = {}
-        blobs = self._blobs("SELECT photo_id, features FROM local_features", ids)
+        blobs = self._blobs("local_features", "features", ids)
         for id_, blob in blobs.items():
             if problem := compact.find_problem(blob):
                 raise IndexFileError(
@@ -255,10 +290,36 @@ class GeoPackageReader:
             found[id_] = compact.decode(blob)
         return [found.get(int(id_)) for id_ in ids]
 
-    def _blobs(self, query: str, ids: Sequence[int]) -> dict[int, bytes]:
-        """Blobs of photos, by id; those that are there."""
-        query += " WHERE photo_id IN (SELECT value FROM json_each(?))"
-        return dict(self._rows(query, (_json(ids),)))
+    def thumbnails(self, ids: Sequence[int]) -> list[bytes | None]:
+        """The small pictures of `ids`, in that order, unchecked; None for photos without."""
+        if not self._holds_thumbnails:
+            return [None] * len(ids)
+        query = (
+            "SELECT photo_id, jpeg FROM thumbnails "
+            "WHERE photo_id IN (SELECT value FROM json_each(?))"
+        )
+        found: dict[int, bytes] = dict(self._rows(query, (_json(ids),)))
+        return [found.get(int(id_)) for id_ in ids]
+
+    def _blobs(self, table: str, column: str, ids: Sequence[int]) -> dict[int, bytes]:
+        """Blobs of photos, by id; those that are there, and are what was stored."""
+        place, sealed, what = _SEALED[table]
+        if self._format_version < checksums.SINCE:
+            place, sealed = "NULL", "NULL"
+        query = (
+            f"SELECT asked.value, {column}, {place}, {sealed} FROM json_each(?) AS asked "
+            f"LEFT JOIN {table} AS held ON held.photo_id = asked.value"
+        )
+        found = {}
+        for id_, blob, geometry, wanted in self._rows(query, (_json(ids),)):
+            if blob is None and wanted is None:
+                continue
+            # One that is gone has a checksum still.
+            checksums.check_blobs(id_, (geometry, blob), wanted, what, self._path)
+            if not isinstance(blob, bytes):
+                raise checksums.damaged(id_, what, self._path)
+            found[id_] = blob
+        return found
 
     def calibration(self) -> str | None:
         """The text that `store_calibration` was last given; None where it never was."""
@@ -299,7 +360,15 @@ class GeoPackageReader:
                 self._regions,
                 self._holds_local_features,
             )
+        if self._holds_thumbnails:
+            query = "SELECT count(*), coalesce(sum(length(jpeg)), 0) FROM thumbnails"
+            pictures, size = self._rows(query)[0]
+            if pictures:
+                details |= {"thumbnails": pictures, "thumbnail_bytes": size}
         details["search"] = self._matrix.kind
+        if self._matrix.kind != approximate.EXACT and self.count() < WORTH:
+            details["search"] = approximate.EXACT
+            details["search_chosen"] = f"{self._matrix.kind}, from {WORTH:,} photos on"
         companion = self._matrix.companion
         if companion is not None and (self.count() >= WORTH or companion.folder.exists()):
             with self._connections.lent("info") as connection:
@@ -327,9 +396,9 @@ class GeoPackageReader:
                 connection, self._vector_type, self._model.dimension, self._regions
             )
 
-    def _pages(self, query: str) -> Iterator[list[Any]]:
+    def _pages(self, query: str, after: int | None = None) -> Iterator[list[Any]]:
         """The rows of `query`, whose parameter is the id after which to go on."""
-        last = -(2**63)
+        last = -(2**63) if after is None else after
         while rows := self._rows(query, (last,)):
             last = rows[-1][0]
             yield rows

@@ -6,6 +6,7 @@ from typing import Any
 
 from hafloc.errors import IndexFileError, PositionError
 from hafloc.geo import Position
+from hafloc.index import checksums
 from hafloc.index.point import read_point, write_point
 from hafloc.index.records import Record
 
@@ -29,7 +30,9 @@ def columns(format_version: int) -> str:
         if format_version < since
         for name, value in names.items()
     }
-    return ", ".join(("id", *(missing.get(name, name) for name in FIELDS)))
+    known = format_version >= checksums.SINCE
+    sealed = "(SELECT record FROM checksums WHERE photo_id = id)" if known else "NULL"
+    return ", ".join(("id", *(missing.get(name, name) for name in FIELDS), sealed))
 
 
 def row(record: Record) -> tuple[Any, ...]:
@@ -63,15 +66,18 @@ def place(id_: int, geometry: bytes | None, file: str) -> tuple[float, float] | 
     """
     try:
         return None if geometry is None else read_point(geometry)
-    except ValueError as error:
+    except (ValueError, TypeError) as error:
         raise _unreadable(f"photo {id_}", file, error) from error
 
 
 def record(found: Sequence[Any], file: str) -> Record | None:
     """The record of a row of `columns`; None where a GIS has taken its position away.
 
-    Raises IndexFileError, which names `file`, where it holds what no record can.
+    Raises IndexFileError, which names `file`, where it holds what no record can, or not what was
+    stored.
     """
+    *found, sealed = found
+    checksums.check_row(found[0], found[1:], sealed, file)
     id_, geometry, path, content, heading, time, altitude, width, height, source, *rest = found
     magnetic, accuracy, gps_status, size, modified, stated, licence, producer, source_url = rest
     try:
@@ -99,7 +105,7 @@ def record(found: Sequence[Any], file: str) -> Record | None:
             producer=producer,
             source_url=source_url,
         )
-    except (ValueError, PositionError) as error:
+    except (ValueError, TypeError, PositionError) as error:
         raise _unreadable(f"photo {id_} ({path})", file, error) from error
 
 

@@ -3,6 +3,7 @@
 import sqlite3
 
 from hafloc.errors import IndexFileError
+from hafloc.index.checksums import seal_settings
 
 # The key under which an index keeps it, and what made those that keep none.
 KEY = "runtimes"
@@ -36,6 +37,7 @@ def joined(recorded: str, runtime: str) -> str:
 def record(connection: sqlite3.Connection, runtimes: str) -> None:
     """Write down which runtimes made the vectors, in the transaction at hand."""
     connection.execute("INSERT OR REPLACE INTO hafloc VALUES (?, ?)", (KEY, runtimes))
+    seal_settings(connection)
 
 
 def _plain(runtime: str) -> str:

@@ -205,6 +205,67 @@ ALTER TABLE photos ADD COLUMN producer TEXT;
 ALTER TABLE photos ADD COLUMN source_url TEXT;
 """
 
+# Small pictures for whoever gets the file without the photos.
+_THUMBNAILS = """
+CREATE TABLE thumbnails (photo_id INTEGER PRIMARY KEY NOT NULL, jpeg BLOB NOT NULL);
+CREATE TRIGGER photos_delete_thumbnail AFTER DELETE ON photos
+BEGIN
+    DELETE FROM thumbnails WHERE photo_id = OLD.id;
+END;
+INSERT INTO gpkg_contents (table_name, data_type, identifier) VALUES
+    ('thumbnails', 'hafloc', 'thumbnails');
+INSERT INTO gpkg_extensions VALUES ('thumbnails', NULL, 'hafloc_index',
+    'small pictures of the photos layer', 'write-only');
+"""
+
+# See checksums.py. Whoever changes a row and knows nothing of checksums makes it one without.
+_CHECKSUMS = """
+CREATE TABLE checksums (
+    photo_id INTEGER PRIMARY KEY NOT NULL, record INTEGER, vector INTEGER, regions INTEGER,
+    features INTEGER
+);
+CREATE TRIGGER photos_update_checksum AFTER UPDATE ON photos
+BEGIN
+    UPDATE checksums SET record = NULL, vector = NULL WHERE photo_id IN (OLD.id, NEW.id);
+END;
+CREATE TRIGGER photos_delete_checksum AFTER DELETE ON photos
+BEGIN
+    DELETE FROM checksums WHERE photo_id = OLD.id;
+END;
+CREATE TRIGGER descriptors_update_checksum AFTER UPDATE ON descriptors
+BEGIN
+    UPDATE checksums SET vector = NULL WHERE photo_id IN (OLD.photo_id, NEW.photo_id);
+END;
+CREATE TRIGGER descriptors_delete_checksum AFTER DELETE ON descriptors
+BEGIN
+    DELETE FROM checksums WHERE photo_id = OLD.photo_id;
+END;
+CREATE TRIGGER regions_update_checksum AFTER UPDATE ON regions
+BEGIN
+    UPDATE checksums SET regions = NULL WHERE photo_id IN (OLD.photo_id, NEW.photo_id);
+END;
+CREATE TRIGGER local_features_update_checksum AFTER UPDATE ON local_features
+BEGIN
+    UPDATE checksums SET features = NULL WHERE photo_id IN (OLD.photo_id, NEW.photo_id);
+END;
+CREATE TRIGGER hafloc_insert_checksum AFTER INSERT ON hafloc WHEN NEW.key != 'checksum'
+BEGIN
+    DELETE FROM hafloc WHERE key = 'checksum';
+END;
+CREATE TRIGGER hafloc_update_checksum AFTER UPDATE ON hafloc WHEN NEW.key != 'checksum'
+BEGIN
+    DELETE FROM hafloc WHERE key = 'checksum';
+END;
+CREATE TRIGGER hafloc_delete_checksum AFTER DELETE ON hafloc WHEN OLD.key != 'checksum'
+BEGIN
+    DELETE FROM hafloc WHERE key = 'checksum';
+END;
+INSERT INTO gpkg_contents (table_name, data_type, identifier) VALUES
+    ('checksums', 'hafloc', 'checksums');
+INSERT INTO gpkg_extensions VALUES ('checksums', NULL, 'hafloc_index',
+    'checksums of what is stored of the photos layer', 'write-only');
+"""
+
 MIGRATIONS: tuple[str, ...] = (
     _GEOPACKAGE + _PHOTOS + _SPATIAL_INDEX + _OURS,
     _LOCAL_FEATURES,
@@ -212,6 +273,7 @@ MIGRATIONS: tuple[str, ...] = (
     _REGIONS,
     _CHANGES,
     _CREDITS,
+    _THUMBNAILS + _CHECKSUMS,
 )
 # Readers do without what later migrations add; writers bring a file up to date.
 OLDEST_READABLE = 1

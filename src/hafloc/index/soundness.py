@@ -8,9 +8,12 @@ import numpy as np
 
 from hafloc.errors import PositionError
 from hafloc.geo import Position
+from hafloc.index import checksums
 from hafloc.index import local_features as compact
 from hafloc.index import vectors as stored
 from hafloc.index.point import read_point
+from hafloc.index.rows import FIELDS
+from hafloc.index.thumbnails import find_problem
 
 _NAMED = 5  # how many photos a message names
 _FETCH = 4_096
@@ -31,10 +34,12 @@ def find_problems(
     if damages:
         return damages
     return [
+        *_checksums(connection),
         *_partners(connection),
         *_vectors(connection, vector_type, dimension),
         *_local_features(connection),
         *(_regions(connection, regions, dimension) if regions else ()),
+        *_thumbnails(connection),
         *_positions(connection),
     ]
 
@@ -58,6 +63,50 @@ class _Photos:
             photos = f"{self.count:,} photo{'s' if self.count > 1 else ''}"
             named = ", ".join(map(str, self.first)) + (", …" if self.count > _NAMED else "")
             yield self.flaw.format(photos, named)
+
+
+def _checksums(connection: sqlite3.Connection) -> Iterator[str]:
+    """Photos of which something is not what was stored, and settings that are not."""
+    query = "SELECT count(*) FROM sqlite_master WHERE name = 'checksums'"
+    if connection.execute(query).fetchone() == (0,):  # a file from before format 7
+        return
+    settings = dict(connection.execute("SELECT key, value FROM hafloc"))
+    if checksums.KEY in settings and settings[checksums.KEY] != checksums.of_settings(settings):
+        yield "the settings do not match their checksum; rebuild with `hafloc index build`"
+    gone = _Photos("{} gone: {}; restore a copy or rebuild with `hafloc index build`")
+    gone.add(
+        id_
+        for (id_,) in connection.execute(
+            "SELECT photo_id FROM checksums WHERE NOT EXISTS (SELECT 1 FROM photos "
+            "WHERE id = photo_id) OR NOT EXISTS (SELECT 1 FROM descriptors "
+            "WHERE descriptors.photo_id = checksums.photo_id) ORDER BY photo_id"
+        )
+    )
+    yield from gone.said()
+    row = ", ".join(FIELDS)
+    blobs = (
+        ("vector", "vector", "descriptors.photo_id, geom, descriptors.vector",
+         "descriptors JOIN photos ON id = descriptors.photo_id"),
+        ("vectors of regions", "regions", "regions.photo_id, NULL, regions.vectors", "regions"),
+        ("key points", "features", "local_features.photo_id, NULL, local_features.features",
+         "local_features"),
+    )  # fmt: skip
+    for words, column, selected, table in blobs:
+        photos = _Photos(f"{{}} with other {words} than were stored: {{}}; add the file again")
+        found = connection.execute(
+            f"SELECT {selected}, checksums.{column} FROM {table} JOIN checksums "
+            f"ON checksums.photo_id = {selected.partition(',')[0]} "
+            f"WHERE checksums.{column} NOT NULL ORDER BY 1"
+        )
+        photos.add(id_ for id_, *parts, sum_ in found if checksums.of_blobs(id_, *parts) != sum_)
+        yield from photos.said()
+    records = _Photos("{} of which not everything is what was stored: {}; add the file again")
+    found = connection.execute(
+        f"SELECT id, {row}, record FROM photos JOIN checksums ON photo_id = id "
+        "WHERE record NOT NULL ORDER BY id"
+    )
+    records.add(id_ for id_, *values, sum_ in found if checksums.of_row(id_, values) != sum_)
+    yield from records.said()
 
 
 def _partners(connection: sqlite3.Connection) -> Iterator[str]:
@@ -117,6 +166,16 @@ def _regions(connection: sqlite3.Connection, regions: int, dimension: int) -> It
         return not stored.is_sound(np.frombuffer(blob, np.int8).reshape(regions, -1)).all()
 
     yield from _beside(connection, "regions", "vectors", "vectors of regions", damaged)
+
+
+def _thumbnails(connection: sqlite3.Connection) -> Iterator[str]:
+    query = "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'thumbnails'"
+    if connection.execute(query).fetchone():
+        yield from _beside(connection, "thumbnails", "jpeg", "small pictures", _is_no_thumbnail)
+
+
+def _is_no_thumbnail(jpeg: object) -> bool:
+    return find_problem(jpeg) is not None
 
 
 def _beside(
@@ -193,10 +252,11 @@ def _point(geometry: object) -> tuple[float, float] | None:
         return None
 
 
-def _is_inside(extent: Sequence[float | None], point: tuple[float, float]) -> bool:
-    west, east, south, north = extent
-    if west is None or east is None or south is None or north is None:
+def _is_inside(extent: Sequence[object], point: tuple[float, float]) -> bool:
+    sides = [side for side in extent if isinstance(side, int | float)]
+    if len(sides) < len(extent):
         return False
+    west, east, south, north = sides
     return west <= point[0] <= east and south <= point[1] <= north
 
 

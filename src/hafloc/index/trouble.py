@@ -50,6 +50,8 @@ def translated(path: Path, action: str, *, alone: bool = False) -> Iterator[None
     """
     try:
         yield
+    except UnicodeDecodeError as error:  # of a name in a damaged schema, told in an error's text
+        raise IndexFileError(f"cannot {action} {path}: {_CURES[sqlite3.SQLITE_CORRUPT]}") from error
     except sqlite3.Error as error:
         if kind(error) in BUSY and alone:
             raise IndexFileError(f"cannot {action} {path}: {_NETWORK}") from error

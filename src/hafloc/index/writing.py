@@ -5,7 +5,7 @@ import sqlite3
 import struct
 from collections.abc import Iterable, Sequence
 
-from hafloc.index import rows
+from hafloc.index import checksums, rows
 from hafloc.index.point import read_point
 from hafloc.index.records import Record
 
@@ -21,24 +21,40 @@ def insert(
     vectors: Sequence[bytes],
     features: Sequence[bytes | None],
     regions: Sequence[bytes | None],
+    thumbnails: Sequence[bytes | None],
 ) -> list[int]:
     """Add photos with what hangs on them, or put them in the place of those of their path."""
     names = ", ".join(rows.FIELDS)
     renewed = ", ".join(f"{name} = excluded.{name}" for name in rows.FIELDS)
     statement = (
         f"INSERT INTO photos ({names}) VALUES ({', '.join('?' * len(rows.FIELDS))}) "
-        f"ON CONFLICT (path) DO UPDATE SET {renewed} RETURNING id"
+        f"ON CONFLICT (path) DO UPDATE SET {renewed} RETURNING id, {names}"
     )
     ids = []
-    for record, vector, found, parts in zip(records, vectors, features, regions, strict=True):
-        ((id_,),) = connection.execute(statement, rows.row(record)).fetchall()
+    whole = zip(records, vectors, features, regions, thumbnails, strict=True)
+    for record, vector, found, parts, thumbnail in whole:
+        ((id_, *stored),) = connection.execute(statement, rows.row(record)).fetchall()
         connection.execute("INSERT OR REPLACE INTO descriptors VALUES (?, ?)", (id_, vector))
-        # A photo that takes another's place must not keep that one's features.
+        # A photo that takes another's place must not keep that one's features and picture.
         connection.execute("DELETE FROM local_features WHERE photo_id = ?", (id_,))
+        connection.execute("DELETE FROM thumbnails WHERE photo_id = ?", (id_,))
         if found is not None:
             connection.execute("INSERT INTO local_features VALUES (?, ?)", (id_, found))
         if parts is not None:
             connection.execute("INSERT OR REPLACE INTO regions VALUES (?, ?)", (id_, parts))
+        if thumbnail is not None:
+            connection.execute("INSERT INTO thumbnails VALUES (?, ?)", (id_, thumbnail))
+        # Last, since triggers forget those of what was there before.
+        connection.execute(
+            "INSERT OR REPLACE INTO checksums VALUES (?, ?, ?, ?, ?)",
+            (
+                id_,
+                checksums.of_row(id_, stored),
+                checksums.of_blobs(id_, stored[0], vector),
+                None if parts is None else checksums.of_blobs(id_, parts),
+                None if found is None else checksums.of_blobs(id_, found),
+            ),
+        )
         ids.append(int(id_))
     return ids
 
@@ -47,9 +63,17 @@ def update(connection: sqlite3.Connection, record: Record) -> bool:
     """Rewrite a photo by its id; whether it is there."""
     assignments = ", ".join(f"{name} = ?" for name in rows.FIELDS)
     changed = connection.execute(
-        f"UPDATE photos SET {assignments} WHERE id = ?", (*rows.row(record), record.id)
-    )
-    return changed.rowcount > 0
+        f"UPDATE photos SET {assignments} WHERE id = ? RETURNING id, {', '.join(rows.FIELDS)}",
+        (*rows.row(record), record.id),
+    ).fetchall()
+    for id_, *stored in changed:
+        vectors = connection.execute("SELECT vector FROM descriptors WHERE photo_id = ?", (id_,))
+        for (vector,) in vectors.fetchall():
+            sums = checksums.of_row(id_, stored), checksums.of_blobs(id_, stored[0], vector)
+            connection.execute(
+                "UPDATE checksums SET record = ?, vector = ? WHERE photo_id = ?", (*sums, id_)
+            )
+    return bool(changed)
 
 
 def delete(connection: sqlite3.Connection, ids: Iterable[int]) -> int:

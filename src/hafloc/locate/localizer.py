@@ -14,16 +14,24 @@ from PIL import Image as Pillow
 from hafloc.consent import allowing
 from hafloc.description import FeatureMaker
 from hafloc.errors import CheckpointError, HaflocError, PhotoError
-from hafloc.index import GeoIndex, Location, Near, folder_of, model_info, open_index
+from hafloc.index import (
+    GeoIndex,
+    Location,
+    Near,
+    PhotoPaths,
+    folder_of,
+    model_info,
+    open_index,
+)
 from hafloc.locate.answer import Answer
-from hafloc.locate.around import taken_together
+from hafloc.locate.around import join_views
 from hafloc.locate.candidates import CandidateFinder
 from hafloc.locate.judging import Judge
 from hafloc.locate.query import RERANK, RankedQuery, Wanted
 from hafloc.locate.trust import PROBABILITY
 from hafloc.locate.walk import Floats, draw_distances
 from hafloc.locate.walk_photos import judge_together
-from hafloc.photos import CUTTING, Cutting, Given, query_photos
+from hafloc.photos import CUTTING, Cutting, Given, Photo, part_name, query_photos, view_of
 from hafloc.verify import Matcher, open_matcher
 
 Query = Given
@@ -42,6 +50,7 @@ class Localizer:
 
     With a `matcher`, candidates are verified by that, from their files, in place of the key points
     in the index. How sure its answers are is not known: they have neither radius nor confidence.
+    `paths` tells where the database's photos lie, if not where the index says.
 
     Threads: any number may locate with one Localizer at once, also while another process adds
     photos; each answer rests on all photos that were stored before it was asked for. The network
@@ -55,11 +64,16 @@ class Localizer:
     """
 
     def __init__(
-        self, index: GeoIndex, describer: FeatureMaker, *, matcher: Matcher | None = None
+        self,
+        index: GeoIndex,
+        describer: FeatureMaker,
+        *,
+        matcher: Matcher | None = None,
+        paths: PhotoPaths | None = None,
     ) -> None:
         self.index = index
         self.describer = describer
-        self.candidates = CandidateFinder(index, describer, matcher)
+        self.candidates = CandidateFinder(index, describer, matcher, paths)
         self.paths = self.candidates.paths
         self._matcher = matcher
         self._judge = Judge.of(index) if matcher is None else Judge(())
@@ -217,7 +231,7 @@ class Localizer:
         self.close()
 
     def __reduce__(self) -> tuple[Any, ...]:
-        make = partial(type(self), matcher=self._matcher)
+        make = partial(type(self), matcher=self._matcher, paths=self.paths)
         return make, (self.index, self.describer)
 
     @property
@@ -255,9 +269,11 @@ class Localizer:
         photos = query_photos(
             query, name=name, longer_side=self.candidates.longer_side, cutting=wanted.cutting
         )
-        each = [(photo.part, self.candidates.find(name, photo, wanted)) for photo in photos]
+        each = [
+            (view_of(photo.part), self.candidates.find(name, photo, wanted)) for photo in photos
+        ]
         views = [(view, found) for view, found in each if view is not None]
-        found = taken_together(views) if views else each[0][1]
+        found = join_views(views) if views else each[0][1]
         return replace(found, note=found.note or self._judge.note)
 
     def _answer(self, found: RankedQuery, wanted: Wanted) -> Answer:
@@ -271,6 +287,8 @@ def _name(query: Query, number: int | None) -> str:
     """What messages and answers call a query: its path, or its number where it has none."""
     if isinstance(query, str | os.PathLike):
         return os.fsdecode(query)
+    if isinstance(query, Photo) and query.path is not None:
+        return part_name(str(query.path), query.part)
     return "query" if number is None else f"query {number}"
 
 

@@ -67,9 +67,9 @@ class Remembered(Generic[Key, Value]):
 
 
 def file_of(record: Record, paths: PhotoPaths) -> tuple[PhotoFile, FileKey] | None:
-    """A photo's file and the key of what is made of it; None where the file is gone."""
-    file = paths.file_of(record.path)
+    """A photo's file and the key of what is made of it; None where it is gone, or not for us."""
     try:
+        file = paths.file_of(record.path)
         seen = file.stat()
     except (OSError, ValueError, HaflocError):
         return None

@@ -4,7 +4,8 @@ from hafloc.nn.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from hafloc.nn.crn import CRN
 from hafloc.nn.graph import GRAPH_VERSION, Responses, write_graph
 from hafloc.nn.graph_haf import GraphHAF, HalfHAF
-from hafloc.nn.haf import HAF, LEVELS, HAFOptions
+from hafloc.nn.haf import HAF
+from hafloc.nn.haf_level import LEVELS, HAFOptions
 from hafloc.nn.haf_public_code import HAFPublicCode, HAFPublicCodeOptions
 from hafloc.nn.images import check_sides, to_batch
 from hafloc.nn.netvlad import NetVLAD, NetVLADOptions

@@ -14,7 +14,7 @@ from safetensors.torch import save
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
-from hafloc.errors import CheckpointError
+from hafloc.errors import CheckpointError, reason_of
 from hafloc.files import write_whole
 from hafloc.nn.network import NETWORKS, Network, build_network
 
@@ -174,6 +174,11 @@ def _build(path: Path, head: Mapping[str, Any], tensors: Mapping[str, Tensor]) -
     except ValueError as error:
         raise CheckpointError(
             f"cannot use checkpoint {path}: {error}; upgrade hafloc if a newer one made it"
+        ) from error
+    except (RuntimeError, TypeError, ArithmeticError, MemoryError) as error:
+        # Of sizes that no network has, alone or together.
+        raise CheckpointError(
+            f"cannot use checkpoint {path}: {reason_of(error)[:200]}; it is damaged: copy it again"
         ) from error
     try:
         network.load_state_dict(tensors)  # made float32 on the way

@@ -23,7 +23,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from hafloc.errors import MissingExtraError
-from hafloc.nn.haf import HAF, LEVELS, LOCAL_LEVELS, Level, Reads
+from hafloc.nn.haf import HAF, LOCAL_LEVELS
+from hafloc.nn.haf_level import LEVELS, Level, Reads
 from hafloc.nn.vgg import LAYERS, MEAN, TAPS, VGG16, pool
 
 # Grows when the same checkpoint gives another graph.

@@ -1,5 +1,6 @@
 """What every network can do, and which networks there are."""
 
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any, ClassVar, Literal, Protocol, Self, get_args, get_origin, get_type_hints
@@ -11,7 +12,8 @@ from torch import Tensor, nn
 
 from hafloc.description import Description
 from hafloc.nn.crn import CRN
-from hafloc.nn.haf import HAF, HAFOptions
+from hafloc.nn.haf import HAF
+from hafloc.nn.haf_level import HAFOptions
 from hafloc.nn.haf_public_code import HAFPublicCode, HAFPublicCodeOptions
 from hafloc.nn.netvlad import NetVLAD, NetVLADOptions
 from hafloc.nn.superpoint import SuperPoint, SuperPointOptions
@@ -99,6 +101,10 @@ NETWORKS: dict[str, Entry] = {
 }
 
 
+# Of any size, count or side: a checkpoint of strangers says by them how much memory it takes.
+_LARGEST = 65_536
+
+
 def make_options(name: str, options: Mapping[str, Any]) -> Options:
     """A network's options from plain values (lists stand for tuples), as files hold them.
 
@@ -117,6 +123,11 @@ def make_options(name: str, options: Mapping[str, Any]) -> Options:
         plain = tuple(value) if isinstance(value, list) else value
         if not _alike(plain, known[key]):
             raise ValueError(f"option {key!r} of {name} is {value!r}; write it like {known[key]!r}")
+        if not _is_sensible(plain):
+            raise ValueError(
+                f"option {key!r} of {name} is {value!r}; numbers are finite, and whole ones from 0 "
+                f"to {_LARGEST:,}"
+            )
         if get_origin(kinds[key]) is Literal and plain not in get_args(kinds[key]):
             choices = ", ".join(map(repr, get_args(kinds[key])))
             raise ValueError(f"option {key!r} of {name} is {value!r}; it can be {choices}")
@@ -128,6 +139,15 @@ def build_network(name: str, options: Mapping[str, Any]) -> Network:
     """A network with its options as plain values; raises ValueError as `make_options` does."""
     made = make_options(name, options)
     return NETWORKS[name].build(made)
+
+
+def _is_sensible(value: Any) -> bool:
+    """Whether no number in it asks for memory without end, or is none."""
+    if isinstance(value, tuple):
+        return all(map(_is_sensible, value))
+    if isinstance(value, float):
+        return math.isfinite(value)
+    return not isinstance(value, int) or 0 <= value <= _LARGEST
 
 
 def _alike(value: Any, default: Any) -> bool:

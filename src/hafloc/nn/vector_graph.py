@@ -11,7 +11,8 @@ import numpy as np
 
 from hafloc.nn.crn import CRN, ReweightingMask
 from hafloc.nn.graph import INPUT, Graph, add_blend, add_mask, add_trunk
-from hafloc.nn.haf import HAF, LEVELS, Level
+from hafloc.nn.haf import HAF
+from hafloc.nn.haf_level import LEVELS, Level
 from hafloc.nn.haf_public_code import POOLED, HAFPublicCode
 from hafloc.nn.netvlad import VLAD, NetVLAD
 from hafloc.nn.network import Network

@@ -1,6 +1,7 @@
 """Where the network looks: the photo under its levels' heat maps, as in the paper's Fig. 1."""
 
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 from matplotlib import colormaps
@@ -22,6 +23,13 @@ _CAPTION = 34
 _LEGEND = 40
 _LEVEL_PANEL = 560
 _TITLES = {"low": "low level · edges", "mid": "mid level · parts", "high": "high level · objects"}
+
+
+class Described(Protocol):
+    """What a heat map needs of a description: the image's (width, height)."""
+
+    @property
+    def size(self) -> tuple[int, int]: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +64,7 @@ def attention(image: Pixels, description: Description) -> Image.Image:
 
 
 def overlay(
-    image: Pixels, heat: NDArray[np.float32], description: Description, size: tuple[int, int]
+    image: Pixels, heat: NDArray[np.float32], description: Described, size: tuple[int, int]
 ) -> Image.Image:
     """`heat` `[h, w]` on the half-resolution grid in colours over the grey photo, at `size`."""
     warmth = _upsampled(heat, description.size, size)
@@ -65,6 +73,19 @@ def overlay(
     alpha = (_COLDEST_ALPHA + (_HOTTEST_ALPHA - _COLDEST_ALPHA) * warmth)[..., np.newaxis]
     mixed = grey * (1 - alpha) + colours * alpha
     return Image.fromarray(np.rint(mixed * 255).astype(np.uint8))
+
+
+def heat_layer(
+    heat: NDArray[np.float32], described: tuple[int, int], size: tuple[int, int]
+) -> Image.Image:
+    """`heat` `[h, w]` alone, RGBA, to be laid over the photo at `size`: as opaque as it is hot.
+
+    `described` is the (width, height) of the image on whose half-resolution grid it lies.
+    """
+    warmth = _upsampled(heat, described, size)
+    layer = colormaps[COLOUR_MAP](warmth)
+    layer[..., 3] = warmth * _HOTTEST_ALPHA
+    return Image.fromarray(np.rint(layer * 255).astype(np.uint8))
 
 
 def _upsampled(

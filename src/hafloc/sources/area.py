@@ -13,6 +13,8 @@ from hafloc.geo import LocalFrame, Position, distance
 Box = tuple[float, float, float, float]  # west, south, east, north in degrees; west <= east
 Ring = tuple[tuple[float, float], ...]  # longitude, latitude
 
+# What JSON of another shape, or with numbers that are none, makes reading raise.
+_BROKEN = (ValueError, TypeError, LookupError, ArithmeticError, AttributeError, RecursionError)
 _LARGEST_FILE = 64 * 2**20  # bytes; the border of a country in full detail takes some
 
 
@@ -100,7 +102,7 @@ def area_of_file(path: Path) -> Area:
         polygons = tuple(_polygons(content))
     except OSError as error:
         raise OptionError(f"cannot read {path}: {error.strerror}; check the path") from error
-    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+    except _BROKEN as error:
         raise OptionError(
             f"cannot read {path}: it is not GeoJSON of polygons in degrees ({error}); "
             "export the area as GeoJSON in WGS84"

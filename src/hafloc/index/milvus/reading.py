@@ -134,13 +134,15 @@ class MilvusReader:
         found = self._table.by_id(ids.tolist(), RECORD)
         return [self._record(found[id_]) for id_ in ids.tolist() if id_ in found]
 
-    def iterate(self, bbox: Box | None = None) -> Iterator[Record]:
+    def iterate(self, bbox: Box | None = None, after: int | None = None) -> Iterator[Record]:
         """All records, or those within (west, south, east, north) degrees, by id.
 
-        A box with west > east crosses the 180th meridian.
+        A box with west > east crosses the 180th meridian. With `after`, only those of a greater id.
         """
         boxes = None if bbox is None else spatial.halves(bbox)
-        for page in self._table.pages("" if boxes is None else in_boxes(boxes), RECORD):
+        wanted = [] if boxes is None else [f"({in_boxes(boxes)})"]
+        wanted += [] if after is None else [f"id > {after}"]
+        for page in self._table.pages(" and ".join(wanted), RECORD):
             for row in page:
                 record = self._record(row)
                 if boxes is None or spatial.is_inside(record.position, boxes):
