@@ -287,6 +287,19 @@ def test_a_photo_dropped_or_pasted_is_located(opened: Opener) -> None:
         expect(page.locator("#answer .place")).to_have_text("52.300000, 0.100000")
 
 
+def test_a_drag_that_is_given_up_leaves_the_page_as_it_was(opened: Opener) -> None:
+    page = opened()
+    expect(page.locator("#summary")).to_have_text("city · 4 photos")
+    data = page.evaluate_handle(
+        "(() => { const data = new DataTransfer(); data.items.add(new File([], 'a')); return data })()"
+    )
+    for ends in (lambda: page.mouse.move(300, 300), lambda: page.keyboard.press("Escape")):
+        page.dispatch_event("body", "dragenter", {"dataTransfer": data, "bubbles": True})
+        expect(page.locator("#over")).to_be_visible()
+        ends()
+        expect(page.locator("#over")).to_be_hidden()
+
+
 def test_the_page_fits_a_phone(opened: Opener) -> None:
     page = opened(**PHONE)
     expect(page.locator("#take")).to_have_attribute("capture", "environment")
@@ -566,6 +579,14 @@ def test_the_background_comes_from_a_server_of_tiles_that_is_named(
         expect(page.locator("#background-note")).to_contain_text("from tiles.example.org, which")
         page.locator("#background").uncheck()
         expect(page.locator("#attribution")).to_be_hidden()
+        page.keyboard.press("Escape")
+        # Phones take WebGL away from pages that wait: answers are still shown.
+        page.evaluate(
+            "document.querySelector('.ground canvas').getContext('webgl2')"
+            ".getExtension('WEBGL_lose_context').loseContext()"
+        )
+        give(page, upload("mine.jpg"))
+        expect(page.locator("#map .pin")).to_have_count(1)
 
 
 def test_without_webgl_the_page_has_its_own_map(opened: Opener) -> None:

@@ -380,25 +380,27 @@ class Page {
 
   private listenToDrops(): void {
     const over = at("over");
-    let depth = 0;
+    const hide = (): void => {
+      over.hidden = true;
+    };
     const holdsFiles = (event: DragEvent): boolean =>
       [...(event.dataTransfer?.types ?? [])].includes("Files");
     addEventListener("dragenter", (event) => {
-      if (!holdsFiles(event)) return;
-      depth += 1;
-      over.hidden = false;
+      if (holdsFiles(event)) over.hidden = false;
     });
+    // Out of the window; a drag that is given up by Escape ends without a word, but then the mouse moves.
     addEventListener("dragleave", (event) => {
-      if (holdsFiles(event)) over.hidden = --depth > 0 ? over.hidden : true;
+      if (event.relatedTarget === null) hide();
     });
+    addEventListener("pointermove", hide);
+    addEventListener("keydown", hide);
     addEventListener("dragover", (event) => {
       if (holdsFiles(event)) event.preventDefault();
     });
     addEventListener("drop", (event) => {
       if (!event.dataTransfer || !holdsFiles(event)) return;
       event.preventDefault();
-      depth = 0;
-      over.hidden = true;
+      hide();
       void photosIn(event.dataTransfer).then((files) => this.add(files));
     });
     addEventListener("paste", (event) => {
