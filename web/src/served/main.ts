@@ -49,7 +49,6 @@ class Page {
         Math.min(90, area.lat + reach),
       ],
       area,
-      true,
     );
   });
   private readonly browse = new Browse(api, this.chart, () => this.database());
@@ -299,11 +298,7 @@ class Page {
     if (this.correct.open) return this.correct.put(place);
     const low = below.ground.unproject([x - CLICK, y + CLICK]);
     const high = below.ground.unproject([x + CLICK, y - CLICK]);
-    void this.browse.open(
-      [low.lon, low.lat, high.lon, high.lat],
-      place,
-      document.activeElement === at("map"),
-    );
+    void this.browse.open([low.lon, low.lat, high.lon, high.lat], place);
   }
 
   private named(): Named[] {
