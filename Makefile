@@ -6,7 +6,7 @@ STAMP := $(VENV)/.ready
 # Of the tests: with one thread each they leave each other alone.
 PROCESSES ?= 2
 
-.PHONY: setup demo test test-slow lint docs bench constraints clean
+.PHONY: setup demo test test-slow lint docs web bench constraints clean
 
 setup: $(STAMP)
 
@@ -26,6 +26,7 @@ lint: setup
 
 test: lint
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(PROCESSES) --dist worksteal
+	@$(BIN)/python tests/support/browser.py
 
 test-slow: setup
 	HYPOTHESIS_PROFILE=explore $(BIN)/python -m pytest -m "slow or hypothesis"
@@ -34,6 +35,10 @@ test-slow: setup
 docs: setup
 	$(BIN)/python docs/site/write_reference.py
 	$(BIN)/python docs/site/build_site.py site
+
+# The pages in src/hafloc/serve/page and src/hafloc/show/page, from web/; needs Node 20 or newer.
+web:
+	cd web && npm ci && npm run lint && npm run build
 
 bench: setup
 	$(BIN)/python benchmarks/speed.py

@@ -5,6 +5,7 @@ import { distance, type Place } from "../core/geodesy";
 import { compass, degrees, length, number, plural } from "../core/words";
 import type { Chart } from "../map/chart";
 import { picture } from "../show/picture";
+import { say } from "../show/say";
 import { credit, lastPart } from "./answers";
 import type { Api } from "./api";
 
@@ -45,8 +46,8 @@ export class Browse {
     at("browse-close").addEventListener("click", () => this.close());
   }
 
-  // `box` is west, south, east, north.
-  async open(box: readonly number[], middle: Place, focus: boolean): Promise<void> {
+  // `box` is west, south, east, north. Where there is no photo, that is said and nothing opens.
+  async open(box: readonly number[], middle: Place): Promise<void> {
     const query = new URLSearchParams({
       bbox: box.map((side) => side.toFixed(7)).join(","),
       limit: String(PAGE),
@@ -56,11 +57,14 @@ export class Browse {
     this.middle = middle;
     this.places = [];
     at("browsed").replaceChildren();
-    at("browse").hidden = false;
-    at("browse-note").textContent = "looking …";
-    if (focus) at("browse-title").focus();
     await this.more();
-    if (focus) at("browse").scrollIntoView({ block: "nearest" });
+    if (!this.places.length) {
+      at("browse").hidden = true;
+      return say(at("browse-note").textContent, 4000);
+    }
+    at("browse").hidden = false;
+    at("browse-title").focus({ preventScroll: true });
+    at("browse").scrollIntoView({ block: "nearest" });
   }
 
   close(): void {

@@ -49,7 +49,6 @@ class Page {
         Math.min(90, area.lat + reach),
       ],
       area,
-      true,
     );
   });
   private readonly browse = new Browse(api, this.chart, () => this.database());
@@ -299,11 +298,7 @@ class Page {
     if (this.correct.open) return this.correct.put(place);
     const low = below.ground.unproject([x - CLICK, y + CLICK]);
     const high = below.ground.unproject([x + CLICK, y - CLICK]);
-    void this.browse.open(
-      [low.lon, low.lat, high.lon, high.lat],
-      place,
-      document.activeElement === at("map"),
-    );
+    void this.browse.open([low.lon, low.lat, high.lon, high.lat], place);
   }
 
   private named(): Named[] {
@@ -380,25 +375,27 @@ class Page {
 
   private listenToDrops(): void {
     const over = at("over");
-    let depth = 0;
+    const hide = (): void => {
+      over.hidden = true;
+    };
     const holdsFiles = (event: DragEvent): boolean =>
       [...(event.dataTransfer?.types ?? [])].includes("Files");
     addEventListener("dragenter", (event) => {
-      if (!holdsFiles(event)) return;
-      depth += 1;
-      over.hidden = false;
+      if (holdsFiles(event)) over.hidden = false;
     });
+    // Out of the window; a drag that is given up by Escape ends without a word, but then the mouse moves.
     addEventListener("dragleave", (event) => {
-      if (holdsFiles(event)) over.hidden = --depth > 0 ? over.hidden : true;
+      if (event.relatedTarget === null) hide();
     });
+    addEventListener("pointermove", hide);
+    addEventListener("keydown", hide);
     addEventListener("dragover", (event) => {
       if (holdsFiles(event)) event.preventDefault();
     });
     addEventListener("drop", (event) => {
       if (!event.dataTransfer || !holdsFiles(event)) return;
       event.preventDefault();
-      depth = 0;
-      over.hidden = true;
+      hide();
       void photosIn(event.dataTransfer).then((files) => this.add(files));
     });
     addEventListener("paste", (event) => {
