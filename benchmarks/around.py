@@ -102,10 +102,9 @@ def main() -> None:
         order = np.random.default_rng(0).permutation(len(standpoints))[: given.places]
         for place in order.tolist():
             looks = known(index, standpoints[place])
-            step = 360 / len(looks)
             views = tuple(
-                (View(look.own.heading or k * step if look.own else 0, 0, 90), look.features)
-                for k, look in enumerate(looks)
+                (View(record.heading or 0.0, 0, 90), look.features)
+                for record, look in zip(standpoints[place], looks, strict=True)
             )
             for kept, queries in (
                 (alone, looks),
