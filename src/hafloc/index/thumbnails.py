@@ -38,7 +38,10 @@ def read_thumbnail(jpeg: bytes) -> Image:
     """Its image, `H×W×3` uint8. Raises PhotoError where it is not what `make_thumbnail` makes."""
     problem = find_problem(jpeg, decoded=False)
     if problem is not None:
-        raise PhotoError(f"cannot show the stored picture: {problem}; remove the index")
+        raise PhotoError(
+            f"cannot show the stored picture: {problem}; put the photo's file back, or get the "
+            "index anew"
+        )
     return read(jpeg, max_pixels=_MOST_SIDE**2).image
 
 
