@@ -1,5 +1,6 @@
 """A film is one file and many frames in the index; an unchanged one is not decoded again."""
 
+import os
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -137,6 +138,26 @@ def test_a_stopped_build_goes_on_where_it_was(folder: Path) -> None:
     assert described == all_frames[2:]
     assert frames(folder) == names
     assert build(folder)[0].unchanged == 6
+
+
+def test_a_stopped_build_whose_rest_does_not_decode_ends_all_the_same(folder: Path) -> None:
+    # A film that says it has 4 seconds, of which three decode.
+    film = write_film(folder / "20240112_183000.m2ts", greys(41))
+    (folder / "drive.mp4").unlink()
+    build(folder, Every(seconds=1))
+    data = film.read_bytes()
+    with open_index(folder.parent / "p.gpkg", write=True) as index:
+        last = next(r for r in index.iterate() if r.path.startswith("p/20240112_183000.m2ts#t=3"))
+        index.update([replace(r, stated="") for r in index.iterate() if "#t=" in r.path])
+        index.remove([last.id or 0])
+    times = film.stat().st_mtime_ns
+    film.write_bytes(data[: len(data) // 2] + bytes(len(data) - len(data) // 2))
+    os.utime(film, ns=(times, times))
+
+    report, _ = build(folder, Every(seconds=1))
+
+    assert (report.skipped, report.added) == ((), 0)
+    assert build(folder, Every(seconds=1))[0].unchanged >= 4
 
 
 def test_a_corrected_track_moves_the_frames_that_stay_without_decoding_them(folder: Path) -> None:

@@ -128,6 +128,17 @@ def test_standing_still_gives_no_second_frame(tmp_path):
     assert planned(film, "5m", track).times == pytest.approx([0, 0.5, 1.0], abs=0.02)
 
 
+def test_before_and_after_a_track_no_frame_is_placed_but_for_two_seconds(tmp_path):
+    # A car that has moved on meanwhile: the first fix is none of where it was before.
+    way = [("18:30:03", 0), ("18:30:04", 10), ("18:30:05", 20)]
+    track = gpx(
+        tmp_path / "a.gpx",
+        [(f"2024-01-12T{time}Z", east(m).lat, east(m).lon) for time, m in way],
+    )
+    film = write_film(tmp_path / "a.mp4", greys(58)[:58] + greys(30))
+    assert planned(film, "1s", track).times == (1, 2, 3, 4, 5, 6, 7)
+
+
 def test_frames_by_seconds(tmp_path, track):
     film = write_film(tmp_path / "a.mp4", greys(40))
     assert planned(film, "1s", track).times == (0, 1, 2, 3)
@@ -547,6 +558,9 @@ def test_without_pyav_the_extra_is_named(tmp_path, monkeypatch):
     monkeypatch.setattr(film_module.formats, "has_reader", lambda kind: False)
     with pytest.raises(MissingExtraError, match=r"`pip install hafloc\[video\]`"):
         open_clip(film, Every(seconds=1))
+    # A record whose film cannot be read here is as one whose photo cannot.
+    with pytest.raises(PhotoError, match=r"hafloc\[video\]"):
+        read_part(film, Frame(0), longer_side=64)
 
 
 def test_metres_of_a_clip_need_a_way(tmp_path):

@@ -200,6 +200,7 @@ class Films:
                 longer_side=longer_side,
                 views=self._views,
                 content=work.content,
+                begun=bool(work.kept),
                 decoded=work.decoded,
             )
             try:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from PIL import Image as Pillow
 
-from hafloc.errors import PhotoError
+from hafloc.errors import MissingExtraError, PhotoError
 from hafloc.photos.decode import read, read_bytes, read_head
 from hafloc.photos.exif import metadata, read_exif
 from hafloc.photos.films import cut_frame, film_content, is_film, read_frame
@@ -85,14 +85,13 @@ def read_facts(path: PhotoFile, cutting: Cutting = CUTTING) -> tuple[Metadata, b
 def read_part(file: PhotoFile, part: Part | None, *, longer_side: int) -> Photo:
     """The photo that is `part` of a file, as a record's name says: see `split_name`.
 
-    Raises PhotoError as `read` does, and where the file is no panorama any more or has no such
-    frame; MissingExtraError for a film without its reader.
+    Raises PhotoError as `read` does, where the file is no panorama any more or has no such frame,
+    and for a film without its reader.
     """
     if part is None:
         return read(file, longer_side=longer_side)
     if isinstance(part, Frame) and part.view is None:
-        film = _film(file)
-        return read_frame(film, part, longer_side=longer_side, content=film_content(film))
+        return _frame(file, part, longer_side)
     whole = whole_panorama(file, part, longer_side=longer_side)
     return cut_part(whole, part, longer_side=longer_side)
 
@@ -103,8 +102,7 @@ def whole_panorama(file: PhotoFile, part: Part, *, longer_side: int) -> Photo:
     Of a 360° film, the frame. Raises as `read_part` does.
     """
     if isinstance(part, Frame):
-        film = _film(file)
-        return read_frame(film, part, longer_side=longer_side, content=film_content(film))
+        return _frame(file, part, longer_side)
     given = GivenFile(file_bytes(file), shown(file), file)
     known = _sphere(given, Cutting(assume=True))
     if known is None:
@@ -251,9 +249,13 @@ def _frame_of(given: Given) -> Given:
     return read_frame(film, replace(part, view=None), longer_side=None, content=film_content(film))
 
 
-def _film(file: PhotoFile) -> Path:
-    if isinstance(file, Path):
-        return file
-    raise PhotoError(
-        f"cannot read {shown(file)}: films are read from disks only; download it first"
-    )
+def _frame(file: PhotoFile, part: Frame, longer_side: int) -> Photo:
+    if not isinstance(file, Path):
+        raise PhotoError(
+            f"cannot read {shown(file)}: films are read from disks only; download it first"
+        )
+    try:
+        return read_frame(file, part, longer_side=longer_side, content=film_content(file))
+    except MissingExtraError as error:
+        # To whoever looks at a record it is one of the photos that cannot be read here.
+        raise PhotoError(str(error)) from error

@@ -69,22 +69,24 @@ def read_frames(
     longer_side: int,
     views: int = 0,
     content: str = "",
+    begun: bool = False,
     decoded: Decoded | None = None,
 ) -> Iterator[list[Photo]]:
     """The frames of a plan at some of its `times`, decoded one after the other: each a photo, or
     its `views`.
 
-    `decoded` is told how far that came. Raises PhotoError where not one frame can be decoded.
+    `decoded` is told how far that came. Raises PhotoError where not one frame can be decoded,
+    unless others were before (`begun`).
     """
     decoded = Decoded() if decoded is None else decoded
-    with _decoding(plan.path, decoded, len(times)) as film:
+    with _decoding(plan.path, decoded, 0 if begun else len(times)) as film:
         for shot in shots(film, times):
             decoded.until, decoded.frames = shot.seconds, decoded.frames + 1
             said = plan.way.metadata(shot.seconds)
             if said.position is not None:
                 yield frame_photos(film, shot, said, content, longer_side, views)
         end = min(plan.duration, times[-1]) if times else 0.0
-        if decoded.until < end - _TAIL:
+        if decoded.frames and decoded.until < end - _TAIL:
             decoded.notes.append(
                 f"{film.name} decodes only up to {decoded.until:.1f} of {plan.duration:.1f} "
                 "seconds; the rest is left out"

@@ -18,6 +18,8 @@ FILM = "film"
 _HOURS = range(-12, 15)
 _SHOWN = 3  # zones that a line names
 _LOOKS = 50  # moments of a film that are looked up on a track
+# Seconds beyond a track's ends for which these hold: cameras of films move, and clocks are whole.
+_BEYOND = 2.0
 _STILL = 1.0  # seconds for which a film's one place holds
 
 
@@ -39,7 +41,11 @@ class Way:
 
     def place(self, seconds: float) -> Place | str:
         """Where the film was at a moment of it, or why that is not known."""
-        return place_at(self.tracks, seconds + self.ahead, self.max_gap)
+        time = seconds + self.ahead
+        inside = any(track.start <= time <= track.end for track in self.tracks)
+        return place_at(
+            self.tracks, time, self.max_gap if inside else min(self.max_gap, 2 * _BEYOND)
+        )
 
     def position(self, seconds: float) -> Position | None:
         place = self.place(seconds)
@@ -117,9 +123,7 @@ def _still(film: Film, told: Beginning | None) -> Way:
 
 
 def _is_on(way: Way, duration: float) -> bool:
-    return any(
-        is_reached(way.tracks, way.ahead + at, way.max_gap) for at in _looks(duration, way.tracks)
-    )
+    return any(way.position(at) is not None for at in _looks(duration, way.tracks))
 
 
 def _looks(duration: float, tracks: Sequence[Track]) -> list[float]:
