@@ -4,8 +4,8 @@
 
 The targets and their bounds are those of tests/support/fuzz_targets.py, and what they start from is
 made by fuzz_seeds.py. Where atheris is installed (`pip install hafloc[fuzz]`) it guides by branches
-of hafloc and Pillow; half of the changes, and all without it, are drawn by mutations.py. Each
-target runs in a process of its own, so that a fault in a decoder's native code is told as well. The cases
+of hafloc and Pillow; half of the changes, and all without it, are by mutations.py. Each target
+runs in a process of its own, so that a fault in a decoder's native code is told as well. The cases
 are shared out among the targets by their `share`. A finding is named once for each place in the
 code; its bytes lie in `--keep`, from where they become a test.
 """

@@ -70,6 +70,17 @@ def check_blobs(
         raise damaged(id_, what, file)
 
 
+def check_vectors(found: Iterable[tuple[int, Any, Any, int | None]], file: object) -> None:
+    """As `check_blobs`, of many photos' ids, geometries, vectors and checksums, in little time."""
+    crc = zlib.crc32
+    for id_, geometry, vector, wanted in found:
+        try:
+            if wanted is not None and crc(vector, crc(geometry or b"", id_ & _ID)) != wanted:
+                raise damaged(id_, "its vector", file)
+        except TypeError:  # no blob
+            raise damaged(id_, "its vector", file) from None
+
+
 def damaged(id_: int, what: str, file: object) -> IndexFileError:
     """The error of a photo whose bytes are not those that were written."""
     return IndexFileError(

@@ -202,8 +202,7 @@ class Matrix:
         number = 0
         while fetched := found.fetchmany(_FETCH):
             number += len(fetched)
-            for id_, geometry, vector, sealed in fetched:
-                checksums.check_blobs(id_, (geometry, vector), sealed, "its vector", file)
+            checksums.check_vectors(fetched, file)
             placed = [
                 (id_, place(id_, geometry, file), vector) for id_, geometry, vector, _ in fetched
             ]

@@ -170,6 +170,7 @@ class _Parts:
         self.photos: list[Upload] = []
         self.fields: dict[str, str] = {}
         self.ended = False
+        self._fields = 0
         self._options = options
         self._begin()
 
@@ -231,9 +232,11 @@ class _Parts:
         if self._name == FIELD:
             name = _name(self._file, f"photo {len(self.photos) + 1}")
             self.photos.append(Upload(name, bytes(self._data)))
-        elif len(self.fields) == _MOST_FIELDS:
-            raise Problem(BAD_BODY, f"the form has more than {_MOST_FIELDS} fields")
         else:
+            # Not by their names: a name may come again and again.
+            self._fields += 1
+            if self._fields > _MOST_FIELDS:
+                raise Problem(BAD_BODY, f"the form has more than {_MOST_FIELDS} fields")
             self.fields[self._name] = bytes(self._data).decode("utf-8", "replace").strip()
         self._data = bytearray()
 
