@@ -4,12 +4,12 @@
 
 A car drives along STREETS at 5 to 11 m/s with a camera to its right, 10 frames a second; 2 of 5
 frames are blurred along the way, as on a bad road. Positions of frames against the truth: by a
-track of one fix a second, with a clock that is right and one that MP4 rounds down to a second, and
-by GPMF in the film. Recall@1 within 10 m of flat queries from the same streets in another light,
-against frames every 5 m as they come and with the sharpest of neighbours. A second drive in another
-light, 1.5 m to the side, as a clip: errors of single frames and of frames that help each other.
-Last, frames a second: a film decoded and described against the same frames as JPEG files,
-interleaved. Ends with one JSON line.
+track of one fix a second, with a clock that is right and one that MP4 rounds down to a second,
+and by GPMF in the film. Recall@1 within 10 m of flat queries from the same streets in another
+light, against frames every 5 m as they come and with the sharpest of neighbours. A second drive
+in another light, 1.5 m to the side, as a clip: errors of single frames and of frames that help
+each other. Last, frames a second: a film decoded and described against the same frames as JPEG
+files, interleaved. Ends with one JSON line.
 """
 
 import argparse
