@@ -19,6 +19,12 @@ from hafloc.errors import IndexFileError
 SINCE = 7
 KEY = "checksum"
 _ID = 0xFFFF_FFFF
+# For each table of blobs: what else its checksum covers, the checksum, and what messages call it.
+_SEALED = {
+    "descriptors": ("(SELECT geom FROM photos WHERE id = held.photo_id)", "vector", "its vector"),
+    "regions": ("NULL", "regions", "the vectors of its regions"),
+    "local_features": ("NULL", "features", "its key points"),
+}
 
 
 def of_blobs(id_: int, *blobs: bytes | None) -> int:
@@ -62,16 +68,37 @@ def check_row(id_: int, values: Sequence[Any], wanted: int | None, file: object)
         raise damaged(id_, "what is stored of it", file)
 
 
-def check_blobs(
-    id_: int, blobs: Sequence[bytes | None], wanted: int | None, what: str, file: object
-) -> None:
-    """Raises IndexFileError where a photo's blobs do not have the checksum; None: not checked."""
-    if wanted is not None and of_blobs(id_, *blobs) != wanted:
-        raise damaged(id_, what, file)
+def blob_query(table: str, column: str, *, known: bool) -> tuple[str, str]:
+    """What asks a table for the blobs of photos, with all that `checked` needs; the parameter is
+    their ids in JSON. And what messages call them. `known`: whether the file has checksums."""
+    place, name, what = _SEALED[table]
+    sealed = f"(SELECT {name} FROM checksums WHERE photo_id = asked.value)"
+    query = (
+        f"SELECT asked.value, {place if known else 'NULL'}, {column}, "
+        f"{sealed if known else 'NULL'} FROM json_each(?) AS asked "
+        f"LEFT JOIN {table} AS held ON held.photo_id = asked.value"
+    )
+    return query, what
+
+
+def checked(
+    found: Iterable[tuple[int, Any, Any, int | None]], what: str, file: object
+) -> dict[int, bytes]:
+    """The blobs by id that `blob_query` finds. Raises IndexFileError for one that is not what was
+    stored, or is gone: that has a checksum still."""
+    blobs = {}
+    for id_, geometry, blob, wanted in found:
+        if blob is None and wanted is None:
+            continue
+        whole = isinstance(blob, bytes)
+        if not whole or (wanted is not None and of_blobs(id_, geometry, blob) != wanted):
+            raise damaged(id_, what, file)
+        blobs[id_] = blob
+    return blobs
 
 
 def check_vectors(found: Iterable[tuple[int, Any, Any, int | None]], file: object) -> None:
-    """As `check_blobs`, of many photos' ids, geometries, vectors and checksums, in little time."""
+    """As `checked`, of ids, geometries, vectors and checksums of many photos, in little time."""
     crc = zlib.crc32
     for id_, geometry, vector, wanted in found:
         try:

@@ -29,21 +29,6 @@ from hafloc.progress import Progress
 
 _FETCH = 4_096  # rows fetched at a time
 _LARGEST = 65_536  # entries of a vector
-# For each table of blobs: what else its checksum covers, the checksum, and what messages call it.
-_GEOMETRY = "(SELECT geom FROM photos WHERE id = held.photo_id)"
-_SEALED = {
-    table: (place, f"(SELECT {name} FROM checksums WHERE photo_id = asked.value)", what)
-    for table, place, name, what in (
-        (
-            "descriptors",
-            _GEOMETRY,
-            "vector",
-            "its vector",
-        ),
-        ("regions", "NULL", "regions", "the vectors of its regions"),
-        ("local_features", "NULL", "features", "its key points"),
-    )
-}
 CALIBRATION = "calibration"
 # How many regions a photo has; and how their vectors are stored.
 REGIONS = "regions"
@@ -303,23 +288,10 @@ class GeoPackageReader:
 
     def _blobs(self, table: str, column: str, ids: Sequence[int]) -> dict[int, bytes]:
         """Blobs of photos, by id; those that are there, and are what was stored."""
-        place, sealed, what = _SEALED[table]
-        if self._format_version < checksums.SINCE:
-            place, sealed = "NULL", "NULL"
-        query = (
-            f"SELECT asked.value, {column}, {place}, {sealed} FROM json_each(?) AS asked "
-            f"LEFT JOIN {table} AS held ON held.photo_id = asked.value"
+        query, what = checksums.blob_query(
+            table, column, known=self._format_version >= checksums.SINCE
         )
-        found = {}
-        for id_, blob, geometry, wanted in self._rows(query, (_json(ids),)):
-            if blob is None and wanted is None:
-                continue
-            # One that is gone has a checksum still.
-            checksums.check_blobs(id_, (geometry, blob), wanted, what, self._path)
-            if not isinstance(blob, bytes):
-                raise checksums.damaged(id_, what, self._path)
-            found[id_] = blob
-        return found
+        return checksums.checked(self._rows(query, (_json(ids),)), what, self._path)
 
     def calibration(self) -> str | None:
         """The text that `store_calibration` was last given; None where it never was."""

@@ -13,6 +13,8 @@ from hafloc.photos.photo import Image
 
 BACKGROUND = (255, 255, 255)  # what transparent photos are laid on: white, as browsers show them
 TRANSPOSING = (5, 6, 7, 8)
+# From so many times the wanted size on, pixels are averaged first, to so many times of it.
+_HUGE, _GAP = 32, 4
 
 # Pillow, or the decoder behind it, turns these upright itself when their pixels are loaded.
 _TURNED_BY_DECODER = ("TIFF", "HEIF")
@@ -67,10 +69,25 @@ def upright(
     target = fitting(rgb.size if reduced is None else reduced.original, longer_side)
     if target != rgb.size:
         box = None if reduced is None else reduced.box
+        if box is None and max(rgb.size) > _HUGE * max(target):
+            rgb, box = _coarser(rgb, target)
         rgb = rgb.resize(target, Pillow.Resampling.LANCZOS, box)
     if turn in _TURN:
         rgb = rgb.transpose(_TURN[turn])
     return np.array(rgb)
+
+
+def _coarser(
+    image: Pillow.Image, target: tuple[int, int]
+) -> tuple[Pillow.Image, tuple[float, float, float, float]]:
+    """An image averaged to some times the wanted size, and the part of it that shows all.
+
+    Lanczos over thousands of pixels of a strip takes half a minute, averages a moment.
+    """
+    width, height = image.size
+    across = max(1, width // (_GAP * target[0]))
+    down = max(1, height // (_GAP * target[1]))
+    return image.reduce((across, down)), (0, 0, width / across, height / down)
 
 
 def fitting(size: tuple[int, int], longer_side: int | None) -> tuple[int, int]:
