@@ -133,9 +133,13 @@ def serve(
     _check(options, writable=writable)
     check_open(host, options, open_=open_)
     listening = listen(host, port)
-    service = open_service(
-        indexes, options, model=model, device=device, runtime=runtime, precision=precision
-    )
+    try:
+        service = open_service(
+            indexes, options, model=model, device=device, runtime=runtime, precision=precision
+        )
+    except BaseException:
+        listening.close()
+        raise
     shown = f"[{host}]" if ":" in host else host
     address = f"http://{shown}:{listening.getsockname()[1]}{options.root_path}/"
     names = ", ".join(database.name for database in service.databases)

@@ -63,18 +63,21 @@ def open_service(
     except BaseException:
         databases.close()
         raise
-    return Service(databases, options, log)
+    service = Service(databases, options, log)
+    service.prepare()
+    return service
 
 
 def listen(host: str, port: int) -> socket.socket:
     """A socket that listens there; port 0 is any that is free. Raises OptionError."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listening = socket.socket(family, socket.SOCK_STREAM)
     try:
-        family = socket.AF_INET6 if ":" in host else socket.AF_INET
         found = socket.getaddrinfo(host, port, family, socket.SOCK_STREAM)[0]
-        listening = socket.socket(found[0], found[1])
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listening.bind(found[4])
     except OSError as error:
+        listening.close()
         raise OptionError(
             f"cannot listen on {host}:{port}: {error.strerror or error}; choose another --port or "
             "--host"
