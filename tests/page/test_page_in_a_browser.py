@@ -619,7 +619,7 @@ def test_nobody_is_kept_out(opened: Opener) -> None:
     from axe_playwright_python.sync_playwright import Axe
 
     # The policy would not let axe in; all other tests hold it.
-    page = opened(bypass_csp=True)
+    page = opened(bypass_csp=True, reduced_motion="reduce")
     expect(page.locator("#summary")).to_have_text("city · 4 photos")
     page.locator("summary").click()
     answering(page, answer_json("a.jpg"), answer_json("b.jpg", found=False))
