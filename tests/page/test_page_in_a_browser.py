@@ -121,9 +121,14 @@ def answering(page: Page, *answers: Any) -> list[str]:
     return asked
 
 
-def test_a_photo_is_located_and_shown_within_a_second_of_its_answer(opened: Opener) -> None:
+def test_a_photo_is_located_and_shown_within_a_second_of_its_answer(
+    opened: Opener, server: Served
+) -> None:
     # Given the page with its map of vector tiles
-    page = opened("")
+    page = opened("healthz")
+    with page.expect_response("**/v1/tiles/city/*/*/*.mvt") as tile:
+        page.goto(f"http://127.0.0.1:{server.port}/")
+    assert tile.value.ok
     expect(page.locator("#summary")).to_have_text("city · 4 photos")
     expect(page.locator(".ground canvas")).to_be_visible()
     # When a photo is chosen, its position is there at once; a busy machine has three tries
