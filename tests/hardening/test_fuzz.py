@@ -76,6 +76,7 @@ def index_with(tmp_path: Path, *statements: str) -> Path:
         "UPDATE hafloc SET value = '-3' WHERE key = 'dimension'",
         "UPDATE hafloc SET value = '7' WHERE key = 'local_bits'",
         "UPDATE hafloc SET value = 'int7' WHERE key = 'vector_type'",
+        "UPDATE hafloc SET key = x'00' WHERE key = 'regions'",
     ],
 )
 def test_an_index_that_says_too_little_of_itself_is_damaged(tmp_path: Path, statement: str) -> None:
@@ -94,11 +95,16 @@ def test_a_schema_that_is_no_text_is_damage(tmp_path: Path) -> None:
         open_index(path)
 
 
-def test_an_extent_of_bytes_is_told_by_verify(tmp_path: Path) -> None:
-    path = index_with(
-        tmp_path, "UPDATE gpkg_contents SET min_x = x'00' WHERE table_name = 'photos'"
-    )
-    with open_index(path) as index:
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "UPDATE gpkg_contents SET min_x = x'00' WHERE table_name = 'photos'",
+        "DELETE FROM gpkg_contents WHERE table_name = 'photos'",
+    ],
+)
+def test_an_extent_that_is_none_is_told_by_verify(tmp_path: Path, statement: str) -> None:
+    with open_index(index_with(tmp_path, statement)) as index:
+        assert index.info().bounds is None
         assert any("extent" in problem for problem in index.verify())
 
 
