@@ -307,7 +307,7 @@ class GeoPackageReader:
         told = self._rows(
             "SELECT min_x, min_y, max_x, max_y FROM gpkg_contents WHERE table_name = 'photos'"
         )
-        bounds = told[0] if told else (None,)
+        bounds: Any = told[0] if told else (None,)
         return IndexInfo(
             location=self.location,
             photos=count,
