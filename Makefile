@@ -6,7 +6,7 @@ STAMP := $(VENV)/.ready
 # Of the tests: with one thread each they leave each other alone.
 PROCESSES ?= 2
 
-.PHONY: setup demo test test-slow lint bench constraints clean
+.PHONY: setup demo test test-slow lint docs web bench constraints clean
 
 setup: $(STAMP)
 
@@ -26,9 +26,19 @@ lint: setup
 
 test: lint
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(PROCESSES) --dist worksteal
+	@$(BIN)/python tests/support/browser.py
 
 test-slow: setup
 	HYPOTHESIS_PROFILE=explore $(BIN)/python -m pytest -m "slow or hypothesis"
+
+# The site, in the folder site/; the reference pages are written anew from the code first.
+docs: setup
+	$(BIN)/python docs/site/write_reference.py
+	$(BIN)/python docs/site/build_site.py site
+
+# The pages in src/hafloc/serve/page and src/hafloc/show/page, from web/; needs Node 20 or newer.
+web:
+	cd web && npm ci && npm run lint && npm run build
 
 bench: setup
 	$(BIN)/python benchmarks/speed.py
@@ -44,4 +54,4 @@ constraints:
 	rm -rf $(VENV)-constraints
 
 clean:
-	rm -rf $(VENV) demo-city .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	rm -rf $(VENV) site demo-city .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis

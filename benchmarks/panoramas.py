@@ -1,18 +1,22 @@
 """How panoramas are best cut, and what they are worth beside flat photos: the rendered city.
 
-    python benchmarks/panoramas.py [--places 10] [--queries 30] [--out FILE]
+    python benchmarks/panoramas.py [--places 14] [--queries 112] [--panoramas 14] [--out FILE]
 
 PLACES panoramas stand every 25 m in the streets; queries are flat photos from within 4 m of them,
-in any direction, light and weather. They are asked of the panoramas cut into 4, 6, 8 and 12 views,
-of several fields of view, and of a flat database of as many photos as 8 views make, four a stop
-every 12.5 m, as a person takes them; so both have the same size in bytes. A query counts where the
-first candidate stands within 10 m. With 8 views, answers as the product gives them: heading error,
-and panoramas as queries, by themselves and from another town. Last, photos a second: panoramas
-decoded, cut and described against their views described alone, interleaved. Ends with one JSON
-line.
+in any direction, light and weather, as many for each. They are asked of the panoramas cut into 4,
+6, 8 and 12 views, of several fields of view, and of flat databases of as many photos, four a stop,
+as a person takes them, the stops as near to each other as that makes them; so each has the size in
+bytes of a cut. A query counts where the first candidate stands within 10 m. Intervals are of 95 %,
+places drawn anew, not queries, since those of one place fail together; `beside` is the difference
+to the shipped cut on the same queries. With 8 views, answers as the product gives them: heading
+error. Then PANORAMAS as queries, from the town and from another one: how often all views together
+are right and how sure they say they are, beside each view asked alone. Last, photos a second:
+panoramas decoded, cut and described against their views described alone, interleaved. Ends with one
+JSON line.
 """
 
 import argparse
+import hashlib
 import json
 import statistics
 import tempfile
@@ -23,17 +27,22 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
+from hafloc.calibrate import calibration_error
 from hafloc.demo import Camera, City, Conditions, DemoPhoto, build_city, render, write_panoramas
 from hafloc.demo.write import _DRIVE, _MOMENTS
 from hafloc.describe import Describer
 from hafloc.description import ImageFeatures
 from hafloc.files import write_whole
 from hafloc.geo import Position, distance
-from hafloc.index import GeoIndex, Record, create_index, model_info
+from hafloc.index import GeoIndex, Record, create_index, model_info, open_index
 from hafloc.locate import Answer, Localizer
+from hafloc.locate.around import join_views
+from hafloc.locate.judging import Judge
+from hafloc.locate.query import Wanted
 from hafloc.locate.scales import at_scales, search_scales
-from hafloc.photos import View, read_photos, whole_panorama
+from hafloc.photos import View, query_photos, read_photos, whole_panorama
 from hafloc.photos.panorama import cut
 
 SIZE = (320, 240)
@@ -45,6 +54,8 @@ CUTS = ((4, 90), (6, 75), (8, 60), (8, 75), (8, 90), (12, 60))
 SHIPPED = (8, 75)
 
 Query = tuple[Position, list[ImageFeatures]]
+Bools = NDArray[np.bool_]
+Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +66,23 @@ class Thing:
     heading: float
     features: ImageFeatures
     name: str
+
+
+class Remembering:
+    """A describer that looks at no image twice, since panoramas are asked of two databases."""
+
+    def __init__(self, describer: Describer) -> None:
+        self._describer = describer
+        self.longer_side = describer.longer_side
+        self._known: dict[tuple[bytes, bool, bool], ImageFeatures] = {}
+
+    def features(
+        self, image: NDArray[np.uint8], *, local: bool = True, regions: bool = True
+    ) -> ImageFeatures:
+        key = hashlib.blake2b(image.tobytes()).digest(), local, regions
+        if key not in self._known:
+            self._known[key] = self._describer.features(image, local=local, regions=regions)
+        return self._known[key]
 
 
 def stops(city: City, count: int, spacing: float) -> list[tuple[Position, float]]:
@@ -92,12 +120,20 @@ def stored(folder: Path, describer: Describer, things: Sequence[Thing]) -> GeoIn
     return index
 
 
-def recall(index: GeoIndex, queries: Sequence[Query]) -> float:
-    right = 0
+def hits(index: GeoIndex, queries: Sequence[Query]) -> Bools:
+    """Which queries have a photo from within TOLERANCE as their first candidate."""
+    right = []
     for place, features in queries:
         first = search_scales(index, features, 1)[0]
-        right += distance(index.get([first.id])[0].position, place) <= TOLERANCE
-    return right / len(queries)
+        right.append(distance(index.get([first.id])[0].position, place) <= TOLERANCE)
+    return np.array(right)
+
+
+def interval(values: Floats, places: int) -> list[float]:
+    """95 % of the means that drawing places anew gives; query k is one of place k % places."""
+    of_place = np.array([values[k::places].mean() for k in range(places)])
+    drawn = np.random.default_rng(0).integers(places, size=(10_000, places))
+    return [round(float(v), 3) for v in np.percentile(of_place[drawn].mean(axis=1), (2.5, 97.5))]
 
 
 def angle(a: float, b: float) -> float:
@@ -152,12 +188,18 @@ class Results:
     """What was found so far, printed and written part by part."""
 
     out: Path | None
-    table: list[dict[str, float | str]]
+    table: list[dict[str, object]]
     answers: list[dict[str, float | str]]
+    sure: dict[str, object]
     facts: dict[str, float]
 
     def keep(self) -> None:
-        result = {"table": self.table, "answers": self.answers, **self.facts}
+        result = {
+            "table": self.table,
+            "answers": self.answers,
+            "panoramas as queries": self.sure,
+            **self.facts,
+        }
         print(json.dumps(result), flush=True)
         if self.out is not None:
             write_whole(self.out, (json.dumps(result, indent=1) + "\n").encode())
@@ -188,28 +230,81 @@ def flat_photos(
     return found
 
 
-def row(
+def tabled(rows: Sequence[tuple[str, int, int, Bools]], places: int) -> list[dict[str, object]]:
+    """The table of cuts and of flat databases, each beside the shipped cut."""
+    shipped = next(right for what, _, _, right in rows if what == "{} × {}°".format(*SHIPPED))
+    return [
+        {
+            "cut": what,
+            "photos": photos,
+            "bytes": size,
+            "recall@1": round(float(right.mean()), 3),
+            "interval": interval(right.astype(float), places),
+            "beside": round(float(right.mean() - shipped.mean()), 3),
+            "beside_interval": interval(right.astype(float) - shipped, places),
+        }
+        for what, photos, size, right in rows
+    ]
+
+
+def asked(
     path: Path, describer: Describer, things: Sequence[Thing], wanted: Sequence[Query], what: str
-) -> dict[str, float | str]:
+) -> tuple[str, int, int, Bools]:
     with stored(path, describer, things) as index:
-        found = recall(index, wanted)
-    size = path.stat().st_size
-    return {"cut": what, "photos": len(things), "bytes": size, "recall@1": round(found, 3)}
+        right = hits(index, wanted)
+    return what, len(things), path.stat().st_size, right
+
+
+def sureness(said: Sequence[tuple[float, bool]]) -> dict[str, float]:
+    """How often answers are right (within 50 m), how often called found, and how sure they are."""
+    confidences = np.array([confidence for confidence, _ in said])
+    right = np.array([good for _, good in said])
+    found = confidences >= 0.5
+    return {
+        "answers": len(said),
+        "right": round(float(right.mean()), 3),
+        "found": round(float(found.mean()), 3),
+        "wrong among found": round(float((~right)[found].mean()) if found.any() else 0.0, 3),
+        "mean confidence": round(float(confidences.mean()), 3),
+        "calibration error": round(calibration_error(confidences, right), 3),
+    }
+
+
+def around(
+    localizer: Localizer, photos: Sequence[DemoPhoto], *, there: bool
+) -> tuple[list[tuple[float, bool]], list[tuple[float, bool]]]:
+    """Confidence and rightness of panoramas by all views together, and of each view alone."""
+    together, alone = [], []
+    wanted = Wanted(10, None, 50, 0.9)
+    for photo in photos:
+        ranked = [
+            (view.part, localizer.candidates.find(photo.path.name, view, wanted))
+            for view in query_photos(photo.path, longer_side=localizer.candidates.longer_side)
+        ]
+        views = [(part, found) for part, found in ranked if part is not None]
+        one = join_views(views)
+        kinds = ((together, [one]), (alone, [found for _, found in views]))
+        for kept, queries in kinds:
+            for query in queries:
+                verdict = Judge.of(localizer.index).verdict(query, wanted)
+                error = distance(verdict.position, photo.camera.position)
+                kept.append((verdict.confidence or 0.0, there and error <= 50))
+    return together, alone
 
 
 def main() -> None:
     parser = argparse.ArgumentParser()
-    parser.add_argument("--places", type=int, default=10)
-    parser.add_argument("--queries", type=int, default=30)
-    parser.add_argument("--panoramas", type=int, default=3, help="queries that are panoramas")
+    parser.add_argument("--places", type=int, default=14)
+    parser.add_argument("--queries", type=int, default=112)
+    parser.add_argument("--panoramas", type=int, default=14, help="queries that are panoramas")
     parser.add_argument("--out", type=Path)
-    asked = parser.parse_args()
+    given = parser.parse_args()
     torch.set_num_threads(1)
-    results = Results(asked.out, [], [], {"places": asked.places, "queries": asked.queries})
+    results = Results(given.out, [], [], {}, {"places": given.places, "queries": given.queries})
     rng = np.random.default_rng(7)
     describer = Describer.open()
-    city, town = build_city(5, (3, 3)), build_city(77, (2, 2))
-    places = stops(city, asked.places, SPACING)
+    city, town = build_city(5, (4, 4)), build_city(77, (4, 4))
+    places = stops(city, given.places, SPACING)
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
         photos = [
@@ -225,13 +320,14 @@ def main() -> None:
                 float(rng.uniform(58, 76)),
                 size=SIZE,
             )
-            for k in range(asked.queries)
+            for k in range(given.queries)
         ]
         images = [render(city, camera, moment(k, rng)) for k, camera in enumerate(cameras)]
         wanted = [
             (camera.position, at_scales(describer, image, local=True, regions=True))
             for camera, image in zip(cameras, images, strict=True)
         ]
+        rows = []
         for count, wide in CUTS:
             things = [
                 Thing(
@@ -244,42 +340,74 @@ def main() -> None:
                 for n in range(count)
             ]
             path = folder / f"{count}_{wide}.gpkg"
-            results.table.append(row(path, describer, things, wanted, f"{count} × {wide}°"))
-        flat = flat_photos(describer, city, stops(city, 2 * len(places), SPACING / 2))
-        path = folder / "flat.gpkg"
-        results.table.append(row(path, describer, flat, wanted, "flat, 68°"))
+            rows.append(asked(path, describer, things, wanted, f"{count} × {wide}°"))
+        for count in sorted({count for count, _ in CUTS}):
+            every = SPACING * 4 / count
+            here = stops(city, len(places) * count // 4, every)
+            flat = flat_photos(describer, city, here)
+            path = folder / f"flat_{count}.gpkg"
+            what = f"flat, 68°, four every {every:.3g} m"
+            rows.append(asked(path, describer, flat, wanted, what))
+        results.table = tabled(rows, len(places))
         results.keep()
-        with Localizer.open(folder / "{}_{}.gpkg".format(*SHIPPED)) as localizer:
+        seer = Remembering(describer)
+        with Localizer(open_index(folder / "{}_{}.gpkg".format(*SHIPPED)), seer) as localizer:
             answers = [
                 (localizer.locate(image, top=5), camera.position, camera.heading)
                 for camera, image in zip(cameras, images, strict=True)
             ]
         results.answers.append(answered(answers, "flat queries, panoramas in the index"))
         results.keep()
-        ratio = speed(describer, [photo.path for photo in panoramas], 3)
-        results.facts["cut and described / described alone"] = round(ratio, 3)
-        results.keep()
-        with Localizer.open(path) as localizer:
-            for what, where, at in (
-                ("panoramas as queries, flat photos in the index", city, places),
-                ("panoramas of another town", town, stops(town, asked.panoramas, SPACING)),
-            ):
-                taken = [
+        taken = {
+            what: write_panoramas(
+                folder / what,
+                where,
+                [
                     DemoPhoto(
                         folder,
                         Camera(near(where, place, 4.0, rng), float(rng.uniform(0, 360))),
                         moment(k, rng),
                         _DRIVE,
                     )
-                    for k, (place, _) in enumerate(at[: asked.panoramas])
-                ]
-                written = write_panoramas(folder / what, where, taken, width=WIDTH, located=False)
-                said = [
-                    (localizer.locate(photo.path), photo.camera.position, photo.camera.heading)
-                    for photo in written
-                ]
-                results.answers.append(answered(said, what))
-                results.keep()
+                    for k, (place, _) in enumerate(at[: given.panoramas])
+                ],
+                width=WIDTH,
+                located=False,
+            )
+            for what, where, at in (
+                ("here", city, places),
+                ("elsewhere", town, stops(town, given.panoramas, SPACING)),
+            )
+        }
+        for kind, name in (
+            ("flat photos in the index", "flat_8"),
+            ("panoramas in the index", "{}_{}".format(*SHIPPED)),
+        ):
+            with Localizer(open_index(folder / f"{name}.gpkg"), seer) as localizer:
+                here, there = (
+                    around(localizer, taken[what], there=what == "here") for what in taken
+                )
+            results.sure[kind] = {
+                "by all views, here": sureness(here[0]),
+                "by all views, another town": sureness(there[0]),
+                "by all views, half and half": sureness(here[0] + there[0]),
+                "by one view, half and half": sureness(here[1] + there[1]),
+                "said": {
+                    "here": [(round(c, 4), good) for c, good in here[0]],
+                    "elsewhere": [round(c, 4) for c, _ in there[0]],
+                },
+            }
+            results.keep()
+        with Localizer(open_index(folder / "flat_8.gpkg"), seer) as localizer:
+            said = [
+                (localizer.locate(photo.path), photo.camera.position, photo.camera.heading)
+                for photo in taken["here"]
+            ]
+        results.answers.append(answered(said, "panoramas as queries, flat photos in the index"))
+        results.keep()
+        ratio = speed(describer, [photo.path for photo in panoramas], 3)
+        results.facts["cut and described / described alone"] = round(ratio, 3)
+        results.keep()
 
 
 if __name__ == "__main__":

@@ -41,7 +41,7 @@ def main() -> None:
     parser.add_argument("--runtime", default="torch")
     parser.add_argument("--out", type=Path, default=RESULTS)
     options = parser.parse_args()
-    photos = [small(path) for path in sorted(options.photos.glob("*.jpg"))[: 2 * CLIENTS]]
+    photos = [small(path) for path in sorted(options.photos.glob("*.jpg"))[:CLIENTS]]
     with (
         Localizer.open(options.index, runtime=options.runtime) as localizer,
         server(options.index, options.runtime) as port,

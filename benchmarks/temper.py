@@ -13,7 +13,7 @@ from pathlib import Path
 import torch
 
 from hafloc.nn import HAF, LEVELS, build_network, load_checkpoint, save_checkpoint
-from hafloc.nn.haf import ContextMask
+from hafloc.nn.haf_level import ContextMask
 
 
 def temper(start: str, learned: Path, masks: float, whitenings: float) -> HAF:

@@ -1,7 +1,11 @@
 """`hafloc fetch` as a person runs it: what is shown first, what is asked, what is left on disk."""
 
+import contextlib
 import json
+import sqlite3
+import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -127,3 +131,48 @@ def test_mapillary_needs_a_token_and_never_shows_it(
     assert "licence CC-BY-SA-4.0: 3" in out
     left = "".join(path.read_text() for path in (tmp_path / "p").glob("*.[ct][sx][vt]"))
     assert "secret" not in out + err + left
+
+
+@pytest.mark.slow
+def test_one_command_goes_on_after_kill_9_in_either_half(
+    tmp_path: Path, tiny_checkpoint: Path
+) -> None:
+    # Slow for four starts of the command.
+    photos, index = tmp_path / "photos", tmp_path / "city.gpkg"
+    count = 70
+    street = Street(count=count, side=96)
+
+    def killed_once(is_there: Callable[[], bool]) -> None:
+        process = subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        while not is_there() and process.poll() is None:
+            time.sleep(0.005)
+        process.kill()
+        process.wait()
+
+    def fetched() -> int:
+        return sum(n for path, n in street.hits.items() if path.startswith("GET /api/pictures/"))
+
+    def stored() -> int:
+        if not index.exists():
+            return 0
+        connection = sqlite3.connect(f"file:{index}?mode=ro", uri=True)
+        with contextlib.closing(connection), contextlib.suppress(sqlite3.Error):
+            return int(connection.execute("SELECT count(*) FROM photos").fetchone()[0])
+        return 0
+
+    with serving(street) as address:
+        words = [sys.executable, "-c", "from hafloc.cli import main; main()", "fetch", "panoramax"]
+        words += [str(photos), *BOX, "--server", address, "--yes", "--index", str(index)]
+        words += ["--model", str(tiny_checkpoint)]
+        killed_once(lambda: len(list(photos.glob("*.jpg"))) > count // 3)
+        kept = len(list(photos.glob("*.jpg")))
+        assert 0 < kept < count
+        killed_once(lambda: stored() > 0)
+        begun = stored()
+        done = subprocess.run(words, capture_output=True, text=True, check=True)
+
+    # Those on their way when it was killed are asked for once more, at most four.
+    assert count <= fetched() <= count + 4
+    assert f"0 fetched (0.0 MB), {count} were there" in done.stdout
+    assert 0 < begun < count
+    assert f"{index}: {count - begun} added, {begun} unchanged" in done.stdout

@@ -113,7 +113,8 @@ def test_a_search_is_chosen_once_and_small_databases_stay_exact(
     assert run(*asked, "--search", "ivf", model=True)[0] == 0
     assert run(*asked, model=True)[::2] == (0, "")
     _, facts, _ = run("index", "info", index, "--json")
-    assert json.loads(facts)["details"]["search"] == "ivf"
+    assert json.loads(facts)["details"]["search"] == "exact"
+    assert json.loads(facts)["details"]["search_chosen"] == "ivf, from 20,000 photos on"
     assert "companion" not in json.loads(facts)["details"]
 
     assert run(*asked, "--search", "exact", model=True)[::2] == (0, "")

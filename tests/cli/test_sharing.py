@@ -53,6 +53,13 @@ def test_a_part_is_cut_and_joined_with_another(run: Run, city: Path, tmp_path: P
     assert run("index", "verify", whole, "--bundle")[0] == 0
 
 
+def test_a_part_with_pictures_says_how_many_there_are(run: Run, city: Path, tmp_path: Path) -> None:
+    out = tmp_path / "part.gpkg"
+    code, said, err = run("index", "export", city, out, "--thumbnails", "--no-calibrate")
+    assert (code, said) == (0, f"{out}: 12 photos, 0 with a small picture\n")
+    assert err == "12 photos are without a small picture: their files are gone or cannot be read\n"
+
+
 def test_options_of_a_part_have_no_effect_on_a_table_and_say_so(
     run: Run, city: Path, tmp_path: Path
 ) -> None:
@@ -102,6 +109,19 @@ def test_an_index_is_got_by_its_name_or_address(run: Run, city: Path, tmp_path: 
         assert err.count("\n") == 1
         code, _, err = run("index", "get", f"{address}/c.gpkg", "--out", out, "--sha256", digest)
         assert (code, err) == (0, "")
+        # Run again it is whole; what has changed since, or cannot be compared, is left alone.
+        again = ("index", "get", f"{address}/c.gpkg", "--out", out, "--sha256", digest)
+        sent = files.sent
+        code, said, err = run(*again)
+        assert (code, err) == (0, "")
+        assert f"{out} is there already, and whole" in said
+        assert json.loads(run(*again, "--json")[1])["downloaded"] is False
+        assert files.sent == sent
+        with out.open("ab") as file:
+            file.write(b"more")
+        assert "is not what is shared now" in run(*again)[2]
+        code, _, err = run("index", "get", f"{address}/bare.gpkg", "--out", out)
+        assert (code, "nobody states the hash" in err) == (2, True)
     assert run("index", "get")[0] == 2
     assert "is no address; give one" in run("index", "get", "cambridge")[2]
     assert "is no SHA-256" in run("index", "get", "http://x.org/a", "--sha256", "12")[2]

@@ -1,6 +1,8 @@
 """The demo city as files: their positions, their truth, the same bytes each time."""
 
 import csv
+import itertools
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -8,9 +10,10 @@ import pytest
 from PIL import ExifTags, Image
 
 import hafloc.demo
-from hafloc.demo import DemoCity, render_city
+from hafloc.demo import DemoCity, panorama_file, render_city
 from hafloc.errors import OutputError
 from hafloc.geo import Position, distance, distances
+from hafloc.photos import read_facts
 
 SMALL = {"database": 9, "queries": 3, "size": (80, 60)}
 
@@ -145,3 +148,21 @@ def test_all_public_names_are_listed():
                "panorama", "pixel_class", "rays", "render",
                "shade", "street_objects", "write"}  # fmt: skip
     assert public - modules == set(hafloc.demo.__all__) - modules
+
+
+def test_a_city_in_panoramas_has_one_a_stop_and_queries_look_any_way(tmp_path):
+    draw = partial(panorama_file, width=96)
+    city = render_city(tmp_path, database=3, queries=4, size=(80, 60), panorama=draw)
+
+    names = [f"database/pano_{k:04}.jpg" for k in range(3)]
+    assert sorted(name for name in _files(tmp_path) if name.startswith("database")) == names
+    for photo in city.database:
+        (told, _) = read_facts(photo.path)
+        assert distance(told.position, photo.camera.position) < 0.01
+        assert read_facts(photo.path)[1]
+    places = [photo.camera.position for photo in city.database]
+    assert min(distance(a, b) for a, b in itertools.combinations(places, 2)) > 6
+    for query in city.queries:
+        assert min(distance(query.camera.position, place) for place in places) < 5
+    headings = [round(query.camera.heading / 30) for query in city.queries]
+    assert len(set(headings)) > 2

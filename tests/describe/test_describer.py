@@ -94,8 +94,8 @@ def test_neighbours_of_one_size_described_together_are_as_described_alone(
     alone = list(describer.describe_files(paths, local=True))
     # When up to three go through the network together
     sizes = []
-    network = describer._features
-    monkeypatch.setattr(describer, "_features",
+    network = describer.features_of
+    monkeypatch.setattr(describer, "features_of",
                         lambda images, **wanted: (sizes.append(len(images)),
                                                   network(images, **wanted))[1])  # fmt: skip
     monkeypatch.setattr("hafloc.describe.describer._BATCH", {"cpu": 3})

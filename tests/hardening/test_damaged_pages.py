@@ -10,7 +10,7 @@ from typing import Any
 import fuzz_seeds
 import numpy as np
 import pytest
-from small_index import BEFORE_CHECKSUMS, MODEL, sample
+from small_index import BEFORE_FORMAT_7, MODEL, sample
 
 from hafloc.errors import HaflocError, IndexFileError
 from hafloc.geo import Position
@@ -121,7 +121,7 @@ def test_each_thing_that_is_stored_of_a_photo_is_covered(
     database = sqlite3.connect(path)
     add_functions(database)
     # As damage does it: no trigger is told.
-    for statement in BEFORE_CHECKSUMS:
+    for statement in BEFORE_FORMAT_7:
         if statement.startswith("DROP TRIGGER"):
             database.execute(statement)
     key = "id" if table == "photos" else "photo_id"

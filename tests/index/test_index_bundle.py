@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from small_index import BEFORE_CHECKSUMS, MODEL, sample
+from small_index import BEFORE_FORMAT_7, MODEL, sample
 from static_server import Files, serving_files
 
 from hafloc.description import LocalFeatures
@@ -63,7 +63,7 @@ def test_what_hafloc_writes_is_let_in_of_every_format(city: Path) -> None:
     check_bundle(city, "it")
     by_hand(
         city,
-        *BEFORE_CHECKSUMS,
+        *BEFORE_FORMAT_7,
         *(f"ALTER TABLE photos DROP COLUMN {name}" for name in FIELDS[-3:]),
         "UPDATE hafloc SET value = '5' WHERE key = 'format_version'",
     )
@@ -399,7 +399,7 @@ def test_a_file_from_before_credits_is_read_as_it_is_and_takes_them_once_written
 ) -> None:
     by_hand(
         city,
-        *BEFORE_CHECKSUMS,
+        *BEFORE_FORMAT_7,
         *(f"ALTER TABLE photos DROP COLUMN {name}" for name in FIELDS[-3:]),
         "UPDATE hafloc SET value = '5' WHERE key = 'format_version'",
     )

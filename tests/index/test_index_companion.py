@@ -14,7 +14,7 @@ import pytest
 from filelock import FileLock
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from small_index import BEFORE_CHECKSUMS, MODEL, sample
+from small_index import BEFORE_FORMAT_7, MODEL, sample
 
 from hafloc.geo import Position
 from hafloc.index import Near, create_index, open_index
@@ -312,7 +312,7 @@ def test_a_full_disk_leaves_the_old_one_whole(
 
 def test_a_file_of_an_older_format_is_read_without(city: Path) -> None:
     for statement in (
-        *BEFORE_CHECKSUMS,
+        *BEFORE_FORMAT_7,
         *(f"ALTER TABLE photos DROP COLUMN {name}" for name in FIELDS[-3:]),
         *("DROP TABLE changes", "UPDATE hafloc SET value = '4' WHERE key = 'format_version'"),
         *(

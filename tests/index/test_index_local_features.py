@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from small_index import BEFORE_CHECKSUMS, MODEL, sample
+from small_index import BEFORE_FORMAT_7, MODEL, sample
 
 from hafloc.description import LocalFeatures
 from hafloc.errors import IndexFileError
@@ -195,7 +195,7 @@ def old_file(tmp_path: Path) -> Path:
         index.add(*sample(4))
     database = sqlite3.connect(path)
     database.executescript(
-        "".join(f"{statement};" for statement in BEFORE_CHECKSUMS)
+        "".join(f"{statement};" for statement in BEFORE_FORMAT_7)
         + "DROP TRIGGER descriptors_insert_change; DROP TRIGGER descriptors_update_change;"
         "DROP TRIGGER descriptors_delete_change; DROP TRIGGER photos_update_change;"
         "DROP TABLE changes;"

@@ -256,3 +256,24 @@ def test_a_copy_elsewhere_names_the_same_views(folder: Path, tmp_path: Path) -> 
     assert names == {f"../../p/{name}" for name in (*EIGHT, "flat.jpg")}
     assert list(stale.in_words()) == []
     assert read_part(file, View(45), longer_side=60).image.shape == (45, 60, 3)
+
+
+def test_a_table_that_states_a_field_of_view_of_360_tells_of_panoramas(tmp_path: Path) -> None:
+    # As `hafloc fetch` writes it; services take the metadata out of the files they hand on.
+    for name, size in (("a.jpg", (512, 256)), ("flat.jpg", (512, 256)), ("odd.jpg", (500, 256))):
+        write(tmp_path / "p" / name, sphere_image(*size))
+    table = tmp_path / "p" / "positions.csv"
+    rows = "a.jpg,48,16,20,{}\nflat.jpg,48.1,16,20,70\nodd.jpg,48.2,16,20,360\n"
+    table.write_text("image,lat,lon,heading,field_of_view\n" + rows.format(""))
+    assert build(tmp_path / "p")[0].panoramas == 0
+
+    table.write_text("image,lat,lon,heading,field_of_view\n" + rows.format(360))
+    report, described = build(tmp_path / "p")
+
+    held = records(tmp_path / "p")
+    assert (report.panoramas, described) == (1, ["a.jpg"])
+    assert sorted(held) == sorted([*EIGHT, "flat.jpg", "odd.jpg"])
+    assert held["a.jpg#view=90"].heading == 110
+    # Nothing is cut or read again.
+    again, described = build(tmp_path / "p")
+    assert (again.added, again.unchanged, described) == (0, 3, [])

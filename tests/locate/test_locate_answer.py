@@ -102,6 +102,7 @@ def test_json_has_exactly_the_documented_keys_and_survives_a_round_trip() -> Non
         "found": None,
         "position": {"lat": 52.2, "lon": 0.1},
         "views": 0,
+        "query_views": None,
         "radius": None,
         "probability": None,
         "confidence": None,

@@ -12,8 +12,9 @@ from PIL import Image
 from spheres import write, xmp
 
 from hafloc.describe import Describer
+from hafloc.errors import IndexFileError, PhotoError
 from hafloc.geo import Position
-from hafloc.index import Record, build_index, open_index
+from hafloc.index import Part, Record, build_index, cut_part, open_index
 from hafloc.locate import Answer, Comparison, Localizer, compare_with, in_words
 from hafloc.locate.heading import heading_of, turn_of
 from hafloc.photos import Cutting, Sphere, View, read_part, split_name
@@ -106,6 +107,7 @@ def test_a_panorama_is_located_by_all_its_views_as_one(located: Answer) -> None:
     assert answer.note == "located by 8 views of the panorama together"
     told = answer.to_dict()
     assert told["candidates"][0]["query_view"]["field_of_view"] == 75
+    assert told["query_views"] == 8
     assert told["heading"] == pytest.approx(answer.heading, abs=0.06)
     assert answer.to_geojson()["features"][0]["properties"]["heading"] == told["heading"]
 
@@ -160,6 +162,63 @@ def test_a_photo_beyond_the_candidates_is_compared_with_the_best_view(
     # 90 degrees of theirs are 350 of ours, nearest to our view at 0.
     assert compared.candidate.query_view == View(0)
     assert compared.file.name == "1.jpg"
+
+
+@pytest.mark.parametrize("called", ["photos/1.jpg", "1.jpg"])
+def test_a_panorama_is_compared_by_the_name_of_its_file(
+    localizer: Localizer, query: Path, called: str
+) -> None:
+    compared = compare_with(localizer, query, called)
+
+    assert split_name(compared.candidate.path)[0] == "photos/1.jpg"
+    assert compared.candidate.rank == 1
+
+
+def test_a_panorama_that_is_no_candidate_is_compared_by_its_path_on_the_disk(
+    localizer: Localizer, city: Path
+) -> None:
+    image = cut(texture(1), Sphere(), View(130, 0, 65), (160, 120))
+    Image.fromarray(image).save(city / "one.png")
+    name = str(city / "photos" / "0.jpg")
+    assert split_name(compare_with(localizer, city / "one.png", name).candidate.path)[0] == (
+        "photos/0.jpg"
+    )
+
+
+def test_a_name_that_no_photo_or_several_have_is_refused(
+    city: Path, describer: Describer, query: Path, tmp_path: Path
+) -> None:
+    for folder in ("a", "b"):
+        write(tmp_path / folder / "1.jpg", texture(1)[:, :400], lat=48)
+    build_index(tmp_path / "two.gpkg", describer, tmp_path)
+    with Localizer(open_index(tmp_path / "two.gpkg"), describer) as opened:
+        with pytest.raises(IndexFileError, match=r"2 photos named 1.jpg: a/1.jpg, b/1.jpg; give"):
+            compare_with(opened, query, "1.jpg")
+        with pytest.raises(IndexFileError, match=r"has no photo x/1.jpg"):
+            compare_with(opened, query, "x/1.jpg")
+
+
+def test_matches_with_a_photo_of_a_shared_index_are_shown_by_its_small_picture(
+    city: Path, describer: Describer, query: Path, tmp_path: Path
+) -> None:
+    cut_part(city / "city.gpkg", tmp_path / "part.gpkg", Part(thumbnails=True))
+    cut_part(city / "city.gpkg", tmp_path / "bare.gpkg", Part())
+
+    with (
+        Localizer(open_index(tmp_path / "bare.gpkg"), describer) as opened,
+        pytest.raises(PhotoError, match="is gone; put it back"),
+    ):
+        compare_with(opened, query, cutting=Cutting(3))
+    with Localizer(open_index(tmp_path / "part.gpkg"), describer) as opened:
+        compared = compare_with(opened, query, cutting=Cutting(3))
+        picture = match_picture(compared, describer, opened.index)
+
+    assert compared.small is not None
+    assert compared.evidence.inliers > 0
+    # The query's panorama is shown, and none beside it.
+    bottom = np.asarray(picture)[-(320 + 34 + 20) : -(34 + 20)].astype(int)
+    assert (bottom[:, :660] == ACCENT).all(axis=2).any()
+    assert not (bottom[:, 680:] == ACCENT).all(axis=2).any()
 
 
 def test_the_map_page_and_the_sheet_show_the_cut(

@@ -4,7 +4,8 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from hafloc.nn.haf import HAF, LEVELS, Level
+from hafloc.nn.haf import HAF
+from hafloc.nn.haf_level import LEVELS, Level
 from hafloc.nn.vgg import LAYERS, TAPS
 
 

@@ -1,6 +1,5 @@
 """The graph of a HAF, run by ONNX Runtime, against the network itself."""
 
-import importlib
 import json
 import sys
 from collections.abc import Callable, Sequence
@@ -15,8 +14,8 @@ from numpy.typing import NDArray
 
 from hafloc.errors import MissingExtraError
 from hafloc.nn import HAF, GraphHAF, HAFOptions, HalfHAF, Responses, write_graph
-from hafloc.nn.graph import _Graph, _with_their_sums
-from hafloc.nn.haf import LEVELS
+from hafloc.nn.graph import Graph, _with_their_sums
+from hafloc.nn.haf_level import LEVELS
 from hafloc.nn.vgg import LAYERS
 
 pytest.importorskip("onnx", reason="makes the graph; pip install hafloc[onnx]")
@@ -159,7 +158,7 @@ def test_kernels_are_rounded_by_less_than_one_and_keep_their_sums(seed: int, ker
 def test_the_bias_takes_away_what_rounding_adds_on_the_average() -> None:
     # Given a 1×1 layer whose weights 0.4 and 1 round to steps of 1/127, and inputs of mean 2 and 3
     haf = network()
-    graph = _Graph(importlib.import_module("onnx"), Responses.of(haf, [an_image(64, 64)]))
+    graph = Graph(Responses.of(haf, [an_image(64, 64)]))
     weight = np.array([[[[0.4]], [[1.0]]]], np.float32)
     _, bias = graph._rounded(weight, np.array([5.0], np.float32), np.array([2, 3], np.float32))
     # Then 0.4 is 50.8 steps, rounded to 51: 0.2 steps too many, twice

@@ -14,7 +14,8 @@ from nn_samples import close, image, shaken
 
 from hafloc.errors import PhotoError
 from hafloc.nn import half_resolution
-from hafloc.nn.haf import HAF, LEVELS, HAFOptions
+from hafloc.nn.haf import HAF
+from hafloc.nn.haf_level import LEVELS, HAFOptions
 from hafloc.nn.half_resolution import Detection
 
 

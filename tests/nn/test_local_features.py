@@ -15,7 +15,7 @@ from nn_samples import close, image, shaken
 from hafloc.errors import PhotoError
 from hafloc.nn import HAF
 from hafloc.nn.haf import LOCAL_LEVELS, local_responses
-from hafloc.nn.local_features import find_corners, join, sample, to_int8
+from hafloc.nn.local_features import find_corners, join, sample, sample_all, to_int8
 from hafloc.nn.vgg import TAP_STRIDES
 
 LOCAL = replace(SMALL, local_features=40, local_dimension=6)
@@ -149,6 +149,45 @@ def test_a_photo_of_one_colour_has_a_vector_and_no_features() -> None:
     assert (seen.local.xy.shape, seen.local.descriptors.shape) == ((0, 2), (0, 6))
     assert seen.regions is not None
     assert np.linalg.norm(seen.regions, axis=1) == pytest.approx(1, abs=1e-5)
+
+
+@pytest.mark.parametrize("regions", [True, False])
+@pytest.mark.parametrize("power", [3.0, 2.5])
+def test_a_device_that_is_slow_to_be_asked_gives_the_same(
+    monkeypatch: pytest.MonkeyPatch, *, regions: bool, power: float
+) -> None:
+    net = shaken(HAF(replace(LOCAL, power=power)))
+    assert isinstance(net, HAF)
+    # One has no corner at all, and one fewer than it may have.
+    photo = image(90, 131)
+    photos = torch.stack([photo, torch.full_like(photo, 7), photo // 9])
+    expected = net.features(photos, local=True, regions=regions)
+    for room in ("haf", "half_resolution"):
+        monkeypatch.setattr(f"hafloc.nn.{room}.on_processor", lambda values: False)
+    found = net.features(photos, local=True, regions=regions)
+    assert [len(e.local.xy) > 0 for e in expected if e.local is not None] == [True, False, True]
+    for one, other in zip(found, expected, strict=True):
+        close(torch.from_numpy(one.vector), torch.from_numpy(other.vector), 1e-5)
+        assert (one.regions is None) == (other.regions is None) == (not regions)
+        if one.regions is not None and other.regions is not None:
+            close(torch.from_numpy(one.regions), torch.from_numpy(other.regions), 1e-5)
+        assert one.local is not None
+        assert other.local is not None
+        assert np.array_equal(one.local.xy, other.local.xy)
+        steps = one.local.descriptors.astype(int) - other.local.descriptors
+        assert np.abs(steps).max(initial=0) <= 1
+
+
+@given(st.integers(1, 3), st.integers(2, 9), st.integers(2, 9), st.sampled_from([4, 8]))
+def test_all_images_are_read_as_each_is(count: int, height: int, width: int, stride: int) -> None:
+    rng = np.random.default_rng(height * width)
+    maps = torch.from_numpy(rng.normal(size=(count, 5, height, width)).astype(np.float32))
+    # Beyond the last middle too.
+    xy = rng.uniform(0, [width * stride, height * stride], (count, 11, 2)).astype(np.float32)
+    found = sample_all(maps, torch.from_numpy(xy), stride)
+    for i in range(count):
+        expected = sample(maps[i : i + 1], torch.from_numpy(xy[i]), stride)
+        assert torch.allclose(found[i], expected, atol=1e-5)
 
 
 def test_too_small_a_photo_is_refused_and_what_a_network_lacks_is_none() -> None:

@@ -128,3 +128,12 @@ def test_many_photos_with_one_base_name_are_matched_quickly():
     names = [f"seq{at:05d}/cam0.jpg" for at in range(5_000)]
     rows = [f"other{at:05d}/cam0.jpg" for at in range(5_000)]
     assert partners(rows, names).row_of == {}
+
+
+def test_a_bare_name_that_several_photos_have_names_them() -> None:
+    rows = {"x.jpg": Metadata(), "y.jpg": Metadata(), "gone.jpg": Metadata()}
+    found = find_partners(rows, ["a/x.jpg", "b/x.jpg", "a/y.jpg"], Path("/p"), Path("/"))
+
+    assert found.row_of == {"a/y.jpg": "y.jpg"}
+    assert found.several == {"x.jpg": ("a/x.jpg", "b/x.jpg")}
+    assert set(found.unmatched_rows) == {"x.jpg", "gone.jpg"}

@@ -270,6 +270,20 @@ def test_a_given_csv_that_names_no_photo_is_refused(tmp_path):
         positions_of(tmp_path, csv=path)
 
 
+def test_bare_names_find_photos_in_folders_below_and_several_are_told_apart(tmp_path):
+    photos_in(tmp_path, "a/x.jpg", "a/y.jpg", "b/y.jpg")
+    table(tmp_path, "image,lat,lon\nx.jpg,1,1\ny.jpg,2,2\n")
+    positions = positions_of(tmp_path)
+    assert list(positions.rows) == ["a/x.jpg"]
+    assert positions.unmatched_rows == ()
+    assert positions.problems == (
+        "y.jpg may be any of 2 photos here: a/y.jpg, b/y.jpg; write its path within the folder",
+    )
+    path = table(tmp_path, "image,lat,lon\ny.jpg,2,2\n")
+    with pytest.raises(PositionError, match=r"names none of the photos.*y.jpg may be any of 2"):
+        positions_of(tmp_path, csv=path)
+
+
 def test_rows_and_photos_without_a_partner_are_named(tmp_path):
     photos_in(tmp_path, "a.jpg", "b.jpg", "c.jpg")
     path = table(tmp_path, "image,lat,lon\na.jpg,1,1\nlost.jpg,2,2\nb.jpg,north,3\n")

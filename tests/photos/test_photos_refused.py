@@ -195,7 +195,7 @@ def test_an_error_in_the_middle_of_a_file_is_one_line(tmp_path, monkeypatch):
         def readinto(self, _):
             raise OSError(errno.EIO, "Input/output error")
 
-    monkeypatch.setattr(stored, "_open", lambda path: Failing())
+    monkeypatch.setattr(stored, "_open", lambda *given: Failing())
     with pytest.raises(PhotoError, match=r"a\.jpg: the drive reports an error"):
         read(tmp_path / "a.jpg")
 

@@ -149,7 +149,7 @@ def test_the_log_tells_of_requests_but_of_no_photo_place_or_token(city: Served) 
         ("/v1/photos", 200),
     ]
     log = city.log.getvalue()
-    for word in ("52.", "0.1,", "holiday", "secret", token, "red.jpg", "city"):
+    for word in ("52.2", "52.1", "holiday", "secret", token, "red.jpg", "city"):
         assert word not in log
 
 
@@ -185,7 +185,7 @@ def test_every_error_has_its_place_in_the_table(kind: type[HaflocError]) -> None
 def test_methods_and_paths_that_are_not_there_are_problems(city: Served) -> None:
     wrong = city.client.send("PUT", "/v1/photos")
     assert (wrong.status_code, wrong.headers["content-type"]) == (405, "application/problem+json")
-    assert "GET" in wrong.headers["allow"]
+    assert wrong.headers["allow"] == "GET, POST"
     for path in ("/nothing", "/v1/nothing", "/assets/../../pyproject.toml", "/%2e%2e/x", "//x"):
         missing = city.client.get(path)
         assert missing.headers["content-type"] == "application/problem+json"

@@ -205,9 +205,10 @@ def test_gdal_reads_the_tiles(city: Served, tmp_path: Path) -> None:
     file.write_bytes(near.content)
     meta, _, geometry, fields = pyogrio.raw.read(file, layer="photos")
     values = dict(zip(meta["fields"], fields, strict=True))
-    assert sorted(values["id"].tolist()) == [1, 2, 4]
+    # The third lies just beyond the edge, where GDAL does not look.
+    assert sorted(values["id"].tolist()) == [1, 4]
     assert np.nansum(values["heading"]) == 90
-    assert len(geometry) == 3
+    assert len(geometry) == 2
 
 
 def test_a_tile_holds_each_photo_at_its_place() -> None:

@@ -228,7 +228,7 @@ def test_several_hundred_idle_connections_keep_nobody_out(index: Path) -> None:
 @contextmanager
 def process(index: Path, slow: float, *more: str) -> Iterator[tuple[subprocess.Popen[str], int]]:
     """A server in a process of its own, and its port."""
-    script = Path(__file__).with_name("stand_in_server.py")
+    script = Path(__file__).parents[1] / "support/stand_in_server.py"
     running = subprocess.Popen(
         [sys.executable, str(script), str(index), str(slow), *more],
         stdout=subprocess.PIPE,

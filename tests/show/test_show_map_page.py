@@ -6,19 +6,23 @@ import hashlib
 import io
 import json
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from PIL import Image
 from shown_answers import Held, answer, database, noise
+from small_index import MODEL, sample
 
 from hafloc.errors import OutputError
 from hafloc.geo import Position
-from hafloc.index import Record
+from hafloc.index import Record, create_index, open_index, paths_of
+from hafloc.index.thumbnails import make_thumbnail
 from hafloc.locate import Answer
-from hafloc.show import Thumbnails, map_page, write_map
+from hafloc.show import Thumbnails, candidate_sheet, map_page, write_map
 
 HOSTILE = [
     "<script>alert(1)</script>.jpg",
@@ -282,3 +286,27 @@ def test_a_photo_of_others_has_its_credit_in_the_page_with_and_without_scripts(
     candidates = page.content["queries"][0]["candidates"]
     assert [candidate["credit"] for candidate in candidates] == [credit, ""]
     assert f"1.jpg ({credit})" in page.inside["td"]
+
+
+def test_who_has_an_index_without_the_photos_sees_its_small_pictures(tmp_path: Path) -> None:
+    records, vectors = sample(2)
+    records = [replace(record, path=f"{i}.jpg") for i, record in enumerate(records)]
+    pictures = [make_thumbnail(np.full((240, 320, 3), 80 * i, np.uint8)) for i in (1, 2)]
+    with create_index(tmp_path / "part.gpkg", MODEL) as made:
+        made.add_pictured(records, vectors, None, None, [pictures[0], None])  # type: ignore[attr-defined]
+    with open_index(tmp_path / "part.gpkg") as index:
+        said = answer(tmp_path, list(index.iterate()))
+        write_map(tmp_path / "map.html", [said], index)
+        sheet = candidate_sheet(said, paths_of(index.location), index=index)
+
+    page = Page((tmp_path / "map.html").read_text(encoding="utf-8"))
+    shown = [one["picture"] for one in page.content["queries"][0]["candidates"]]
+    assert shown[1] == "the photo's file is gone"
+    uri = page.content["thumbnails"][shown[0]]
+    seen = Image.open(io.BytesIO(base64.b64decode(uri.partition(",")[2])))
+    assert seen.size == (320, 240)
+    assert np.ptp(np.asarray(seen)) == 0
+    assert abs(int(np.asarray(seen)[0, 0, 0]) - 80) < 4
+    # The query's panel, then that of the first candidate.
+    panel = np.asarray(sheet)[:, 360:680].astype(int)
+    assert (abs(panel - 80) < 4).all(axis=2).sum() > 50_000

@@ -7,7 +7,7 @@ from hafloc.geo import Position
 from hafloc.index import ModelInfo, Record
 
 # What takes from a file what format 7 brought, by SQL.
-BEFORE_CHECKSUMS = (
+BEFORE_FORMAT_7 = (
     *(
         f"DROP TRIGGER {name}_checksum"
         for name in (
@@ -20,6 +20,10 @@ BEFORE_CHECKSUMS = (
     "DELETE FROM gpkg_contents WHERE table_name = 'checksums'",
     "DELETE FROM gpkg_extensions WHERE table_name = 'checksums'",
     "DELETE FROM hafloc WHERE key = 'checksum'",
+    "DROP TRIGGER photos_delete_thumbnail",
+    "DROP TABLE thumbnails",
+    "DELETE FROM gpkg_contents WHERE table_name = 'thumbnails'",
+    "DELETE FROM gpkg_extensions WHERE table_name = 'thumbnails'",
 )
 MODEL = ModelInfo(name="small", hash="0123456789abcdef", options='{"levels": 3}', dimension=32)
 

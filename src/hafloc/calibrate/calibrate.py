@@ -17,6 +17,7 @@ from hafloc.locate import (
     read_calibrations,
     write_calibrations,
 )
+from hafloc.photos import CUTTING, Cutting
 from hafloc.progress import Progress
 
 # Own photos that are tried out, drawn at random where there are more: minutes, not hours.
@@ -50,15 +51,17 @@ def calibrate(
     device: str = "cpu",
     runtime: str = "torch",
     precision: str = "auto",
+    cutting: Cutting = CUTTING,
     progress: Progress,
 ) -> CalibrationReport:
     """Calibrate the index at `path` and store in it what was learned.
 
-    `queries` is a folder of photos whose positions come from `csv`, a positions.csv in or beside
-    it, file names or EXIF. Without it `sample` of the database's own photos are the queries, and
-    none that was taken together with a query answers it (see `visits`). `probability` is that of
-    the radii in `held_out`. Raises as `Localizer.open` does, PhotoError where the folder holds no
-    photos, and PositionError where too few queries can be used; the index is then as before.
+    `queries` is a folder of photos, of which panoramas are cut as `cutting` says, whose positions
+    come from `csv`, a positions.csv in or beside it, file names or EXIF. Without it `sample` of the
+    database's own photos are the queries, and none that was taken together with a query answers it
+    (see `visits`). `probability` is that of the radii in `held_out`. Raises as `Localizer.open`
+    does, PhotoError where the folder holds no photos, and PositionError where too few queries can
+    be used; the index is then as before.
     """
     check_probability(probability)
     _prepare(path)
@@ -70,7 +73,7 @@ def calibrate(
         known = (
             own_photos(localizer.index, localizer.candidates.local_features, sample, progress)
             if queries is None
-            else photos_of(localizer, queries, csv, progress)
+            else photos_of(localizer, queries, csv, cutting, progress)
         )
         for query in known:
             if isinstance(query, Known):

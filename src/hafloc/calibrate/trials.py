@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -10,13 +10,13 @@ import numpy as np
 from hafloc.calibrate.fit import ELSEWHERE, Trial
 from hafloc.calibrate.visits import one_a_standpoint, taken_together
 from hafloc.description import ImageFeatures, LocalFeatures
-from hafloc.errors import HaflocError, PhotoError, PositionError
+from hafloc.errors import HaflocError, PositionError
 from hafloc.geo import Position, distance
 from hafloc.index import GeoIndex, Near, Record, Skipped, search_for, stored_features_of
-from hafloc.locate import REACH, RERANK, Consensus, Localizer, agree, sharpened
-from hafloc.photos import Positions, as_query, photo_paths
+from hafloc.locate import REACH, RERANK, Localizer, RankedQuery, agree, join_views
+from hafloc.photos import Cutting, Positions, View, photo_paths, query_photos, view_of
 from hafloc.progress import Progress
-from hafloc.verify import Evidence, Sizes, Verified, compare, rank, sizes_of
+from hafloc.verify import Sizes, Verified, compare, rank, sizes_of
 
 _SEED = 0
 # Photos drawn for each standpoint wanted: a panorama is often cut into four.
@@ -29,11 +29,27 @@ Ranked = list[tuple[int, float]]  # id and similarity of candidates, most simila
 @dataclass(frozen=True, slots=True)
 class Known:
     """A query of known position, described. Where it is a photo of the database, its `own` record,
-    no photo that was taken together with it may answer it."""
+    no photo that was taken together with it may answer it. Of a panorama, `views` are all views
+    with what was seen in them, and `features` those of the first."""
 
     position: Position
     features: ImageFeatures
     own: Record | None = None
+    views: tuple[tuple[View, ImageFeatures], ...] = ()
+
+    @property
+    def looks(self) -> tuple[tuple[View | None, ImageFeatures], ...]:
+        return self.views or ((None, self.features),)
+
+
+@dataclass(frozen=True, slots=True)
+class _Look:
+    """One view of a query, or all of it: its features, and what is most similar to it."""
+
+    view: View | None
+    features: ImageFeatures
+    here: Ranked
+    elsewhere: Ranked
 
 
 class Trials:
@@ -64,51 +80,83 @@ class Trials:
         if query.own is not None:
             copies = self._index.find_content([query.own.content])
             together = taken_together(query.own, around) | {copy.id or 0 for copy in copies}
-        hits = search_for(self._index, [query.features], RERANK + len(place | together))
+        looks = [self._look(view, features, together, place) for view, features in query.looks]
+        # With hardly anything left to be mistaken for the place, "not here" would look too easy.
+        if any(len(look.elsewhere) < self._least_left for look in looks):
+            looks = [replace(look, elsewhere=[]) for look in looks]
+        if all(look.here for look in looks):
+            self._locate(query, looks)
+
+    def _look(
+        self, view: View | None, features: ImageFeatures, together: set[int], place: set[int]
+    ) -> _Look:
+        hits = search_for(self._index, [features], RERANK + len(place | together))
         ranked = list(zip(hits.ids[0].tolist(), hits.similarities[0].tolist(), strict=True))
         here = [pair for pair in ranked if pair[0] not in together][:RERANK]
         elsewhere = [pair for pair in ranked if pair[0] not in place | together][:RERANK]
-        # With hardly anything left to be mistaken for the place, "not here" would look too easy.
-        if len(elsewhere) < self._least_left:
-            elsewhere = []
-        if here:
-            self._locate(query, here, elsewhere)
+        return _Look(view, features, here, elsewhere)
 
-    def _locate(self, query: Known, here: Ranked, elsewhere: Ranked) -> None:
-        ids = sorted({id_ for id_, _ in (*here, *elsewhere)})
+    def _locate(self, query: Known, looks: Sequence[_Look]) -> None:
+        ids = sorted({id_ for look in looks for id_, _ in (*look.here, *look.elsewhere)})
         records = dict(zip(ids, self._index.get(ids), strict=True))
-        kinds: list[tuple[list[Trial], LocalFeatures | None]] = [(self.plain, None)]
-        if query.features.local is not None:
-            kinds.append((self.verified, query.features.local))
-        for trials, local in kinds:
+        kinds = [(self.plain, False)]
+        if all(look.features.local is not None for look in looks):
+            kinds.append((self.verified, True))
+        for trials, verified in kinds:
             # Most candidates come twice, so key points are compared before they are weighed.
             features = (
-                [None] * len(ids) if local is None else self._local_features(list(records.values()))
+                self._local_features(list(records.values())) if verified else [None] * len(ids)
             )
-            compared = dict(zip(ids, compare(local, features), strict=True))
-            sizes = {id_: sizes_of(local, own) for id_, own in zip(ids, features, strict=True)}
-            found, evidence = _agree(here, compared, sizes, records)
-            first = records[evidence[0].id].position
+            known = dict(zip(ids, features, strict=True))
+            here, elsewhere = _judged(looks, known, records, verified=verified)
             # As an answer is; without its place nothing is asked of where it is.
-            found = sharpened(found, [records[item.id] for item in evidence], evidence)
+            found = here.consensus()
             trials.append(
                 Trial(
                     error=distance(query.position, found.position),
-                    first=distance(query.position, first),
+                    first=distance(query.position, here.records[0].position),
                     here=found,
-                    elsewhere=_agree(elsewhere, compared, sizes, records)[0] if elsewhere else None,
+                    elsewhere=None
+                    if elsewhere is None
+                    else agree(elsewhere.positions(), elsewhere.evidence[: elsewhere.judged]),
                     position=query.position,
                 )
             )
 
 
-def _agree(
+def _judged(
+    looks: Sequence[_Look],
+    known: dict[int, LocalFeatures | None],
+    records: dict[int, Record],
+    *,
+    verified: bool,
+) -> tuple[RankedQuery, RankedQuery | None]:
+    """The candidates of a query with its place and without it; those of several views joined."""
+    here, elsewhere = [], []
+    for look in looks:
+        local = look.features.local if verified else None
+        ids = sorted({id_ for id_, _ in (*look.here, *look.elsewhere)})
+        features = [known[id_] for id_ in ids]
+        compared = dict(zip(ids, compare(local, features), strict=True))
+        sizes = {id_: sizes_of(local, own) for id_, own in zip(ids, features, strict=True)}
+        here.append((look.view, _ranked(look.here, compared, sizes, records)))
+        if look.elsewhere:
+            elsewhere.append((look.view, _ranked(look.elsewhere, compared, sizes, records)))
+    return _together(here), _together(elsewhere) if elsewhere else None
+
+
+def _together(looks: Sequence[tuple[View | None, RankedQuery]]) -> RankedQuery:
+    views = [(view, query) for view, query in looks if view is not None]
+    return join_views(views) if views else looks[0][1]
+
+
+def _ranked(
     ranked: Ranked,
     compared: dict[int, Verified | None],
     sizes: dict[int, Sizes | None],
     records: dict[int, Record],
-) -> tuple[Consensus, list[Evidence]]:
-    """The consensus of candidates, and the evidence on each, strongest first."""
+) -> RankedQuery:
+    """A look's candidates with the evidence on each, strongest first."""
     ids = [id_ for id_, _ in ranked]
     evidence = rank(
         ids,
@@ -116,7 +164,8 @@ def _agree(
         [compared[id_] for id_ in ids],
         [sizes[id_] for id_ in ids],
     )
-    return agree([records[item.id].position for item in evidence], evidence), evidence
+    ordered = [records[item.id] for item in evidence]
+    return RankedQuery("", ordered, evidence, len(evidence), None, None, None)
 
 
 def own_photos(
@@ -140,7 +189,7 @@ def own_photos(
 
 
 def photos_of(
-    localizer: Localizer, folder: Path, csv: Path | None, progress: Progress
+    localizer: Localizer, folder: Path, csv: Path | None, cutting: Cutting, progress: Progress
 ) -> Iterator[Known | Skipped | Record]:
     """Each photo below `folder` as a query, why it is none, or the record it is a copy of."""
     files = photo_paths(folder)
@@ -149,16 +198,17 @@ def photos_of(
     progress.start("locating queries", len(files))
     for done, file in enumerate(files, 1):
         try:
-            yield _query(localizer, file, positions, folder)
+            yield _query(localizer, file, positions, folder, cutting)
         except HaflocError as error:
             yield Skipped(str(file), str(error))
         progress.advance(done)
 
 
-def _query(localizer: Localizer, file: Path, positions: Positions, folder: Path) -> Known | Record:
-    photo = as_query(file, longer_side=localizer.describer.longer_side)
-    if photo.sphere is not None:
-        raise PhotoError(f"cannot calibrate with {file}: it is a panorama; give flat photos")
+def _query(
+    localizer: Localizer, file: Path, positions: Positions, folder: Path, cutting: Cutting
+) -> Known | Record:
+    photos = query_photos(file, longer_side=localizer.describer.longer_side, cutting=cutting)
+    photo = photos[0]
     twin = localizer.candidates.twin_of(photo)
     if twin is not None:
         return twin
@@ -168,5 +218,11 @@ def _query(localizer: Localizer, file: Path, positions: Positions, folder: Path)
         raise PositionError(
             f"cannot calibrate with {file}: {reason}; give its position in a CSV (image,lat,lon)"
         )
-    seen = localizer.describer.features(photo.image, regions=localizer.index.regions > 0)
-    return Known(metadata.position, seen)
+    regions = localizer.index.regions > 0
+    seen = [localizer.describer.features(one.image, regions=regions) for one in photos]
+    views = tuple(
+        (view, features)
+        for one, features in zip(photos, seen, strict=True)
+        if (view := view_of(one.part)) is not None
+    )
+    return Known(metadata.position, seen[0], views=views)

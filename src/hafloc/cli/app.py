@@ -5,6 +5,7 @@ from importlib import import_module
 from typing import Any
 
 import typer
+from typer.core import TyperCommand
 from typer.main import get_group
 
 from hafloc.cli.asking import start_asking
@@ -21,6 +22,8 @@ from hafloc.cli.explained import ExplainedGroup
 from hafloc.cli.help_page import print_page
 from hafloc.cli.statuses import REFUSED
 from hafloc.errors import OptionError
+
+_COMPLETION = ("--install-completion", "--show-completion")
 
 
 class _StoppedError(Exception):
@@ -58,6 +61,24 @@ class _Commands(ExplainedGroup):
     def format_help(self, ctx: Any, formatter: Any) -> None:
         print_page(root_page())
 
+    def get_params(self, ctx: Any) -> Any:
+        options = super().get_params(ctx)
+        for option in options:
+            if set(option.opts) & set(_COMPLETION):
+                # typer loads pydantic to make a truth value of none, on the way to every command.
+                option.default = False
+        return options
+
+    def shell_complete(self, ctx: Any, incomplete: str) -> Any:
+        # A Tab at the first word is answered without loading what the commands are made of.
+        self.commands = {
+            name: TyperCommand(name, help=entry.summary) for name, entry in COMMANDS.items()
+        }
+        try:
+            return super().shell_complete(ctx, incomplete)
+        finally:
+            self.commands = _Loaded()
+
     def invoke(self, ctx: Any) -> Any:
         try:
             return super().invoke(ctx)
@@ -69,7 +90,6 @@ app = typer.Typer(
     name="hafloc",
     cls=_Commands,
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
@@ -108,6 +128,11 @@ def run(words: list[str]) -> int:
         if type(error).__name__ == "NoArgsIsHelpError":  # the help has been printed
             return REFUSED
         raise OptionError(_misuse(error)) from error
+    if status and words[0] in _COMPLETION:
+        raise OptionError(
+            "the shell that runs this cannot be told, or is none of bash, zsh, fish and "
+            "PowerShell; `_HAFLOC_COMPLETE=source_bash hafloc` prints what bash reads"
+        )
     return status if isinstance(status, int) else 0
 
 

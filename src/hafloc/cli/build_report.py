@@ -40,7 +40,8 @@ def report_build(
 
 
 def _counts(report: "BuildReport") -> list[str]:
-    cut = f" ({_panoramas(report)})" if report.panoramas else ""
+    kinds = [*([_panoramas(report)] if report.panoramas else []), *_films(report)]
+    cut = f" ({', '.join(kinds)})" if kinds else ""
     always = [f"{report.added:,} added{cut}", f"{report.unchanged:,} unchanged"]
     others = (
         (report.replaced, "of them in place of another"),
@@ -48,6 +49,7 @@ def _counts(report: "BuildReport") -> list[str]:
         (report.corrected, "corrected"),
         (report.removed, "removed, for nothing places them or their files hold something else"),
         (report.pruned, "removed, for their files are gone"),
+        (report.tracked or 0, "placed by the track"),
         (len(report.gone), "gone"),
         (len(report.skipped), "skipped"),
     )
@@ -59,6 +61,12 @@ def _counts(report: "BuildReport") -> list[str]:
 def _panoramas(report: "BuildReport") -> str:
     whole = "panorama" if report.panoramas == 1 else "panoramas"
     return f"of them {report.panoramas:,} {whole} in {report.views:,} views"
+
+
+def _films(report: "BuildReport") -> Iterator[str]:
+    if report.frames:
+        frames = "1 frame" if report.frames == 1 else f"{report.frames:,} frames"
+        yield f"of them {frames} of {report.films:,} film{'s' * (report.films > 1)}"
 
 
 def _notes(report: "BuildReport") -> Iterator[str]:
@@ -83,7 +91,8 @@ def _notes(report: "BuildReport") -> Iterator[str]:
             "said stays (--positions and --track name it)"
         )
     if report.left_out:
-        yield report.left_out
+        hint = "; --every 5m takes frames of films" if "video" in report.left_out else ""
+        yield f"{report.left_out}{hint}"
     yield from report.notes
     table = report.table
     for problem in report.table_problems:

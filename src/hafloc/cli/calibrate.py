@@ -12,11 +12,13 @@ from hafloc.cli.options import (
     Device,
     IndexLocation,
     Json,
+    Panorama,
     Precision,
     Probability,
     RecordedModel,
     Runtime,
     Trust,
+    Views,
 )
 from hafloc.cli.output import print_json, say, tell
 from hafloc.cli.progress import bar
@@ -43,6 +45,8 @@ def calibrate(
         ),
     ] = None,
     positions: Csv = None,
+    panorama: Panorama = False,
+    views: Views = 8,
     probability: Probability = 0.9,
     sample: Annotated[
         int | None,
@@ -62,8 +66,13 @@ def calibrate(
     """Learn from photos of known position how far off answers are, and when to say "not here"."""
     from hafloc.calibrate import calibrate as run
     from hafloc.describe import choose_device
+    from hafloc.photos import Cutting
 
     _check(queries, positions, sample)
+    if queries is None and (panorama or views != 8):
+        raise OptionError(
+            "--panorama and --views are about --queries; name their folder, or leave them out"
+        )
     with when_stopped("the index is as it was; run it again"), bar() as progress:
         report = run(
             index,
@@ -75,6 +84,7 @@ def calibrate(
             device=choose_device(device),
             runtime=runtime,
             precision=precision,
+            cutting=Cutting(views, assume=panorama),
             progress=progress,
         )
     if as_json:

@@ -50,6 +50,7 @@ COMMANDS = {
     "serve": Entry(
         "serve", "Serve indexes over HTTP: photos are located by a web page, or by programs."
     ),
+    "export": Entry("export", "Write networks for other programs."),
     "show": Entry("show", "Draw what the network sees, and what an answer rests on."),
     "datasets": Entry("datasets", "Benchmarks: what they are, whether yours is whole."),
 }
@@ -60,6 +61,11 @@ def root_page() -> Page:
     options = (
         Row("--version", VERSION_HELP),
         Row("--debug", DEBUG_HELP),
+        Row("--install-completion", "Install completion for the current shell."),
+        Row(
+            "--show-completion",
+            "Show completion for the current shell, to copy it or customize the installation.",
+        ),
         Row("-h, --help", "Show this message and exit."),
     )
     commands = [Row(name, entry.summary) for name, entry in COMMANDS.items()]

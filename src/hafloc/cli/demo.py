@@ -22,6 +22,8 @@ app = group()
 
 TOLERANCE = 25.0  # metres
 TOP = 5
+# By default; of panoramas as many as make the same number of views, about.
+PHOTOS, PANORAMAS = 150, 20
 SIZE = (400, 300)  # pixels: the whole demo in a few minutes
 WRITTEN = {
     "city.gpkg": "the index; opens in QGIS",
@@ -34,18 +36,31 @@ WRITTEN = {
 @command(app, "demo")
 def demo(
     folder: Annotated[Path, typer.Argument(help="A new folder for the city and the results.")],
-    database: Annotated[int, typer.Option(min=1, help="Photos with known positions.")] = 150,
+    database: Annotated[
+        int | None,
+        typer.Option(
+            min=1, help="Photos with known positions.", show_default="150, or 20 panoramas"
+        ),
+    ] = None,
     queries: Annotated[int, typer.Option(min=1, help="Photos to locate.")] = 30,
     seed: Annotated[int, typer.Option(min=0, help="Another number, another city.")] = 0,
     photos_only: Annotated[
         bool, typer.Option("--photos-only", help="Render the photos, for training, and stop.")
     ] = False,
+    panoramas: Annotated[
+        bool,
+        typer.Option(
+            "--panoramas", help="The database in 360° panoramas, which are cut into views."
+        ),
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Render a small city, index it, locate photos in it, write map and pictures."""
-    from hafloc.demo import render_city
+    from hafloc.demo import panorama_file, render_city
 
     _check_new(folder)
+    if database is None:
+        database = PANORAMAS if panoramas else PHOTOS
     with when_stopped(f"remove {folder} and run it again"), bar() as progress:
         progress.start("rendering the city", database + queries)
         city = render_city(
@@ -54,10 +69,12 @@ def demo(
             database=database,
             queries=queries,
             size=SIZE,
+            panorama=panorama_file if panoramas else None,
             progress=lambda done, total: progress.advance(done),
         )
         outcomes = [] if photos_only else _locate(city, progress)
-    written = {"database": f"{database:,} photos with their positions in the EXIF"}
+    what = "panoramas" if panoramas else "photos"
+    written = {"database": f"{database:,} {what} with their positions in the EXIF"}
     if not photos_only:
         written = WRITTEN
     if as_json:

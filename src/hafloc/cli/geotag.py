@@ -200,7 +200,7 @@ def _write(
 
 
 def _tag(answer: "Answer | None", index: str) -> "Tag":
-    from hafloc.photos import Tag, split_name
+    from hafloc.photos import Tag, split_name, view_of
 
     assert answer is not None, "only what was located is written"
     twin = answer.duplicate_of
@@ -208,7 +208,7 @@ def _tag(answer: "Answer | None", index: str) -> "Tag":
     method = f"hafloc: looked up in {Path(index).name}{sure}"
     # Of the very photo the database knows the heading.
     if twin is not None and twin.heading is not None and not twin.magnetic:
-        view = split_name(twin.path)[1]
+        view = view_of(split_name(twin.path)[1])
         heading: float | None = (twin.heading - (view.heading if view else 0)) % 360
     else:
         heading = answer.heading

@@ -15,6 +15,7 @@ from hafloc.cli.existing import (
     stored_photos,
 )
 from hafloc.cli.explained import command, group
+from hafloc.cli.films import FilmsEvery, every_of, expected, stills
 from hafloc.cli.options import (
     Csv,
     Device,
@@ -139,6 +140,7 @@ def build(
     search: SearchKind = None,
     panorama: Panorama = False,
     views: Views = 8,
+    every: FilmsEvery = None,
     prune: Prune = False,
     calibrate: Calibrate = True,
     device: Device = "auto",
@@ -156,18 +158,19 @@ def build(
 
     tracking = tracking_of(track, offset, timezone, max_gap, course)
     folder = photo_file(photos)
-    found = find_photos(folder, positions).not_empty()
+    taken = every_of(every)
+    found = find_photos(folder, positions, films=taken is not None).not_empty()
     check_vector_type(index, vector_type)
     check_search(index, search)
     check_regions(index, regions)
     size = local_size(index, local_points, local_bits, local)
     # Nodes need not have what this machine has, and GPUs run torch.
-    chosen = runtime_for(runtime, len(found.photos), on_nodes=ray is not None)
+    chosen = runtime_for(runtime, expected(found), on_nodes=ray is not None)
     describer = Describer.open(
         model, device=choose_device(device), runtime=chosen, precision=precision
     )
     if dimension is not None:
-        describer = shortened(index, describer, found.paths, dimension)
+        describer = shortened(index, describer, stills(found), dimension)
     stores_local = choose_local(index, local, describer)
     with when_stopped(lambda: stored_photos(index)), bar() as progress:
         report = build_index(
@@ -185,6 +188,7 @@ def build(
             workers=workers,
             ray=ray,
             cutting=Cutting(views, assume=panorama),
+            every=taken,
             progress=progress,
         )
     with bar() as progress:
@@ -207,6 +211,7 @@ def add(
     local: Local = None,
     panorama: Panorama = False,
     views: Views = 8,
+    every: FilmsEvery = None,
     prune: Prune = False,
     calibrate: Calibrate = True,
     device: Device = "auto",
@@ -224,9 +229,10 @@ def add(
 
     tracking = tracking_of(track, offset, timezone, max_gap, course)
     folder = photo_file(photos)
-    found = find_photos(folder, positions).not_empty()
+    taken = every_of(every)
+    found = find_photos(folder, positions, films=taken is not None).not_empty()
     # Nodes need not have what this machine has, and GPUs run torch.
-    chosen = runtime_for(runtime, len(found.photos), on_nodes=ray is not None)
+    chosen = runtime_for(runtime, expected(found), on_nodes=ray is not None)
     describer = Describer.open(
         model, device=choose_device(device), runtime=chosen, precision=precision
     )
@@ -246,6 +252,7 @@ def add(
                 workers=workers,
                 ray=ray,
                 cutting=Cutting(views, assume=panorama),
+                every=taken,
                 progress=progress,
             )
     with bar() as progress:

@@ -3,13 +3,14 @@
 import math
 import tempfile
 import webbrowser
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from hafloc.cli.explained import command, group
+from hafloc.cli.films import ClipsEvery, clips, films_in_words
 from hafloc.cli.options import (
     Device,
     IndexLocation,
@@ -29,10 +30,11 @@ from hafloc.cli.progress import bar
 from hafloc.cli.quick_start import loading
 from hafloc.cli.statuses import IN_PART
 from hafloc.cli.stopping import when_stopped
-from hafloc.errors import OptionError, PositionError
+from hafloc.errors import HaflocError, OptionError, PhotoError, PositionError
 
 if TYPE_CHECKING:
     from hafloc.locate import Answer, Localizer, Near
+    from hafloc.photos import Clip
 
 app = group()
 
@@ -59,7 +61,7 @@ CsvFile = Annotated[
 @command(app, "locate")
 def locate(
     index: IndexLocation,
-    queries: Annotated[list[Path], typer.Argument(help="Photos, or folders of photos.")],
+    queries: Annotated[list[Path], typer.Argument(help="Photos, folders of photos, or films.")],
     top: Annotated[int, typer.Option(min=1, help="How many nearest photos to show.")] = 5,
     near: Annotated[
         str | None,
@@ -111,6 +113,7 @@ def locate(
     open_map: Annotated[
         bool, typer.Option("--open", help="Open the map page in the browser when it is written.")
     ] = False,
+    every: ClipsEvery = None,
     sequence: Annotated[
         bool,
         typer.Option(
@@ -127,24 +130,28 @@ def locate(
     _check(as_json=as_json, as_geojson=as_geojson, pairs=pairs, rerank=rerank, matcher=matcher)
     _check_targets(page, gpx, kml, csv)
     place = parse_near(near) if near is not None else None
+    films = clips(queries, every)
     files = list(_files(queries))
+    count = len(files) + sum(_frames(film) - 1 for film in films.values())
     answers: list[Answer] = []
     failures: list[str] = []
-    stopped = when_stopped(lambda: f"{len(answers):,} of {len(files):,} photos were located")
+    stopped = when_stopped(lambda: f"{len(answers):,} of {count:,} photos were located")
     with loading():
         opened = Localizer.open(
             index,
             model,
             device=device,
             matcher=matcher,
-            runtime=runtime_for(runtime, len(files)),
+            runtime=runtime_for(runtime, count),
             precision=precision,
         )
     with stopped, opened as localizer, bar() as progress:
-        progress.start("locating", len(files))
-        locate_them = localizer.locate_walk if sequence else localizer.locate_many
-        located = locate_them(
+        progress.start("locating", count)
+        located = _located(
+            localizer,
             files,
+            films,
+            sequence=sequence,
             top=top,
             near=place,
             rerank=rerank,
@@ -153,7 +160,7 @@ def locate(
             cutting=Cutting(views, assume=panorama),
             progress=progress.advance,
         )
-        for _, result in located:
+        for result in located:
             if not isinstance(result, Answer):
                 failures.append(f"skipped: {result}")
                 continue
@@ -171,11 +178,14 @@ def locate(
         _write_page(page, answers, localizer, opened=open_map)
         _write_places(answers, gpx=gpx, kml=kml, csv=csv)
         troubles = localizer.troubles
+    is_read = not (as_json or as_geojson)
+    for line in films_in_words(answers) if is_read else ():
+        say(line)
     for trouble in troubles:
         tell(trouble)
     if matcher is not None:
         tell(f"{localizer.matcher_note}: answers have no radius")
-    elif not (as_json or as_geojson) and any(answer.confidence is None for answer in answers):
+    elif is_read and any(answer.confidence is None for answer in answers):
         tell(f"how far off that may be: `hafloc calibrate {index}` learns it")
     _end(failures, answers)
 
@@ -237,6 +247,43 @@ def _files(queries: list[Path]) -> Iterator[Path]:
             yield from photo_paths(query)
         else:
             yield query
+
+
+def _located(
+    localizer: "Localizer",
+    files: list[Path],
+    films: "dict[Path, Clip | PhotoError]",
+    *,
+    sequence: bool,
+    progress: Callable[[int], None],
+    **wanted: Any,
+) -> "Iterator[Answer | HaflocError]":
+    """The answers to photos, and to the frames of each film as to those of a walk."""
+    done = 0
+
+    def ahead(number: int) -> None:
+        progress(done + number)
+
+    photos = [file for file in files if file not in films]
+    if photos:
+        locate_them = localizer.locate_walk if sequence else localizer.locate_many
+        for _, result in locate_them(photos, **wanted, progress=ahead):
+            yield result
+        done += len(photos)
+    for film in films.values():
+        if isinstance(film, PhotoError):
+            yield film
+        else:
+            try:
+                for _, result in localizer.locate_walk(film.photos(), **wanted, progress=ahead):
+                    yield result
+            except PhotoError as error:
+                yield error
+        done += _frames(film)
+
+
+def _frames(film: "Clip | PhotoError") -> int:
+    return 1 if isinstance(film, PhotoError) else len(film.times)
 
 
 def _print(answer: "Answer", *, said: str | None = None) -> None:

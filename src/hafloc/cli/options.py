@@ -90,7 +90,8 @@ IndexOption = Annotated[str, typer.Option("--index", help=INDEX_HELP, callback=_
 Photos = Annotated[
     str,
     typer.Argument(
-        help="Folder of photos, searched with all below it, or its URL: s3://, gs://, https:// …",
+        help="Folder of photos, searched with all below it, or its URL: s3://, gs://, https:// …; "
+        "or a film.",
         show_default=False,
     ),
 ]

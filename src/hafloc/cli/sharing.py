@@ -51,6 +51,14 @@ def export(
         bool,
         typer.Option("--local/--no-local", help="To .gpkg: take key points along, or none."),
     ] = True,
+    thumbnails: Annotated[
+        bool,
+        typer.Option(
+            "--thumbnails",
+            help="To .gpkg: take a small picture of each photo along (12 KB), so that others see "
+            "what answers rest on.",
+        ),
+    ] = False,
     calibrate: Calibrate = True,
     as_json: Json = False,
 ) -> None:
@@ -58,26 +66,33 @@ def export(
     from hafloc.index import cut_part, open_index
     from hafloc.index import export as write
 
-    choices = (bbox, near, without or None, None if local else "--no-local")
+    choices = (bbox, near, without or None, None if local else "--no-local", thumbnails or None)
     if out.suffix.lower() != _GEOPACKAGE:
         if any(choice is not None for choice in choices):
             raise OptionError(
-                "--bbox, --near, --without-photos-of and --no-local cut a part that is an index; "
-                "let the name end in .gpkg"
+                "--bbox, --near, --without-photos-of, --no-local and --thumbnails cut a part that "
+                "is an index; let the name end in .gpkg"
             )
-        notes = []
+        notes, pictured = [], None
         with open_index(index) as opened:
             count = write(opened, out)
     else:
-        part = _part(bbox, near, without or [], local=local)
+        part = _part(bbox, near, without or [], local=local, thumbnails=thumbnails)
         with when_stopped("nothing was written; run it again"), bar() as progress:
             count = cut_part(index, out, part, progress)
+        pictured = _pictured(out) if thumbnails else None
         with bar() as progress:
             notes = list(calibration_notes(calibrate_itself(str(out), calibrate, progress)))
+        if pictured is not None and pictured < count:
+            notes.append(
+                f"{count - pictured:,} photos are without a small picture: their files are gone or "
+                "cannot be read"
+            )
     if as_json:
-        print_json({"index": index, "written": out, "photos": count})
+        print_json({"index": index, "written": out, "photos": count, "thumbnails": pictured})
     else:
-        say(f"{out}: {count:,} photos")
+        said = "" if pictured is None else f", {pictured:,} with a small picture"
+        say(f"{out}: {count:,} photos{said}")
     for note in notes:
         tell(note)
 
@@ -139,11 +154,15 @@ def get(
         return
     shared = _shared(name, catalogue, sha256, web)
     target = out or Path(f"{shared.name}{_GEOPACKAGE}")
+    there = target.exists()
     stopped = "what was downloaded is kept; run the same command again to go on"
     with when_stopped(stopped), bar() as progress:
         digest = get_index(shared, target, web, progress)
     if as_json:
-        print_json({"index": target, "url": shared.url, "sha256": digest})
+        print_json({"index": target, "url": shared.url, "sha256": digest, "downloaded": not there})
+        return
+    if there:
+        say(f"{target} is there already, and whole: SHA-256 {digest}")
         return
     say(f"{target}: {target.stat().st_size:,} bytes, SHA-256 {digest}")
     if shared.sha256 is None:
@@ -188,7 +207,17 @@ def _shared(name: str, catalogue: str | None, sha256: str | None, web: "Web") ->
     raise OptionError(f"there is no {name} in {catalogue}; hafloc index get lists what it has")
 
 
-def _part(bbox: str | None, near: str | None, without: list[str], *, local: bool) -> "Part":
+def _pictured(part: Path) -> int:
+    """How many photos of an index have a small picture."""
+    from hafloc.index import open_index
+
+    with open_index(part) as opened:
+        return int(opened.info().details.get("thumbnails", 0))
+
+
+def _part(
+    bbox: str | None, near: str | None, without: list[str], *, local: bool, thumbnails: bool
+) -> "Part":
     from hafloc.cli.locate import parse_near
     from hafloc.index import Part
     from hafloc.photos import photo_file
@@ -196,7 +225,8 @@ def _part(bbox: str | None, near: str | None, without: list[str], *, local: bool
     if bbox is not None and near is not None:
         raise OptionError("--bbox and --near are two areas; name one")
     place = None if near is None else parse_near(near)
-    return Part(None if bbox is None else _box(bbox), place, tuple(map(photo_file, without)), local)
+    box, left_out = None if bbox is None else _box(bbox), tuple(map(photo_file, without))
+    return Part(box, place, left_out, local, thumbnails)
 
 
 def _box(text: str) -> tuple[float, float, float, float]:

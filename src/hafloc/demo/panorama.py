@@ -80,16 +80,23 @@ def write_panoramas(
     written = []
     for number, photo in enumerate(photos):
         path = folder / f"pano_{number:04}.jpg"
-        image = Pillow.fromarray(render_panorama(city, photo.camera, photo.conditions, width))
-        memory = io.BytesIO()
-        exif = exif_of(photo) if located else Pillow.Exif()
-        quality = photo.conditions.quality
-        packet = panorama_xmp(image.size, photo.camera.heading if located else None)
-        image.save(memory, "JPEG", quality=quality, exif=exif, xmp=packet)
+        data = panorama_file(city, photo, width, located=located)
         folder.mkdir(parents=True, exist_ok=True)
-        write_whole(path, memory.getvalue())
+        write_whole(path, data)
         written.append(replace(photo, path=path))
     return written
+
+
+def panorama_file(
+    city: City, photo: DemoPhoto, width: int = 2048, *, located: bool = True
+) -> bytes:
+    """The JPEG of a panorama at the place of a photo; see `write_panoramas`."""
+    image = Pillow.fromarray(render_panorama(city, photo.camera, photo.conditions, width))
+    memory = io.BytesIO()
+    exif = exif_of(photo) if located else Pillow.Exif()
+    packet = panorama_xmp(image.size, photo.camera.heading if located else None)
+    image.save(memory, "JPEG", quality=photo.conditions.quality, exif=exif, xmp=packet)
+    return memory.getvalue()
 
 
 def panorama_xmp(size: tuple[int, int], heading: float | None = None) -> bytes:

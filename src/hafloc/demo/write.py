@@ -5,6 +5,7 @@ import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -58,41 +59,51 @@ def render_city(
     database: int = 150,
     queries: int = 30,
     size: tuple[int, int] = (480, 360),
+    panorama: Callable[[City, DemoPhoto], bytes] | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> DemoCity:
     """Render a small city and write `database` photos of it, and `queries` to be located.
 
     `folder` gets `database/*.jpg` with EXIF position, heading and time; `queries/*.jpg` and
     `elsewhere/*.jpg` without; and for each of these two the truth in `queries.csv` and
-    `elsewhere.csv` (image, lat, lon, heading, time). The same seed writes the same bytes with
-    the same versions of numpy and Pillow. `progress` is called with photos done and photos in
-    all. Raises OutputError where the folder holds other photos or cannot be written, and
-    ValueError for fewer than one database photo or a size below 32 pixels.
+    `elsewhere.csv` (image, lat, lon, heading, time). The same seed writes the same bytes with the
+    same versions of numpy and Pillow. With `panorama`, such as `panorama_file`, the database is
+    what that draws, one file a stop in place of four photos, and queries look any way. `progress`
+    is called with photos done and photos in all. Raises OutputError where the folder holds other
+    photos or cannot be written, and ValueError for fewer than one database photo or a size below 32
+    pixels.
     """
     if database < 1 or queries < 0 or min(size) < 32:
         raise ValueError(f"cannot render {database} and {queries} photos of {size} pixels")
     paths = [
         [folder / name / f"{stem}_{k:04}.jpg" for k in range(count)]
         for name, stem, count in (
-            ("database", "view", database),
+            ("database", "view" if panorama is None else "pano", database),
             ("queries", "query", queries),
             ("elsewhere", "elsewhere", _ELSEWHERE if queries else 0),
         )
     ]
     _prepare(folder, paths)
     rng = np.random.default_rng([seed, 21])
-    city = build_city(seed, _blocks_for(database))
+    views = _VIEWS if panorama is None else 1
+    city = build_city(seed, _blocks_for(database * _VIEWS // views))
     far_away = city.frame.to_position(*_ELSEWHERE_OFFSET)
     town = build_city(seed + _ELSEWHERE_SEED, (2, 2), far_away)
-    photos = _drive(paths[0], city, size, rng)
+    photos = _drive(paths[0], city, size, rng, _VIEWS // views)
     chosen = [photos[int(k)].camera for k in np.resize(rng.permutation(database), queries)]
+    if panorama is not None:
+        chosen = [replace(camera, heading=float(rng.uniform(0, 360))) for camera in chosen]
     asked = _queries(paths[1], city, chosen, rng)
     strange = [*_walk(town, _ELSEWHERE * _VIEWS, size, rng)][:: _VIEWS + 1][: len(paths[2])]
     unknown = _queries(paths[2], town, strange, rng)
     work = [(city, photo) for photo in (*photos, *asked)] + [(town, photo) for photo in unknown]
     try:
         for done, (place, photo) in enumerate(work, 1):
-            write_whole(photo.path, _jpeg(place, photo, located=done <= database))
+            if panorama is not None and done <= database:
+                data = panorama(place, photo)
+            else:
+                data = _jpeg(place, photo, located=done <= database)
+            write_whole(photo.path, data)
             if progress is not None:
                 progress(done, len(work))
         write_whole(folder / "queries.csv", _truth(asked))
@@ -113,10 +124,13 @@ def _blocks_for(database: int) -> tuple[int, int]:
         columns, rows = (columns + 1, rows) if columns == rows else (columns, rows + 1)
 
 
-def _drive(paths: list[Path], city: City, size: tuple[int, int], rng: Generator) -> list[DemoPhoto]:
-    """The database: one drive on one bright morning."""
+def _drive(
+    paths: list[Path], city: City, size: tuple[int, int], rng: Generator, every: int
+) -> list[DemoPhoto]:
+    """The database: one drive on one bright morning, of whose views `every` so many is taken."""
     photos = []
-    for k, camera in enumerate(_walk(city, len(paths), size, rng)):
+    cameras = islice(_walk(city, every * len(paths), size, rng), 0, None, every)
+    for k, camera in enumerate(cameras):
         moment = Conditions(people=int(rng.integers(4)), seed=int(rng.integers(2**31)))
         time = _DRIVE + timedelta(seconds=4 * k)
         photos.append(DemoPhoto(paths[k], camera, moment, time))

@@ -3,8 +3,9 @@
 import json
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
+from itertools import repeat
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
@@ -18,6 +19,7 @@ from hafloc.consent import allowing
 from hafloc.describe.device import choose_device
 from hafloc.describe.hub_model import find, load_hub
 from hafloc.describe.hub_source import PREFIX as HUB
+from hafloc.describe.in_turn import Decoded, Described, checked, each, in_processes, in_this_process
 from hafloc.describe.known_networks import KnownNetwork, known_networks
 from hafloc.describe.onnx_model import PREFIX as ONNX
 from hafloc.describe.onnx_model import find_from, load_onnx
@@ -29,11 +31,10 @@ from hafloc.describe.shards import Looked, OpenDescriber, look_on_cluster
 from hafloc.describe.vector_network import VectorNetwork
 from hafloc.describe.worker import run_at
 from hafloc.description import Description, ImageFeatures
-from hafloc.errors import CheckpointError, HaflocError, OptionError, PhotoError
+from hafloc.errors import CheckpointError, HaflocError, OptionError
 from hafloc.nn import HAF, Checkpoint, check_sides, load_checkpoint, to_batch
 from hafloc.photos import CUTTING, Cutting, Photo, PhotoFile, read_photos
 from hafloc.prefetch import AHEAD, prefetch
-from hafloc.processes import Died, Processes
 
 Image = NDArray[np.uint8]
 Vector = NDArray[np.float32]
@@ -42,14 +43,6 @@ Result = TypeVar("Result")
 # Photos of one size that go through the network together. A processor gains nothing from it
 # (benchmarks/results/locating.json); a GPU has the room.
 _BATCH = {"cuda": 8}
-
-
-@dataclass(frozen=True, slots=True)
-class Described:
-    """A photo that was read, and what it is found and verified by."""
-
-    photo: Photo
-    features: ImageFeatures
 
 
 class Describer:
@@ -195,7 +188,7 @@ class Describer:
 
         Raises PhotoError as `describe` does.
         """
-        return self._features([self.fit(image)], local=local, regions=regions)[0]
+        return self.features_of([image], local=local, regions=regions)[0]
 
     @property
     def at_once(self) -> int:
@@ -210,19 +203,14 @@ class Describer:
         Raises PhotoError as `describe` does.
         """
         fitted = [self.fit(image) for image in images]
-        return self._features(fitted, local=local, regions=regions)
-
-    def _features(
-        self, images: Sequence[Image], *, local: bool, regions: bool
-    ) -> list[ImageFeatures]:
-        """Those of N fitted images of one size."""
 
         def work() -> list[ImageFeatures]:
-            batch = torch.cat([to_batch(image, self._network.device) for image in images])
+            batch = torch.cat([to_batch(image, torch.device("cpu")) for image in fitted])
             if self._haf is not None:
                 found = self._haf.features(batch, local=local, regions=regions)
                 return found if self._shortened is None else list(map(self._shorter, found))
             check_sides(batch)
+            batch = batch.to(self._network.device)
             # Copies of their own: views would keep the network's last large block alive.
             rows = self._network(batch).cpu().numpy()
             return [ImageFeatures(np.array(row, np.float32)) for row in rows]
@@ -294,34 +282,49 @@ class Describer:
         if ray is not None:
             files = self._by_cluster(paths, ray, workers, readers, is_placed, local, regions)
             for path, looked in files:
-                yield path, _checked(path, looked, check)
+                yield path, checked(path, looked, check)
             return
         if workers > 1 and self.device == "cpu" and self._opened is not None:
-            yield from self._by_processes(
-                _each(prefetch(paths, decode, AHEAD + 2 * readers - 4, readers)),
+            yield from in_processes(
+                self,
+                each(prefetch(paths, decode, AHEAD + 2 * readers - 4, readers)),
                 workers,
                 local=local,
                 regions=regions,
             )
             return
         most = self.at_once
-        waiting: list[tuple[PhotoFile, Photo, Image]] = []
         ahead = AHEAD + most + 2 * readers - 5
-        for path, photo in _each(prefetch(paths, decode, ahead, readers)):
-            if isinstance(photo, HaflocError):
-                yield from self._batch(waiting, local=local, regions=regions)
-                waiting = []
-                yield path, photo
-                continue
-            image = self.fit(photo.image)
-            if waiting and waiting[0][2].shape != image.shape:
-                yield from self._batch(waiting, local=local, regions=regions)
-                waiting = []
-            waiting.append((path, photo, image))
-            if len(waiting) >= most:
-                yield from self._batch(waiting, local=local, regions=regions)
-                waiting = []
-        yield from self._batch(waiting, local=local, regions=regions)
+        decoded = each(prefetch(paths, decode, ahead, readers))
+        yield from in_this_process(self, decoded, local=local, regions=regions)
+
+    def describe_photos(
+        self,
+        photos: Iterable[Photo],
+        *,
+        local: bool = False,
+        regions: bool = False,
+        workers: int = 1,
+    ) -> Iterator[Described | HaflocError]:
+        """As `describe_files`, of decoded photos with a path, such as the frames of a film.
+
+        A few of them are asked for beforehand.
+        """
+
+        def beforehand() -> Iterator[Decoded]:
+            ahead = iter(photos)
+            # One thread, since each photo is decoded from where the last one was.
+            for _, photo in prefetch(repeat(None), lambda _: next(ahead, None), AHEAD, 1):
+                if photo is None:
+                    return
+                assert photo.path is not None, "from a file"
+                yield photo.path, photo
+
+        if workers > 1 and self.device == "cpu" and self._opened is not None:
+            found = in_processes(self, beforehand(), workers, local=local, regions=regions)
+        else:
+            found = in_this_process(self, beforehand(), local=local, regions=regions)
+        yield from (described for _, described in found)
 
     def _by_cluster(
         self,
@@ -345,91 +348,6 @@ class Describer:
             uses_gpus=runtime == Runtime().name,
         )
         return look_on_cluster(cluster, paths, is_placed, readers)
-
-    def _by_processes(
-        self,
-        decoded: Iterable[tuple[PhotoFile, Photo | HaflocError]],
-        workers: int,
-        *,
-        local: bool,
-        regions: bool,
-    ) -> Iterator[tuple[PhotoFile, Described | HaflocError]]:
-        def pieces() -> Iterator[tuple[tuple[PhotoFile, Photo | HaflocError], Image | None]]:
-            for path, photo in decoded:
-                image = None if isinstance(photo, HaflocError) else self.fit(photo.image)
-                yield (path, photo), image
-
-        opened = partial(_FeaturesOf, self, local, regions)
-        for (path, photo), found in Processes(workers, opened).map(pieces()):
-            if isinstance(photo, HaflocError):
-                yield path, photo
-            elif isinstance(found, Died):
-                yield (
-                    path,
-                    PhotoError(
-                        f"cannot describe {path}: it ended the process that did; give it more "
-                        "memory, or fewer workers"
-                    ),
-                )
-            elif isinstance(found, PhotoError):
-                yield path, PhotoError(f"cannot describe {path}: {found}")
-            else:
-                yield path, Described(photo, found)
-
-    def _batch(
-        self, waiting: Sequence[tuple[PhotoFile, Photo, Image]], *, local: bool, regions: bool
-    ) -> Iterator[tuple[PhotoFile, Described | HaflocError]]:
-        """Photos of one size with their fitted images, described together."""
-        if not waiting:
-            return
-        images = [image for _, _, image in waiting]
-        try:
-            found = self._features(images, local=local, regions=regions)
-        except PhotoError as error:
-            for path, _, _ in waiting:
-                yield path, PhotoError(f"cannot describe {path}: {error}")
-            return
-        for (path, photo, _), features in zip(waiting, found, strict=True):
-            yield path, Described(photo, features)
-
-
-def _checked(
-    path: PhotoFile, looked: Looked | HaflocError, check: Callable[[PhotoFile, Photo], None]
-) -> Described | HaflocError:
-    if isinstance(looked, HaflocError):
-        return looked
-    try:
-        check(path, looked.photo)
-    except HaflocError as error:
-        return error
-    if looked.features is None:
-        return PhotoError(f"cannot describe {path}: it has no position")
-    return Described(looked.photo, looked.features)
-
-
-def _each(
-    read: Iterable[tuple[PhotoFile, list[Photo] | HaflocError]],
-) -> Iterator[tuple[PhotoFile, Photo | HaflocError]]:
-    for path, photos in read:
-        if isinstance(photos, HaflocError):
-            yield path, photos
-        else:
-            yield from ((path, photo) for photo in photos)
-
-
-class _FeaturesOf:
-    """What a process does for another: features of fitted images, or why there are none."""
-
-    def __init__(self, describer: Describer, local: bool, regions: bool, threads: int) -> None:
-        torch.set_num_threads(threads)
-        self._describer = describer
-        self._wanted = {"local": local, "regions": regions}
-
-    def __call__(self, image: Image) -> ImageFeatures | PhotoError:
-        try:
-            return self._describer._features([image], **self._wanted)[0]
-        except PhotoError as error:
-            return error
 
 
 def _loader(model: str, beside: Path | None) -> Callable[[], Checkpoint]:

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import numpy as np
 
-from hafloc.describe.describer import Described, Describer
+from hafloc.describe.describer import Describer
+from hafloc.describe.in_turn import Described
 from hafloc.describe.projection import (
     PREFIX,
     Loss,

@@ -11,7 +11,7 @@ from PIL import Image as Pillow
 
 from hafloc.errors import EvaluationError
 from hafloc.evaluate.protocol import BoxCrop, Ints, Resize, SquareCrop
-from hafloc.photos import Image, read
+from hafloc.photos import Image, read_flat
 
 Search = Callable[[NDArray[np.float32], int], tuple[Ints, NDArray[np.float32]]]
 # Metres between a query and a database row.
@@ -48,7 +48,7 @@ class Picture:
         """The picture's pixels `H×W×3`. Raises EvaluationError naming the file."""
         try:
             if self.upright:
-                return self._prepare(Pillow.fromarray(read(self.path).image))
+                return self._prepare(Pillow.fromarray(read_flat(self.path).image))
             with Pillow.open(self.path) as stored:
                 return self._prepare(stored.convert("RGB"))
         # A damaged file makes the decoders behind Pillow raise anything at all.

@@ -31,6 +31,7 @@ from hafloc.index.local_features import LocalSize
 from hafloc.index.merge import MergeReport, merge_indexes
 from hafloc.index.part import Part, cut_part
 from hafloc.index.paths import PhotoPaths
+from hafloc.index.picture import Picture, Pictured, picture_of, thumbnail_of
 from hafloc.index.plan import Skipped
 from hafloc.index.records import Box, GeoIndex, Held, Hits, IndexInfo, ModelInfo, Near, Record
 from hafloc.index.regions import search_by_regions, search_for, stored_features_of
@@ -38,6 +39,7 @@ from hafloc.index.renew import where_and_when
 from hafloc.index.runtimes import FLOAT32
 from hafloc.index.stale import Stale, find_stale
 from hafloc.index.store import Entry, add_all
+from hafloc.index.thumbnails import read_thumbnail
 from hafloc.index.vectors import VECTOR_TYPES
 
 __all__ = [
@@ -62,6 +64,8 @@ __all__ = [
     "Origin",
     "Part",
     "PhotoPaths",
+    "Picture",
+    "Pictured",
     "Record",
     "Skipped",
     "Stale",
@@ -88,9 +92,12 @@ __all__ = [
     "origin_of",
     "origin_to_json",
     "paths_of",
+    "picture_of",
     "read_origin",
+    "read_thumbnail",
     "search_by_regions",
     "search_for",
     "stored_features_of",
+    "thumbnail_of",
     "where_and_when",
 ]

@@ -16,7 +16,8 @@ from hafloc.index.backends import (
     paths_of,
 )
 from hafloc.index.paths import PhotoPaths
-from hafloc.index.records import GeoIndex, Record
+from hafloc.index.records import GeoIndex, KeepsThumbnails, Record
+from hafloc.index.thumbnails import find_problem
 from hafloc.photos import part_name, split_name
 from hafloc.progress import Progress, Silent
 
@@ -141,19 +142,30 @@ def _renamed(name: str, ours: PhotoPaths, theirs: PhotoPaths) -> str:
 
 
 def add_copies(
-    origin: GeoIndex, goal: GeoIndex, waiting: list[tuple[int, Record]], *, local: bool = True
+    origin: GeoIndex,
+    goal: GeoIndex,
+    waiting: list[tuple[int, Record]],
+    *,
+    local: bool = True,
+    thumbnails: Sequence[bytes | None] | None = None,
 ) -> None:
     """Store records in `goal`, each with what `origin` holds of the photo of that id.
 
-    Without `local`, key points stay behind.
+    Without `local`, key points stay behind. `thumbnails` are other pictures than it holds.
     """
     ids = [id_ for id_, _ in waiting]
-    goal.add(
-        [record for _, record in waiting],
-        origin.vectors(ids),
-        origin.local_features(ids) if local else None,
-        origin.region_vectors(ids) if origin.regions else None,
-    )
+    records = [record for _, record in waiting]
+    vectors = origin.vectors(ids)
+    features = origin.local_features(ids) if local else None
+    regions = origin.region_vectors(ids) if origin.regions else None
+    if thumbnails is None and isinstance(origin, KeepsThumbnails):
+        thumbnails = origin.thumbnails(ids)
+    if thumbnails is not None and any(thumbnails) and isinstance(goal, KeepsThumbnails):
+        # What is no picture of ours stays behind, whoever made it.
+        sound = [None if find_problem(one) else one for one in thumbnails]
+        goal.add_pictured(records, vectors, features, regions, sound)
+    else:
+        goal.add(records, vectors, features, regions)
 
 
 def is_same(source: Location, target: Location) -> bool:

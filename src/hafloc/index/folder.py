@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,7 @@ from hafloc.index.backends import (
     paths_of,
 )
 from hafloc.index.below import ids_below
+from hafloc.index.films import Films
 from hafloc.index.local_features import ALL, LocalSize
 from hafloc.index.paths import PhotoPaths
 from hafloc.index.plan import Plan, ScannedFile, Skipped, is_gone, make_plan
@@ -28,6 +30,7 @@ from hafloc.photos import (
     CUTTING,
     REQUESTS,
     Cutting,
+    Every,
     Metadata,
     Photo,
     PhotoFile,
@@ -39,6 +42,7 @@ from hafloc.photos import (
     content,
     file_name,
     find_photos,
+    is_film,
     part_name,
     shown,
 )
@@ -50,7 +54,7 @@ if TYPE_CHECKING:  # an index is read and searched without the network's library
 
 @dataclass(frozen=True, slots=True)
 class BuildReport:
-    """What was done: numbers of photos' files, and what needs a word.
+    """What was done: numbers of photos' files and films' frames, and what needs a word.
 
     `added` were described, of them `replaced` in place of another photo of that path; `moved`
     ones have a new path; `corrected` ones are unchanged photos of which table, name or EXIF now
@@ -60,10 +64,11 @@ class BuildReport:
     table said that was not at hand this time. `left_out` counts pictures that were not tried, by
     kind. `table` is the table of positions that was read, `table_problems` its rows that cannot
     be used, `unmatched_rows` those that name no photo, `unmatched_photos` the photos without one.
-    `notes` is what a person should know of how table and tracks were read, a line each.
+    `tracked` is how many photos the tracks placed, None without any; `notes` what a person should
+    know of how table and tracks were read, a line each.
     Of the `added`, `panoramas` were cut into so many `views`; `flat` says why photos that call
     themselves panoramas were taken as they are, and `wide` names added ones that do not, but look
-    like one.
+    like one. Of the `added`, `frames` are those of so many `films`.
     """
 
     added: int
@@ -81,11 +86,14 @@ class BuildReport:
     table_problems: tuple[str, ...] = ()
     unmatched_rows: tuple[str, ...] = ()
     unmatched_photos: tuple[str, ...] = ()
+    tracked: int | None = None
     notes: tuple[str, ...] = ()
     panoramas: int = 0
     views: int = 0
     flat: tuple[str, ...] = ()
     wide: tuple[str, ...] = ()
+    films: int = 0
+    frames: int = 0
 
 
 def model_info(describer: "Describer", index: Location | None = None) -> ModelInfo:
@@ -113,6 +121,7 @@ def add_folder(
     workers: int = 1,
     ray: str | None = None,
     cutting: Cutting = CUTTING,
+    every: Every | None = None,
     progress: Progress | None = None,
 ) -> BuildReport:
     """Make `index` hold what the photos below `folder` are today.
@@ -127,16 +136,17 @@ def add_folder(
     without their files. `prune` removes the records of files that are gone. With several
     `workers`, so many processes describe on a processor; with the address of a `ray` cluster, its
     workers do. Panoramas are cut into views as `cutting` says; those that are in the index stay as
-    they were cut.
+    they were cut. `folder` may be a film; films in a folder are taken with `every`, which says how
+    far apart their frames are (else EVERY), and an unchanged one is not decoded again.
 
     What cannot be used is skipped and listed. Where a file holds something else than before that
     cannot be indexed, the old record is removed. On Ctrl-C what has been described is stored.
     Raises PhotoError and PositionError where nothing can be done at all, IndexFileError where the
     index cannot be written; what was stored before stays.
     """
-    found = found or find_photos(folder, csv)
-    cuts = _cuts(cutting, ray)
-    return _Folder(index, folder, found.not_empty(), csv, tracking, cuts).bring_in(
+    found = found or find_photos(folder, csv, films=every is not None)
+    cuts = _cuts(cutting, ray, found)
+    return _Folder(index, folder, found.not_empty(), csv, tracking, cuts, every).bring_in(
         describer,
         local=local,
         prune=prune,
@@ -163,18 +173,19 @@ def build_index(
     workers: int = 1,
     ray: str | None = None,
     cutting: Cutting = CUTTING,
+    every: Every | None = None,
     progress: Progress | None = None,
 ) -> BuildReport:
     """A new index at `path` of the photos below `folder`, or the completion of a begun one.
 
-    `csv`, `found`, `tracking`, `local`, `prune`, `workers`, `ray` and `cutting` are those of
-    `add_folder`. A new index holds vectors of the photos' `regions` too, where the network has
+    `csv`, `found`, `tracking`, `local`, `prune`, `workers`, `ray`, `cutting` and `every` are those
+    of `add_folder`. A new index holds vectors of the photos' `regions` too, where the network has
     them, and keeps key points in `local_size`; an old one stays as it is.
     Raises as `add_folder` does, and PositionError where not one photo could be stored; an index
     without photos is not left behind.
     """
-    found = (found or find_photos(folder, csv)).not_empty()
-    cuts = _cuts(cutting, ray)
+    found = (found or find_photos(folder, csv, films=every is not None)).not_empty()
+    cuts = _cuts(cutting, ray, found)
     model = model_info(describer, path)
     if index_exists(path):
         index = open_index(path, write=True, model=model)
@@ -183,7 +194,7 @@ def build_index(
             path, model, vector_type, describer.regions if regions else 0, local_size
         )
     try:
-        report = _Folder(index, folder, found, csv, tracking, cuts).bring_in(
+        report = _Folder(index, folder, found, csv, tracking, cuts, every).bring_in(
             describer,
             local=local,
             prune=prune,
@@ -203,12 +214,14 @@ def build_index(
     return report
 
 
-def _cuts(cutting: Cutting, ray: str | None) -> Cutting | None:
+def _cuts(cutting: Cutting, ray: str | None, found: Scan) -> Cutting | None:
     """How panoramas are cut; None where workers of a cluster describe, which cannot."""
     if ray is None:
         return cutting
     if cutting.assume:
         raise OptionError("--ray does not cut panoramas; leave --panorama or --ray out")
+    if any(map(is_film, found.paths)):
+        raise OptionError("--ray does not decode films; leave --every or --ray out")
     return None
 
 
@@ -223,17 +236,21 @@ class _Folder:
         csv: PhotoFile | None,
         tracking: Tracking | None,
         cutting: Cutting | None,
+        every: Every | None,
     ) -> None:
         self._index = index
         self._cutting = cutting
         self._cut = Cut()
         # Files that could not be looked at just now: what is held of them stays.
         self._unseen: set[str] = set()
-        self._folder = folder
+        # Of a film alone, the folder that it lies in.
+        self._target, self._folder = folder, found.folder
         self._found = found
+        self._films = Films(index, every, tracking, cutting)
         self._paths: PhotoPaths = paths_of(index.location)
-        inside = [_inside(path, folder) for path in found.paths]
-        self._positions = Positions.for_folder(folder, inside, csv, tracking)
+        inside = [_inside(path, found.folder) for path in found.paths]
+        photos = [name for name in inside if not is_film(name)]
+        self._positions = Positions.for_folder(found.folder, photos, csv, tracking)
         self._files = [
             ScannedFile(
                 self._paths.name_of(photo.path),
@@ -241,10 +258,20 @@ class _Folder:
                 photo.path,
                 photo.size,
                 photo.modified,
-                self._positions.stated(name),
+                self._stated(photo.path, name),
+                is_film(photo.path),
             )
             for photo, name in zip(found.photos, inside, strict=True)
         ]
+        if cutting is not None:
+            told = (file.path for file in self._files
+                    if self._positions.tells_of_panorama(file.inside))  # fmt: skip
+            self._cutting = replace(cutting, told=frozenset(told))
+
+    def _stated(self, path: PhotoFile, name: str) -> str:
+        if isinstance(path, Path) and is_film(path):
+            return self._films.stated(path)
+        return self._positions.stated(name)
 
     def bring_in(
         self,
@@ -257,11 +284,16 @@ class _Folder:
         ray: str | None,
         progress: Progress,
     ) -> BuildReport:
-        plan = self._plan(progress)
+        films = self._films
+        plan = films.take(self._plan(progress))
         report, plan = self._update(plan)
-        progress.start("describing", len(plan.describe))
-        outcomes = self._describe(describer, plan, local, workers, ray)
+        progress.start("describing", len(plan.describe) + films.frames)
+        outcomes = chain(
+            self._describe(describer, plan, local, workers, ray),
+            films.describe(describer, local=local, workers=workers),
+        )
         added, failed = add_all(self._index, outcomes, batch=batch, progress=progress.advance)
+        films.finish()
         stale, lost = self._stale(plan, failed)
         if stale:
             self._index.remove(stale)
@@ -272,15 +304,30 @@ class _Folder:
             report,
             added=added,
             replaced=len(plan.replaced.keys() - self._unseen) - lost,
-            removed=report.removed + lost,
+            removed=report.removed + lost + films.report.removed,
+            unchanged=report.unchanged + films.report.unchanged,
+            corrected=report.corrected + films.report.corrected,
+            moved=report.moved + films.report.moved,
+            tabled=report.tabled + films.report.tabled,
+            notes=(*report.notes, *films.report.notes),
+            films=films.report.films,
+            frames=films.report.frames,
             pruned=len(gone) if prune else 0,
             gone=() if prune else gone,
-            skipped=(*report.skipped, *failed),
+            tracked=self._tracked(failed),
+            skipped=(*report.skipped, *films.report.skipped, *failed),
             panoramas=self._cut.panoramas,
             views=self._cut.views,
             flat=tuple(self._cut.flat),
             wide=tuple(self._cut.wide),
         )
+
+    def _tracked(self, failed: Iterable[Skipped]) -> int | None:
+        if not self._positions.tracks:
+            return None
+        lost = {item.path for item in failed}
+        found = self._positions.tracked.found
+        return sum(file.inside in found and str(file.path) not in lost for file in self._files)
 
     def _plan(self, progress: Progress) -> Plan:
         progress.start("comparing", len(self._files))
@@ -293,7 +340,7 @@ class _Folder:
             return content(path)
 
         def below(missing: Sequence[Held]) -> set[int]:
-            return set(ids_below(self._index, self._paths, [self._folder]))
+            return set(ids_below(self._index, self._paths, [self._target]))
 
         # Views of one panorama ask for one file, and those behind URLs ask a server.
         gone = cache(self._is_gone)

@@ -130,6 +130,17 @@ class GeoPackageIndex(GeoPackageReader):
         holds the photos' local features, where they are to be stored, and `regions` `[N, R, D]`
         their regions' unit vectors, which an index of R > 0 needs and another leaves alone.
         """
+        return self.add_pictured(records, vectors, local, regions, [None] * len(records))
+
+    def add_pictured(
+        self,
+        records: Sequence[Record],
+        vectors: NDArray[np.float32],
+        local: Sequence[LocalFeatures | None] | None,
+        regions: NDArray[np.float32] | None,
+        thumbnails: Sequence[bytes | None],
+    ) -> list[int]:
+        """As `add`, with a small picture of each record where there is one: see `thumbnails`."""
         check_vectors(vectors, (len(records), self._model.dimension))
         blobs = stored.encode(vectors, self._vector_type)
         local = [None] * len(records) if local is None else local
@@ -147,7 +158,7 @@ class GeoPackageIndex(GeoPackageReader):
                 b"".join(coded[i : i + self._regions]) for i in range(0, len(coded), self._regions)
             ]
         with self._transaction() as connection:
-            ids = writing.insert(connection, records, blobs, features, parts)
+            ids = writing.insert(connection, records, blobs, features, parts, thumbnails)
             writing.fit_extent(connection)
             made_by = runtimes.joined(self._model.runtime, self._adds_by or self._model.runtime)
             if made_by != self._model.runtime:

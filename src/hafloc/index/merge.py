@@ -10,7 +10,7 @@ from hafloc.index.copy import add_batches, is_same, open_target
 from hafloc.index.part import beside
 from hafloc.index.paths import PhotoPaths
 from hafloc.index.records import GeoIndex, Record
-from hafloc.photos import View, file_name, part_name, split_name
+from hafloc.photos import Part, file_name, part_name, split_name
 from hafloc.progress import Progress, Silent
 
 
@@ -72,10 +72,10 @@ def _new(
 
 def _fresh(
     goal: GeoIndex, batch: Sequence[Record]
-) -> tuple[dict[str, str], list[tuple[Record, View | None]]]:
+) -> tuple[dict[str, str], list[tuple[Record, Part | None]]]:
     """What files are called in `goal`, by content, and the records that it does not hold."""
     called: dict[str, str] = {}
-    views: dict[str, set[View | None]] = {}
+    views: dict[str, set[Part | None]] = {}
     for held in goal.find_content([record.content for record in batch]):
         file, view = split_name(held.path)
         called.setdefault(held.content, file)

@@ -8,12 +8,14 @@ from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path, PureWindowsPath
 
-from hafloc.errors import IndexFileError, OptionError, OutputError
+from hafloc.errors import IndexFileError, OptionError, OutputError, PhotoError
 from hafloc.index.backends import Location, open_index, paths_of
 from hafloc.index.below import ids_below
 from hafloc.index.copy import BATCH, add_copies
 from hafloc.index.geopackage import GeoPackageIndex
+from hafloc.index.picture import picture_of, thumbnail_of
 from hafloc.index.records import Box, GeoIndex, Near, Record
+from hafloc.index.thumbnails import LONGER_SIDE, make_thumbnail
 from hafloc.photos import PhotoFile, is_url, part_name, split_name
 from hafloc.progress import Progress, Silent
 
@@ -22,13 +24,15 @@ from hafloc.progress import Progress, Silent
 class Part:
     """What is cut out: the photos in a `box` or `near` a place, else all; not those `without`.
 
-    `without` are photos and folders, with all below them. `local` takes key points along.
+    `without` are photos and folders, with all below them. `local` takes key points along,
+    `thumbnails` a small picture of each photo, of its file or else as the index has it.
     """
 
     box: Box | None = None
     near: Near | None = None
     without: tuple[PhotoFile, ...] = ()
     local: bool = True
+    thumbnails: bool = False
 
 
 def cut_part(source: Location, target: Path, part: Part, progress: Progress | None = None) -> int:
@@ -77,18 +81,27 @@ def _cut(origin: GeoIndex, goal: GeoIndex, part: Part, progress: Progress) -> in
     without = _without(origin, part.without)
     progress.start("cutting", origin.count())
     named = _names()
-    records = (
-        replace(record, path=named(record))
-        for record in _chosen(origin, part)
-        if record.id not in without
-    )
+    records = (record for record in _chosen(origin, part) if record.id not in without)
     done = 0
     while batch := list(islice(records, BATCH)):
-        waiting = [(record.id or 0, replace(record, id=None)) for record in batch]
-        add_copies(origin, goal, waiting, local=part.local)
+        waiting = [
+            (record.id or 0, replace(record, id=None, path=named(record))) for record in batch
+        ]
+        pictures = (_thumbnail(origin, record) if part.thumbnails else None for record in batch)
+        add_copies(origin, goal, waiting, local=part.local, thumbnails=list(pictures))
         done += len(batch)
         progress.advance(done)
     return done
+
+
+def _thumbnail(origin: GeoIndex, record: Record) -> bytes | None:
+    """A small picture of a photo, None where there is nothing to make it of."""
+    try:
+        picture = picture_of(origin, record, longer_side=LONGER_SIDE)
+    except PhotoError:
+        return None
+    stored = thumbnail_of(origin, record) if picture.small else None
+    return stored or make_thumbnail(picture.image)
 
 
 def _without(origin: GeoIndex, folders: tuple[PhotoFile, ...]) -> set[int]:

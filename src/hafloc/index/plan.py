@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from hafloc.errors import PhotoError
 from hafloc.index.paths import PhotoPaths
 from hafloc.index.records import Held
-from hafloc.photos import PhotoFile, PhotoUrl, file_name, split_name
+from hafloc.photos import Frame, PhotoFile, PhotoUrl, file_name, split_name
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +25,8 @@ class ScannedFile:
     `name` is how the index writes it down, `inside` its path within the folder with forward
     slashes; `bytes` and `modified` (nanoseconds since 1970) those of the file; `stated` the
     fingerprint of what its table row and name say, see `Positions.stated`. A server may not tell
-    bytes or time: then they are None.
+    bytes or time: then they are None. The records of a film have its `stated` once they are all
+    there.
     """
 
     name: str
@@ -34,6 +35,7 @@ class ScannedFile:
     bytes: int | None
     modified: int | None
     stated: str
+    is_film: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,9 +60,9 @@ class Plan:
     """What is to be done with the files of a scan.
 
     `describe` are new photos and those in place of others, which `replaced` has by the file's name;
-    `keep` are records to be brought up to date; `unchanged` counts files that need nothing;
-    `gone` are records below the folder whose file is not there any more. The views of one panorama
-    share their fate.
+    `keep` are records to be brought up to date; `unchanged` counts files that need nothing, of
+    films their frames; `gone` are records below the folder whose file is not there any more. The
+    views of one panorama share their fate.
     """
 
     describe: tuple[ScannedFile, ...]
@@ -102,12 +104,13 @@ def make_plan(
         except PhotoError as error:
             skipped.append(Skipped(str(file.path), str(error)))
             continue
-        if same is None or _is_mixed(same) or anew(same):
+        current = same is not None and all(_is_current(item, file) for item in same)
+        if same is None or _is_mixed(same) or anew(same) or (file.is_film and not current):
             describe.append(file)
             if before is not None or same is not None:
                 replaced[file.name] = same or before or ()
-        elif all(_is_current(item, file) for item in same):
-            unchanged += 1
+        elif current:
+            unchanged += _photos(same)
         else:
             keep += [
                 Kept(item.id, file, item.stated != file.stated, file_name(item.path) != file.name)
@@ -151,6 +154,12 @@ def _same(
         held = content(file.path)
         return before if all(item.content == held for item in before) else None
     return lost.find(content(file.path)) if lost.may_have(file.bytes) else None
+
+
+def _photos(group: Group) -> int:
+    """One, or the frames of a film."""
+    parts = [split_name(item.path)[1] for item in group]
+    return len({part.time for part in parts if isinstance(part, Frame)}) or 1
 
 
 def _is_current(held: Held, file: ScannedFile) -> bool:

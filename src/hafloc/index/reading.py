@@ -64,6 +64,7 @@ class GeoPackageReader:
             ) from error
         # Files of format 1 have no such table, and readers leave them as they are.
         self._holds_local_features = self._format_version >= 2
+        self._holds_thumbnails = self._format_version >= 7
         self._matrix = Matrix(
             connections,
             self._vector_type,
@@ -274,6 +275,17 @@ class GeoPackageReader:
             found[id_] = compact.decode(blob)
         return [found.get(int(id_)) for id_ in ids]
 
+    def thumbnails(self, ids: Sequence[int]) -> list[bytes | None]:
+        """The small pictures of `ids`, in that order, unchecked; None for photos without."""
+        if not self._holds_thumbnails:
+            return [None] * len(ids)
+        query = (
+            "SELECT photo_id, jpeg FROM thumbnails "
+            "WHERE photo_id IN (SELECT value FROM json_each(?))"
+        )
+        found: dict[int, bytes] = dict(self._rows(query, (_json(ids),)))
+        return [found.get(int(id_)) for id_ in ids]
+
     def _blobs(self, table: str, column: str, ids: Sequence[int]) -> dict[int, bytes]:
         """Blobs of photos, by id; those that are there, and are what was stored."""
         query, what = checksums.blob_query(
@@ -321,7 +333,15 @@ class GeoPackageReader:
                 self._regions,
                 self._holds_local_features,
             )
+        if self._holds_thumbnails:
+            query = "SELECT count(*), coalesce(sum(length(jpeg)), 0) FROM thumbnails"
+            pictures, size = self._rows(query)[0]
+            if pictures:
+                details |= {"thumbnails": pictures, "thumbnail_bytes": size}
         details["search"] = self._matrix.kind
+        if self._matrix.kind != approximate.EXACT and self.count() < WORTH:
+            details["search"] = approximate.EXACT
+            details["search_chosen"] = f"{self._matrix.kind}, from {WORTH:,} photos on"
         companion = self._matrix.companion
         if companion is not None and (self.count() >= WORTH or companion.folder.exists()):
             with self._connections.lent("info") as connection:

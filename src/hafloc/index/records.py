@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from types import TracebackType
-from typing import Protocol, Self
+from typing import Protocol, Self, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -270,3 +270,23 @@ class GeoIndex(Protocol):
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None: ...
+
+
+@runtime_checkable
+class KeepsThumbnails(Protocol):
+    """A database that may keep a small picture of each photo: a JPEG as `thumbnails` makes it."""
+
+    def thumbnails(self, ids: Sequence[int]) -> list[bytes | None]:
+        """The pictures of `ids`, in that order; None for photos without."""
+        ...
+
+    def add_pictured(
+        self,
+        records: Sequence[Record],
+        vectors: NDArray[np.float32],
+        local: Sequence[LocalFeatures | None] | None,
+        regions: NDArray[np.float32] | None,
+        thumbnails: Sequence[bytes | None],
+    ) -> list[int]:
+        """As `GeoIndex.add`, with the pictures of the records, all or nothing."""
+        ...

@@ -10,9 +10,9 @@ from hafloc.photos import (
     CUTTING,
     Cutting,
     Metadata,
+    Part,
     PhotoFile,
     Positions,
-    View,
     part_name,
     read_facts,
     shown,
@@ -158,7 +158,7 @@ def require_position(metadata: Metadata, path: PhotoFile) -> None:
         )
 
 
-def where_and_when(said: Metadata, part: View | None) -> dict[str, Any]:
+def where_and_when(said: Metadata, part: Part | None) -> dict[str, Any]:
     """The fields of a part's record that its file's metadata gives, which must hold a position."""
     return {
         "position": said.position,

@@ -205,6 +205,19 @@ ALTER TABLE photos ADD COLUMN producer TEXT;
 ALTER TABLE photos ADD COLUMN source_url TEXT;
 """
 
+# Small pictures for whoever gets the file without the photos.
+_THUMBNAILS = """
+CREATE TABLE thumbnails (photo_id INTEGER PRIMARY KEY NOT NULL, jpeg BLOB NOT NULL);
+CREATE TRIGGER photos_delete_thumbnail AFTER DELETE ON photos
+BEGIN
+    DELETE FROM thumbnails WHERE photo_id = OLD.id;
+END;
+INSERT INTO gpkg_contents (table_name, data_type, identifier) VALUES
+    ('thumbnails', 'hafloc', 'thumbnails');
+INSERT INTO gpkg_extensions VALUES ('thumbnails', NULL, 'hafloc_index',
+    'small pictures of the photos layer', 'write-only');
+"""
+
 # See checksums.py. Whoever changes a row and knows nothing of checksums makes it one without.
 _CHECKSUMS = """
 CREATE TABLE checksums (
@@ -260,7 +273,7 @@ MIGRATIONS: tuple[str, ...] = (
     _REGIONS,
     _CHANGES,
     _CREDITS,
-    _CHECKSUMS,
+    _THUMBNAILS + _CHECKSUMS,
 )
 # Readers do without what later migrations add; writers bring a file up to date.
 OLDEST_READABLE = 1

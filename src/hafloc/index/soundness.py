@@ -13,6 +13,7 @@ from hafloc.index import local_features as compact
 from hafloc.index import vectors as stored
 from hafloc.index.point import read_point
 from hafloc.index.rows import FIELDS
+from hafloc.index.thumbnails import find_problem
 
 _NAMED = 5  # how many photos a message names
 _FETCH = 4_096
@@ -38,6 +39,7 @@ def find_problems(
         *_vectors(connection, vector_type, dimension),
         *_local_features(connection),
         *(_regions(connection, regions, dimension) if regions else ()),
+        *_thumbnails(connection),
         *_positions(connection),
     ]
 
@@ -164,6 +166,16 @@ def _regions(connection: sqlite3.Connection, regions: int, dimension: int) -> It
         return not stored.is_sound(np.frombuffer(blob, np.int8).reshape(regions, -1)).all()
 
     yield from _beside(connection, "regions", "vectors", "vectors of regions", damaged)
+
+
+def _thumbnails(connection: sqlite3.Connection) -> Iterator[str]:
+    query = "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'thumbnails'"
+    if connection.execute(query).fetchone():
+        yield from _beside(connection, "thumbnails", "jpeg", "small pictures", _is_no_thumbnail)
+
+
+def _is_no_thumbnail(jpeg: object) -> bool:
+    return find_problem(jpeg) is not None
 
 
 def _beside(

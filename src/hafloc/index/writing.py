@@ -21,6 +21,7 @@ def insert(
     vectors: Sequence[bytes],
     features: Sequence[bytes | None],
     regions: Sequence[bytes | None],
+    thumbnails: Sequence[bytes | None],
 ) -> list[int]:
     """Add photos with what hangs on them, or put them in the place of those of their path."""
     names = ", ".join(rows.FIELDS)
@@ -30,15 +31,19 @@ def insert(
         f"ON CONFLICT (path) DO UPDATE SET {renewed} RETURNING id, {names}"
     )
     ids = []
-    for record, vector, found, parts in zip(records, vectors, features, regions, strict=True):
+    whole = zip(records, vectors, features, regions, thumbnails, strict=True)
+    for record, vector, found, parts, thumbnail in whole:
         ((id_, *stored),) = connection.execute(statement, rows.row(record)).fetchall()
         connection.execute("INSERT OR REPLACE INTO descriptors VALUES (?, ?)", (id_, vector))
-        # A photo that takes another's place must not keep that one's features.
+        # A photo that takes another's place must not keep that one's features and picture.
         connection.execute("DELETE FROM local_features WHERE photo_id = ?", (id_,))
+        connection.execute("DELETE FROM thumbnails WHERE photo_id = ?", (id_,))
         if found is not None:
             connection.execute("INSERT INTO local_features VALUES (?, ?)", (id_, found))
         if parts is not None:
             connection.execute("INSERT OR REPLACE INTO regions VALUES (?, ?)", (id_, parts))
+        if thumbnail is not None:
+            connection.execute("INSERT INTO thumbnails VALUES (?, ?)", (id_, thumbnail))
         # Last, since triggers forget those of what was there before.
         connection.execute(
             "INSERT OR REPLACE INTO checksums VALUES (?, ?, ?, ?, ?)",

@@ -2,11 +2,12 @@
 
 from hafloc.index import Near
 from hafloc.locate.answer import Answer, Candidate, borders_in_words, in_words
+from hafloc.locate.around import join_views
 from hafloc.locate.comparison import Comparison, compare_with
 from hafloc.locate.localizer import Localizer, Query
 from hafloc.locate.meeting import sharpened
 from hafloc.locate.position import REACH, SIGNS, Consensus, agree
-from hafloc.locate.query import RERANK
+from hafloc.locate.query import RERANK, RankedQuery
 from hafloc.locate.trust import (
     PROBABILITY,
     THRESHOLD,
@@ -33,12 +34,14 @@ __all__ = [
     "Localizer",
     "Near",
     "Query",
+    "RankedQuery",
     "Verdict",
     "agree",
     "borders_in_words",
     "check_probability",
     "compare_with",
     "in_words",
+    "join_views",
     "judge",
     "read_calibrations",
     "sharpened",

@@ -8,7 +8,7 @@ from typing import Any
 from hafloc.geo import Position, distance
 from hafloc.index import Record
 from hafloc.locate.trust import SHIPPED, Verdict
-from hafloc.photos import PhotoFile, View, Window, credit_in_words
+from hafloc.photos import Frame, PhotoFile, View, Window, credit_in_words, split_name
 from hafloc.verify import Evidence
 
 # Degrees with seven decimals are exact to a centimetre.
@@ -79,7 +79,8 @@ class Answer:
     the query's picture that was looked at, in pixels of the upright original, where it has borders
     that were left out; else None. `heading` is where the camera looked, in degrees clockwise from
     north, where matches with photos of known heading tell; of a
-    panorama, that of its centre column.
+    panorama, that of its centre column. `query_views` is in how many views a query that is a
+    panorama was looked for; None for others.
     """
 
     query: str
@@ -97,8 +98,15 @@ class Answer:
     views: int = 0
     window: Window | None = None
     heading: float | None = None
+    query_views: int | None = None
     # Of the candidates, in their order. Its arrays have no single truth value to compare.
     evidence: tuple[Evidence, ...] = field(default=(), compare=False, repr=False)
+
+    @property
+    def frame(self) -> Frame | None:
+        """Which frame of a film the query is; None of all else."""
+        part = None if self.file is None else split_name(self.query)[1]
+        return part if isinstance(part, Frame) else None
 
     @classmethod
     def from_hits(
@@ -115,6 +123,7 @@ class Answer:
         window: Window | None = None,
         heading: float | None = None,
         parts: Sequence[View] = (),
+        query_views: int | None = None,
     ) -> "Answer":
         """The answer that the best photos give: at least one stored record, best first.
 
@@ -152,15 +161,18 @@ class Answer:
             views=0 if own is not None else verdict.views,
             window=window,
             heading=heading,
+            query_views=query_views,
             evidence=tuple(evidence),
         )
 
     def to_dict(self) -> dict[str, Any]:
         """The answer as JSON values.
 
-        `query`; `found` (null where unknown); `position` {`lat`, `lon`} in WGS84 degrees, only the
+        `query`; of a film's frame its `time_code` in seconds (missing for photos);
+        `found` (null where unknown); `position` {`lat`, `lon`} in WGS84 degrees, only the
         best guess where `found` is false; `views`, how many photos' views meet there (0 where it is
-        the candidates' own positions that agree); `radius` (metres), `probability` and
+        the candidates' own positions that agree); `query_views`, in how many views a panorama was
+        looked for (null for other queries); `radius` (metres), `probability` and
         `confidence` (null where unknown); `calibration`, "own" of this database or "shipped" (null
         without one); `cautious`, whether the radius is meant to hold in the worst neighbourhoods;
         `duplicate_of` {`id`, `path`} or null; `note` (text or null); `window`, the part of the
@@ -179,9 +191,11 @@ class Answer:
         duplicate = self.duplicate_of
         return {
             "query": self.query,
+            **self._time_code(),
             "found": self.found,
             "position": _lat_lon(self.position),
             "views": self.views,
+            "query_views": self.query_views,
             **self._trust(),
             "duplicate_of": duplicate and {"id": duplicate.id, "path": duplicate.path},
             "note": self.note,
@@ -221,8 +235,10 @@ class Answer:
         answer = {
             "kind": "answer",
             "query": self.query,
+            **self._time_code(),
             "found": self.found,
             "views": self.views,
+            "query_views": self.query_views,
             **self._trust(),
             "heading": _rounded(self.heading),
             "duplicate_of": duplicate and duplicate.path,
@@ -244,6 +260,9 @@ class Answer:
                 ),
             ],
         }
+
+    def _time_code(self) -> dict[str, float]:
+        return {} if self.frame is None else {"time_code": self.frame.time}
 
     def _trust(self) -> dict[str, float | str | bool | None]:
         return {

@@ -9,7 +9,7 @@ from hafloc.photos import View
 from hafloc.verify import Evidence
 
 
-def taken_together(queries: Sequence[tuple[View, RankedQuery]]) -> RankedQuery:
+def join_views(queries: Sequence[tuple[View, RankedQuery]]) -> RankedQuery:
     """One query of a panorama's views, each with its own candidates; at least one view.
 
     A photo of the database that several views found counts once, by the view that it is the
@@ -37,6 +37,7 @@ def taken_together(queries: Sequence[tuple[View, RankedQuery]]) -> RankedQuery:
         note=first.note or f"located by {len(queries):,} views of the panorama together",
         focal=None,
         parts=tuple(view for _, _, view in ordered),
+        query_views=len(queries),
     )
 
 

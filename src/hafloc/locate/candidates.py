@@ -12,7 +12,7 @@ from hafloc.locate.pairing import Pairing
 from hafloc.locate.query import RERANK, RankedQuery, Wanted
 from hafloc.locate.remembered import FileKey, Remembered, file_of
 from hafloc.locate.scales import Found, at_scales, search_scales
-from hafloc.photos import Photo, PhotoFile, read_part, split_name
+from hafloc.photos import Frame, Photo, PhotoFile, read_part, split_name
 from hafloc.verify import Evidence, Matcher, weigh
 
 # Features that had to be computed from a candidate's file: at most 24 MB of them.
@@ -153,10 +153,11 @@ class CandidateFinder:
         if not photo.content:
             return None
         for record in records:
-            if record.content == photo.content:
+            if _is_twin(record, photo):
                 return record
         # Kept out of the list by `near`, or by `top` near-identical photos.
-        return next(iter(self.index.find_content([photo.content])), None)
+        held = self.index.find_content([photo.content])
+        return next((record for record in held if _is_twin(record, photo)), None)
 
     def _from_file(self, record: Record) -> LocalFeatures | None:
         there = file_of(record, self.paths)
@@ -192,3 +193,13 @@ class CandidateFinder:
         return IndexFileError(
             f"{self.index.location} was emptied while it was searched; add its photos again"
         )
+
+
+def _is_twin(record: Record, photo: Photo) -> bool:
+    """Whether both are of one file's bytes; frames of one film also of one time."""
+    if record.content != photo.content:
+        return False
+    frame, own = split_name(record.path)[1], photo.part
+    if not isinstance(frame, Frame):
+        return True
+    return isinstance(own, Frame) and own.time == frame.time

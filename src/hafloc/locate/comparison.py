@@ -7,18 +7,29 @@ from pathlib import Path
 from hafloc.description import ImageFeatures
 from hafloc.errors import CheckpointError, IndexFileError, PhotoError
 from hafloc.geo import distance
-from hafloc.index import GeoIndex, Record
+from hafloc.index import GeoIndex, Record, read_thumbnail, thumbnail_of
 from hafloc.locate.answer import Answer, Candidate
 from hafloc.locate.framed import Framed
 from hafloc.locate.localizer import Localizer
 from hafloc.locate.query import RERANK
 from hafloc.locate.scales import Found, at_scales, search_scales
 from hafloc.locate.trust import PROBABILITY
-from hafloc.photos import CUTTING, Cutting, Photo, PhotoFile, content, query_photos
+from hafloc.photos import (
+    CUTTING,
+    Cutting,
+    Image,
+    Photo,
+    PhotoFile,
+    content,
+    file_name,
+    query_photos,
+    view_of,
+)
 from hafloc.verify import Evidence
 
 # Photos searched for the rank of one beyond the verified ones, and how that grows until it is met.
 _FIRST, _GROWTH = 1_000, 8
+_NAMED = 3  # photos that a message names
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,13 +37,14 @@ class Comparison:
     """What is said of a query, and one photo of the database with its evidence.
 
     The `candidate` may be any photo, also one beyond the answer's own candidates; `file` is where
-    it lies.
+    it lies. `small` is what the index keeps of it, where the file is gone or holds another photo.
     """
 
     answer: Answer
     candidate: Candidate
     evidence: Evidence
     file: PhotoFile
+    small: Image | None = None
 
 
 def compare_with(
@@ -45,11 +57,12 @@ def compare_with(
 ) -> Comparison:
     """Locate `query` and compare its key points, or what the matcher finds, with one photo.
 
-    `wanted` is a rank, or a photo's file, or its path in the index; by default the best candidate
-    is taken. Of a panorama, cut as `cutting` says, the view that shows most of the photo is
-    compared. Raises PhotoError where the query cannot be read, or the photo's file is gone or
-    has changed, IndexFileError where the index has no such photo, CheckpointError where the
-    network has no key points, and what `Localizer.locate` raises.
+    `wanted` is a rank, or a photo's file, or its path or name in the index; by default the best
+    candidate is taken. The file of a panorama means the view of it that shows most of the query. Of
+    a panorama, cut as `cutting` says, the view that shows most of the photo is compared. Raises
+    PhotoError where the query cannot be read, or the photo's file is gone or has changed,
+    IndexFileError where the index has no such photo, CheckpointError where the network has no key
+    points, and what `Localizer.locate` raises.
     """
     answer = localizer.locate(query, top=RERANK, probability=probability, cutting=cutting)
     record = _record(localizer, answer, wanted)
@@ -59,7 +72,7 @@ def compare_with(
     else:
         candidate, evidence = answer.candidates[place], answer.evidence[place]
     file = localizer.paths.file_of(record.path)
-    _check_file(localizer, record, file)
+    small = _checked(localizer, record, file)
     if not evidence.verified and localizer.candidates.pairing is not None:
         raise PhotoError(
             f"cannot match {record.path}: the matcher could not see both photos; look at the "
@@ -70,7 +83,7 @@ def compare_with(
             f"cannot match key points: the network {localizer.index.model.name} has none; "
             "use an index made with one that has, such as haf"
         )
-    return Comparison(answer, candidate, evidence, file)
+    return Comparison(answer, candidate, evidence, file, small)
 
 
 def _record(localizer: Localizer, answer: Answer, wanted: str | None) -> Record:
@@ -82,11 +95,37 @@ def _record(localizer: Localizer, answer: Answer, wanted: str | None) -> Record:
                 "give one of their ranks, or a photo's path"
             )
         return localizer.index.get([answer.candidates[rank - 1].id])[0]
-    for record in localizer.index.find_paths([wanted, localizer.paths.name_of(wanted)]):
+    ways = [wanted, localizer.paths.name_of(wanted)]
+    for record in localizer.index.find_paths(ways):
         return record
-    raise IndexFileError(
-        f"the index has no photo {wanted}; `hafloc index export` lists those it has"
-    )
+    return _of_file(localizer, answer, wanted, ways)
+
+
+def _of_file(localizer: Localizer, answer: Answer, wanted: str, ways: Sequence[str]) -> Record:
+    """The photo that a file's name means: of a panorama the view that shows most of the query.
+
+    A name alone does where no other photo has it. Of views that are no candidates, the first.
+    """
+    alone = "/" not in wanted
+    files: dict[str, list[int]] = {}
+    for id_, path in localizer.index.names():
+        file = file_name(path)
+        if file in ways or (alone and file.rpartition("/")[2] == wanted):
+            files.setdefault(file, []).append(id_)
+    meant = [file for file in ways if file in files] or sorted(files)
+    if not meant:
+        raise IndexFileError(
+            f"the index has no photo {wanted}; `hafloc index export` lists those it has"
+        )
+    if len(meant) > 1 and meant[0] not in ways:
+        more = f", and {len(meant) - _NAMED:,} more" if len(meant) > _NAMED else ""
+        raise IndexFileError(
+            f"the index has {len(meant):,} photos named {wanted}: {', '.join(meant[:_NAMED])}"
+            f"{more}; give the path of one"
+        )
+    ids = files[meant[0]]
+    shown = next((one.id for one in answer.candidates if one.id in ids), ids[0])
+    return localizer.index.get([shown])[0]
 
 
 def _beyond(
@@ -98,7 +137,7 @@ def _beyond(
     looks = [_look(localizer, photo, record) for photo in photos]
     best = max(range(len(looks)), key=lambda i: looks[i][2].strength)
     rank, found, evidence = looks[best]
-    view = photos[best].part
+    view = view_of(photos[best].part)
     shown = Answer.from_hits(
         answer.query,
         [record],
@@ -142,16 +181,22 @@ def _rank(index: GeoIndex, query: Sequence[ImageFeatures], id_: int) -> tuple[in
         k *= _GROWTH
 
 
-def _check_file(localizer: Localizer, record: Record, file: PhotoFile) -> None:
-    if not file.is_file():
-        (stored,) = localizer.index.local_features([record.id or 0])
-        also = "" if stored is not None else ", and the index holds no key points of it"
-        raise PhotoError(
-            f"cannot show the matches with {record.path}: its file {file} is gone{also}; put it "
-            "back, or choose another candidate"
-        )
-    if content(file) != record.content:
+def _checked(localizer: Localizer, record: Record, file: PhotoFile) -> Image | None:
+    """The index's own picture where the file cannot be shown. Raises PhotoError without one."""
+    there = file.is_file()
+    if there and content(file) == record.content:
+        return None
+    stored = thumbnail_of(localizer.index, record)
+    if stored is not None:
+        return read_thumbnail(stored)
+    if there:
         raise PhotoError(
             f"cannot show the matches with {record.path}: its file has changed since it was "
             "indexed; run `hafloc index build` again"
         )
+    (features,) = localizer.index.local_features([record.id or 0])
+    also = "" if features is not None else ", and the index holds no key points of it"
+    raise PhotoError(
+        f"cannot show the matches with {record.path}: its file {file} is gone{also}; put it "
+        "back, or choose another candidate"
+    )

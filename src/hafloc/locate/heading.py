@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from hafloc.geo import Position, distance
 from hafloc.index import Record
 from hafloc.locate.position import REACH
-from hafloc.photos import View, split_name
+from hafloc.photos import View, split_name, view_of
 from hafloc.verify import Evidence
 
 Floats = NDArray[np.float64]
@@ -73,7 +73,7 @@ def _told(
             continue
         if distance(record.position, position) > REACH:
             continue
-        own = split_name(record.path)[1]
+        own = view_of(split_name(record.path)[1])
         part = None if parts is None else parts[number]
         query = part.focal if part is not None else focal or _USUAL_FOCAL
         turn = turn_of(item, query, _USUAL_FOCAL if own is None else own.focal)

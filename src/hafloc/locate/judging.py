@@ -26,6 +26,8 @@ class Judge:
 
     def __init__(self, calibrations: Sequence[Calibration], note: str | None = None) -> None:
         self._calibrations = tuple(calibrations)
+        # Those of a database's own photos have the shipped confidence.
+        self._of_photos = {(one.weights, one.bias) for one in calibrations if one.shipped}
         # What a person should know of all that is said.
         self.note = note
 
@@ -60,6 +62,8 @@ class Judge:
         calibration = next((c for c in self._calibrations if c.verified == verified), None)
         if consensus is None:
             consensus = query.consensus()
+        if confidence is None and calibration is not None and query.query_views:
+            confidence = self._of_several(calibration, consensus, query.query_views)
         verdict = judge(
             consensus,
             calibration,
@@ -68,3 +72,15 @@ class Judge:
             cautious=wanted.cautious,
         )
         return replace(verdict, views=consensus.views)
+
+    def _of_several(self, calibration: Calibration, consensus: Consensus, views: int) -> float:
+        """The confidence of the best of several views.
+
+        Of n views of another place, one looks right by chance up to n times as often as a photo
+        does (Bonferroni); so where the confidence is that of single photos, its odds are divided by
+        n. One that was learned from a person's own queries is left as it is.
+        """
+        confidence = calibration.confidence(consensus)
+        if (calibration.weights, calibration.bias) not in self._of_photos:
+            return confidence
+        return confidence / (confidence + views * (1 - confidence))

@@ -24,14 +24,14 @@ from hafloc.index import (
     open_index,
 )
 from hafloc.locate.answer import Answer
-from hafloc.locate.around import taken_together
+from hafloc.locate.around import join_views
 from hafloc.locate.candidates import CandidateFinder
 from hafloc.locate.judging import Judge
 from hafloc.locate.query import RERANK, RankedQuery, Wanted
 from hafloc.locate.trust import PROBABILITY
 from hafloc.locate.walk import Floats, draw_distances
 from hafloc.locate.walk_photos import judge_together
-from hafloc.photos import CUTTING, Cutting, Given, query_photos
+from hafloc.photos import CUTTING, Cutting, Given, Photo, part_name, query_photos, view_of
 from hafloc.verify import Matcher, open_matcher
 
 Query = Given
@@ -269,9 +269,11 @@ class Localizer:
         photos = query_photos(
             query, name=name, longer_side=self.candidates.longer_side, cutting=wanted.cutting
         )
-        each = [(photo.part, self.candidates.find(name, photo, wanted)) for photo in photos]
+        each = [
+            (view_of(photo.part), self.candidates.find(name, photo, wanted)) for photo in photos
+        ]
         views = [(view, found) for view, found in each if view is not None]
-        found = taken_together(views) if views else each[0][1]
+        found = join_views(views) if views else each[0][1]
         return replace(found, note=found.note or self._judge.note)
 
     def _answer(self, found: RankedQuery, wanted: Wanted) -> Answer:
@@ -285,6 +287,8 @@ def _name(query: Query, number: int | None) -> str:
     """What messages and answers call a query: its path, or its number where it has none."""
     if isinstance(query, str | os.PathLike):
         return os.fsdecode(query)
+    if isinstance(query, Photo) and query.path is not None:
+        return part_name(str(query.path), query.part)
     return "query" if number is None else f"query {number}"
 
 

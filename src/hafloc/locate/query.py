@@ -59,7 +59,7 @@ class RankedQuery:
     `note` is what a person should know about how it was answered. `framed` is where in its picture
     the photo lies, None where it is all of it; the evidence is that of the photo. `focal` is its
     focal length in longer sides, None where unknown. Of a panorama, `parts` are the views that the
-    candidates were compared with.
+    candidates were compared with, `query_views` how many views there were.
     """
 
     name: str
@@ -73,6 +73,7 @@ class RankedQuery:
     framed: Framed | None = None
     focal: float | None = None
     parts: tuple[View, ...] | None = None
+    query_views: int | None = None
 
     @property
     def seconds(self) -> float:
@@ -113,6 +114,7 @@ class RankedQuery:
             window=None if self.framed is None else self.framed.window,
             heading=self._heading(verdict),
             parts=() if self.parts is None else self.parts[:top],
+            query_views=self.query_views,
         )
 
     def _heading(self, verdict: Verdict) -> float | None:

@@ -23,8 +23,9 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from hafloc.errors import MissingExtraError
-from hafloc.nn.haf import HAF, LEVELS, LOCAL_LEVELS, Level, Reads
-from hafloc.nn.vgg import LAYERS, LEVEL_OF_TAP, MEAN, TAPS, pool
+from hafloc.nn.haf import HAF, LOCAL_LEVELS
+from hafloc.nn.haf_level import LEVELS, Level, Reads
+from hafloc.nn.vgg import LAYERS, MEAN, TAPS, VGG16, pool
 
 # Grows when the same checkpoint gives another graph.
 GRAPH_VERSION = 2
@@ -87,16 +88,11 @@ def write_graph(haf: HAF, responses: Responses | None = None) -> bytes:
     Takes `image` `1×3×H×W`, RGB 0..255 as float32; gives what `read_outputs` reads. Raises
     MissingExtraError without the package onnx, ValueError where `responses` lack a layer.
     """
-    try:
-        onnx = import_module("onnx")
-    except ImportError as error:
-        raise MissingExtraError(
-            "making the graph of a network needs the package onnx; pip install hafloc[onnx]"
-        ) from error
     if responses is not None and not _is_whole(responses):
         raise ValueError("responses must hold a number above 0 for each layer, and all means")
-    graph = _Graph(onnx, responses)
-    taps = _add_trunk(graph, haf)
+    graph = Graph(responses)
+    found = add_trunk(graph, haf.trunk)
+    taps = {level: found[tap] for level, tap in TAPS.items()}
     outputs = [graph.give(f"{name}_tap", taps[name]) for name in LOCAL_LEVELS]
     for name in LEVELS:
         outputs += _add_level(graph, name, haf.level(name), taps[name])
@@ -138,11 +134,24 @@ def read_outputs(
     return {name: found[f"{name}_tap"] for name in LOCAL_LEVELS}, reads
 
 
-class _Graph:
-    """Nodes and weights of a graph in the making; values are known by their names."""
+def onnx_package() -> Any:
+    """The package onnx. Raises MissingExtraError."""
+    try:
+        return import_module("onnx")
+    except ImportError as error:
+        raise MissingExtraError(
+            "making the graph of a network needs the package onnx; pip install hafloc[onnx]"
+        ) from error
 
-    def __init__(self, onnx: Any, responses: Responses | None) -> None:
-        self._onnx = onnx
+
+class Graph:
+    """Nodes and weights of a graph in the making; values are known by their names.
+
+    Raises MissingExtraError without the package onnx.
+    """
+
+    def __init__(self, responses: Responses | None = None) -> None:
+        self._onnx = onnx_package()
         self._responses = responses
         self._nodes: list[Any] = []
         self._weights: list[Any] = []
@@ -175,6 +184,15 @@ class _Graph:
         margin = int(layer.padding[0])
         return self.add("Conv", [value, kernel, self.keep(bias)], pads=[margin] * 4)
 
+    def respond(self, head: nn.Module, tap: str, name: str = "") -> str:
+        """A level's responses R: its head's convolution and ReLU6."""
+        bounds = [self.keep(np.array(bound, np.float32)) for bound in (0, 6)]
+        return self.add("Clip", [self.convolve(head, tap, name), *bounds])
+
+    def pool(self, value: str) -> str:
+        """The largest of each 2×2 places; an odd last row and column stay."""
+        return self.add("MaxPool", [value], kernel_shape=[2, 2], strides=[2, 2], ceil_mode=1)
+
     def _rounded(self, weight: Floats, bias: Floats, means: Floats) -> tuple[str, Floats]:
         """Weights as int8, each output channel's largest ±127, and the bias that goes with them."""
         scale = np.abs(weight).max((1, 2, 3)).clip(min=1e-12) / 127
@@ -196,13 +214,23 @@ class _Graph:
             "DequantizeLinear", [self.add("QuantizeLinear", [value, scale, zero]), scale, zero]
         )
 
-    def model(self, outputs: list[str]) -> bytes:
+    def model(
+        self,
+        outputs: list[str],
+        *,
+        name: str = "haf",
+        sides: int = 4,
+        batch: int | str = 1,
+        facts: Mapping[str, str] | None = None,
+    ) -> bytes:
+        """The model in bytes; outputs have so many `sides`, `facts` are stored beside it."""
         helper, kind = self._onnx.helper, self._onnx.TensorProto.FLOAT
+        rest = [None] * (sides - 1)
         graph = helper.make_graph(
             self._nodes,
-            "haf",
-            [helper.make_tensor_value_info(INPUT, kind, [1, 3, "height", "width"])],
-            [helper.make_tensor_value_info(name, kind, [1, None, None, None]) for name in outputs],
+            name,
+            [helper.make_tensor_value_info(INPUT, kind, [batch, 3, "height", "width"])],
+            [helper.make_tensor_value_info(each, kind, [batch, *rest]) for each in outputs],
             self._weights,
         )
         model = helper.make_model(
@@ -211,6 +239,8 @@ class _Graph:
             ir_version=_ONNX_FORMAT,
             producer_name="hafloc",
         )
+        if facts:
+            helper.set_model_props(model, dict(facts))
         return bytes(model.SerializeToString())
 
 
@@ -228,45 +258,57 @@ def _with_their_sums(steps: Floats) -> NDArray[np.int8]:
     return rounded
 
 
-def _add_trunk(graph: _Graph, haf: HAF) -> dict[str, str]:
-    """The VGG16; the taps by level."""
+def add_trunk(graph: Graph, trunk: VGG16, last: str = "conv5_3") -> dict[str, str]:
+    """The VGG16 up to a layer: responses after their ReLU, by layer."""
     value = graph.add("Sub", [INPUT, graph.keep(np.array(MEAN, np.float32).reshape(1, 3, 1, 1))])
-    taps, before = {}, ""
+    found, before = {}, ""
     for name in LAYERS:
         if before and name.endswith("_1"):
-            value = graph.add("MaxPool", [value], kernel_shape=[2, 2], strides=[2, 2], ceil_mode=1)
+            value = graph.pool(value)
             # Pooling keeps the steps; runtimes see that only where they are written again.
             value = graph.round_responses(before, value)
-        layer = haf.trunk.get_submodule(name)
+        layer = trunk.get_submodule(name)
         value = graph.convolve(layer, value, "" if name == _FIRST else name)
         value = graph.round_responses(name, graph.add("Relu", [value]))
-        if name in LEVEL_OF_TAP:
-            taps[LEVEL_OF_TAP[name]] = value
+        found[name] = value
         before = name
-    return taps
+        if name == last:
+            break
+    return found
 
 
-def _add_level(graph: _Graph, name: str, level: Level, tap: str) -> list[str]:
+def _add_level(graph: Graph, name: str, level: Level, tap: str) -> list[str]:
     """A level's head, fusion and mask, all but the head's product in float32; their names."""
-    bounds = [graph.keep(np.array(bound, np.float32)) for bound in (0, 6)]
-    responses = graph.add("Clip", [graph.convolve(level.head, tap, name), *bounds])
+    responses = graph.respond(level.head, tap, name)
     # Channels last is how they are pooled.
     turned = graph.add("Transpose", [responses], perm=[0, 2, 3, 1])
     outputs = [graph.give(f"{name}_{_RESPONSES}", turned)]
-    if level.fusion is not None:
-        value = graph.add("Relu", [graph.convolve(level.fusion.reduce, responses)])
-        value = graph.add("Sigmoid", [graph.convolve(level.fusion.weigh, value)])
-        outputs.append(graph.give(f"{name}_{_BLEND}", value))
-    if level.mask is not None:
-        ratio = level.mask_stride // level.stride
-        if ratio > 1:
-            window = [ratio, ratio]
-            responses = graph.add(
-                "AveragePool", [responses], kernel_shape=window, strides=window, ceil_mode=1
-            )
-        readers = level.mask.readers.values()
-        read = [graph.convolve(reader, responses) for reader in readers]
-        value = graph.add("Relu", [graph.add("Concat", read, axis=1)])
-        value = graph.add("Sigmoid", [graph.convolve(level.mask.accumulate, value)])
-        outputs.append(graph.give(f"{name}_{_MASK}", value))
+    if blend := add_blend(graph, level, responses):
+        outputs.append(graph.give(f"{name}_{_BLEND}", blend))
+    if mask := add_mask(graph, level, responses):
+        outputs.append(graph.give(f"{name}_{_MASK}", mask))
     return outputs
+
+
+def add_blend(graph: Graph, level: Level, responses: str) -> str:
+    """The weights of a level's spatial fusion at its tap's resolution; "" where it has none."""
+    if level.fusion is None:
+        return ""
+    value = graph.add("Relu", [graph.convolve(level.fusion.reduce, responses)])
+    return graph.add("Sigmoid", [graph.convolve(level.fusion.weigh, value)])
+
+
+def add_mask(graph: Graph, level: Level, responses: str) -> str:
+    """A level's attention mask on its own grid; "" where it has none."""
+    if level.mask is None:
+        return ""
+    ratio = level.mask_stride // level.stride
+    if ratio > 1:
+        window = [ratio, ratio]
+        responses = graph.add(
+            "AveragePool", [responses], kernel_shape=window, strides=window, ceil_mode=1
+        )
+    readers = level.mask.readers.values()
+    read = [graph.convolve(reader, responses) for reader in readers]
+    value = graph.add("Relu", [graph.add("Concat", read, axis=1)])
+    return graph.add("Sigmoid", [graph.convolve(level.mask.accumulate, value)])

@@ -8,7 +8,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from hafloc.nn.graph import read_outputs
-from hafloc.nn.haf import HAF, LEVELS, LOCAL_LEVELS, Reads
+from hafloc.nn.haf import HAF, LOCAL_LEVELS
+from hafloc.nn.haf_level import LEVELS, Reads
 from hafloc.nn.half_resolution import HalfResolution
 from hafloc.nn.vgg import Taps
 

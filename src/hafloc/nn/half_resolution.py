@@ -15,6 +15,7 @@ from torch import Tensor
 from hafloc.nn import regions
 from hafloc.nn import upsampled_cells as cells
 from hafloc.nn.cubes import cube_sums
+from hafloc.nn.images import on_processor
 
 Detection = Literal["soft", "max", "none"]
 
@@ -22,6 +23,8 @@ Detection = Literal["soft", "max", "none"]
 CUBE = 3
 # A band of about this many values stays in the processor's cache.
 BAND_VALUES = 1 << 20
+# On a GPU each question costs more than its answer: few large bands, of 256 MB each.
+DEVICE_BAND_VALUES = 1 << 26
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,10 +62,11 @@ class HalfResolution:
         return torch.addcmul(smooth * blend[:, 1], sharp, blend[:, 0])
 
     def bands(self) -> Iterator[tuple[int, int]]:
-        """Row ranges that together cover the grid, each of about BAND_VALUES values."""
+        """Row ranges that together cover the grid, each of about so many values as suit."""
         height, width = self.size
         batch, channels = self.responses.shape[:2]
-        step = max(1, BAND_VALUES // (batch * channels * width))
+        most = BAND_VALUES if on_processor(self.responses) else DEVICE_BAND_VALUES
+        step = max(1, most // (batch * channels * width))
         step = max(self.scale, step // self.scale * self.scale)
         for top in range(0, height, step):
             yield top, min(top + step, height)
@@ -188,15 +192,19 @@ def pool_power(maps: HalfResolution, power: Tensor) -> Tensor:
 @torch.no_grad()
 def pool_power_regions(maps: HalfResolution, power: Tensor) -> Tensor:
     """`pool_power` over the whole grid and over each region, `[N, 1 + R, n]`; no gradient."""
-    weights = maps.cell_weights()
-    down, high = regions.blocks(weights.shape[1], maps.scale, maps.size[0])
-    across, wide = regions.blocks(weights.shape[2], maps.scale, maps.size[1])
-    if power.item() == CUBE:
-        sums = cube_sums(maps.responses, weights, down, across, regions.GRID)
+    # There is one cell more than taps, each way.
+    (down, high), (across, wide) = (
+        regions.blocks(taps + 1, maps.scale, size, maps.responses.device)
+        for taps, size in zip(maps.responses.shape[2:], maps.size, strict=True)
+    )
+    if not on_processor(maps.responses):
+        sums = _made_sums(maps, power, down, across, regions.GRID)
+    elif power.item() == CUBE:
+        sums = cube_sums(maps.responses, maps.cell_weights(), down, across, regions.GRID)
     else:
-        of_cells = (down[:, None] * regions.GRID + across).to(weights.device)
+        of_cells = down[:, None] * regions.GRID + across
         taps = cells.pad_taps(maps.responses)
-        sums = cells.block_sums(taps, weights, power.item(), of_cells, regions.GRID**2)
+        sums = cells.block_sums(taps, maps.cell_weights(), power.item(), of_cells, regions.GRID**2)
     places = (high[:, None] * wide).flatten()[:, None].to(sums)
     # A region without a place, in a photo a few places wide, is as one where nothing fires.
     return _to_means(regions.of_blocks(sums), regions.of_blocks(places[None]).clamp(min=1), power)
@@ -217,12 +225,49 @@ def pool_power_and_detect(maps: HalfResolution, power: Tensor) -> tuple[Tensor, 
     return pooled, as_scores(cells.to_places(largest, maps.scale, maps.size))
 
 
+def _made_sums(
+    maps: HalfResolution, power: Tensor, down: Tensor, across: Tensor, grid: int
+) -> Tensor:
+    """As `cube_sums`, for any power, with every value made: few questions to a device.
+
+    `down` and `across` name the block of each cell along an axis, as there.
+    """
+    of_rows, of_columns = (
+        _members(block, maps.scale, size, grid, maps.mask)
+        for block, size in zip((down, across), maps.size, strict=True)
+    )
+    sums = maps.mask.new_zeros(len(maps.mask), grid, grid, maps.responses.shape[1])
+    # In half precision a sum of ten thousand places would lose what comes late.
+    with torch.autocast(maps.mask.device.type, enabled=False):
+        for top, bottom in maps.bands():
+            values = (maps.rows(top, bottom) * maps.mask[:, top:bottom, :, None]).pow(power)
+            by_row = torch.einsum("gy,nyxc->ngxc", of_rows[:, top:bottom], values)
+            sums += torch.einsum("kx,ngxc->ngkc", of_columns, by_row)
+    return sums.flatten(1, 2)
+
+
+def _members(block: Tensor, scale: int, size: int, grid: int, like: Tensor) -> Tensor:
+    """Which of `size` places each block has, 1 or 0, `[grid, size]`."""
+    # Half of the first cell lies outside.
+    places = torch.arange(size, device=like.device)
+    of_places = block[(places + scale // 2) // scale]
+    return (torch.arange(grid, device=like.device)[:, None] == of_places).to(like)
+
+
 def _pool_power(maps: HalfResolution, power: Tensor, *, largest: bool) -> tuple[Tensor, Tensor]:
-    weights, places = maps.cell_weights(), maps.mask[0].numel()
-    if not (largest or torch.is_grad_enabled()) and power.item() == CUBE:
-        down, across = (torch.zeros(count, dtype=torch.long) for count in weights.shape[1:3])
-        sums = cube_sums(maps.responses, weights, down, across, 1)[:, 0]
-        return _to_means(sums, places, power), weights.new_empty(0)
+    places = maps.mask[0].numel()
+    if not (largest or torch.is_grad_enabled()):
+        down, across = (
+            torch.zeros(n + 1, dtype=torch.long, device=maps.responses.device)
+            for n in maps.responses.shape[2:]
+        )
+        if not on_processor(maps.responses):
+            sums = _made_sums(maps, power, down, across, 1)[:, 0]
+            return _to_means(sums, places, power), maps.mask.new_empty(0)
+        if power.item() == CUBE:
+            sums = cube_sums(maps.responses, maps.cell_weights(), down, across, 1)[:, 0]
+            return _to_means(sums, places, power), maps.mask.new_empty(0)
+    weights = maps.cell_weights()
     taps = cells.pad_taps(maps.responses)
     if torch.is_grad_enabled():
         sums, found = cells.PowerSums.apply(taps, weights, power)  # type: ignore[no-untyped-call]
@@ -232,5 +277,6 @@ def _pool_power(maps: HalfResolution, power: Tensor, *, largest: bool) -> tuple[
 
 
 def _to_means(sums: Tensor, places: Tensor | int, power: Tensor) -> Tensor:
-    # A channel that never fires must not give an endless slope.
-    return (sums / places).clamp(min=1e-6 ** power.item()).pow(1 / power)
+    # A channel that never fires must not give an endless slope. A number would be waited for.
+    least = 1e-6 ** (power.item() if power.device.type == "cpu" else power.detach())
+    return (sums / places).clamp(min=least).pow(1 / power)

@@ -49,3 +49,8 @@ def to_numpy(x: Tensor) -> NDArray[np.float32]:
     """A float32 array in memory of its own."""
     # Results that keep a large block alive fragment the heap.
     return np.array(x.float().cpu().numpy(), dtype=np.float32)
+
+
+def on_processor(values: Tensor) -> bool:
+    """Whether it lies where a question costs nothing and memory is slow: not on a GPU."""
+    return values.device.type == "cpu"

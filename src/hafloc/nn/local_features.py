@@ -5,7 +5,9 @@ scores are blurred by its pooling, and were measured to match worse. Their descr
 trunk's responses there, low and mid, whitened on unrelated photos.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 
 import cv2
 import numpy as np
@@ -20,6 +22,8 @@ _LARGEST = 127
 # Grey levels by which a corner's circle must differ: low, since only the strongest are kept.
 _CONTRAST = 5
 _SOONER = (40, 20, 10)
+# For the photos of a batch.
+_THREADS = 8
 
 
 class LocalHead(nn.Module):
@@ -80,6 +84,27 @@ def sample(maps: Tensor, xy: Tensor, stride: int) -> Tensor:
     a, b = (place - corner).unbind(-1)
     weights = torch.stack([(1 - a) * (1 - b), a * (1 - b), (1 - a) * b, a * b])
     return (near * weights).sum(1).T
+
+
+def sample_all(maps: Tensor, xy: Tensor, stride: int) -> Tensor:
+    """As `sample`, of N images' maps `[N, n, h, w]` at pixels `[N, M, 2]`: `[N, M, n]`.
+
+    One question to a device, and slower than `sample` on a processor.
+    """
+    height, width = maps.shape[-2:]
+    whole = xy.new_tensor([width * stride, height * stride])
+    grid = (2 * (xy + 0.5) / whole - 1)[:, None]
+    found = F.grid_sample(maps, grid, padding_mode="border", align_corners=False)
+    return found[:, :, 0].transpose(1, 2)
+
+
+@contextmanager
+def corners_beside(
+    images: NDArray[np.uint8], count: int
+) -> Iterator[list[Future[NDArray[np.float32]]]]:
+    """`find_corners` of each of `N×H×W×3` images, in threads, while a device is at work."""
+    with ThreadPoolExecutor(min(len(images), _THREADS), "corners") as threads:
+        yield [threads.submit(find_corners, image, count) for image in images]
 
 
 def to_int8(rows: Tensor) -> NDArray[np.int8]:

@@ -12,7 +12,8 @@ from torch import Tensor, nn
 
 from hafloc.description import Description
 from hafloc.nn.crn import CRN
-from hafloc.nn.haf import HAF, HAFOptions
+from hafloc.nn.haf import HAF
+from hafloc.nn.haf_level import HAFOptions
 from hafloc.nn.haf_public_code import HAFPublicCode, HAFPublicCodeOptions
 from hafloc.nn.netvlad import NetVLAD, NetVLADOptions
 from hafloc.nn.superpoint import SuperPoint, SuperPointOptions

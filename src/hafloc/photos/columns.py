@@ -41,6 +41,7 @@ NAMES: Mapping[str, tuple[str, ...]] = {
         *("gpsaccuracy", "accuracym", "positionaccuracy"),
     ),
     "gps_status": ("gpsstatus",),
+    "field_of_view": ("fieldofview",),
     "datum": ("gpsmapdatum", "mapdatum", "datum"),
     "time": (
         *("time", "subsecdatetimeoriginal", "datetimeoriginal", "datetime", "timestamp"),

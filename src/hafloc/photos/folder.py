@@ -72,14 +72,14 @@ class Scan:
         return "left out: " + ", ".join(parts) if parts else ""
 
 
-def scan(folder: Path | str) -> Scan:
-    """All photos below `folder`, by suffix; what cannot be read never stops the rest.
+def scan(folder: Path | str, *, films: bool = False) -> Scan:
+    """All photos below `folder`, by suffix, and `films`; what cannot be read never stops the rest.
 
     Hidden files and folders are left out, and junk as `junk` names it; links to folders are not
     followed; only regular files count, and links to them. One pass over the folders, a `stat` for
     each photo. Raises PhotoError where `folder` itself is missing or unreadable; it may hold none.
     """
-    walk = _Walk(formats.suffixes())
+    walk = _Walk(formats.suffixes() | (formats.FILM_SUFFIXES if films else frozenset()))
     try:
         walk.list(Path(folder))
     except NotADirectoryError as error:

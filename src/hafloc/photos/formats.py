@@ -30,6 +30,10 @@ VIDEO_SUFFIXES = frozenset(
         ".mpeg", ".wmv", ".lrv", ".insv", ".360", ".braw", ".r3d",
     }
 )  # fmt: skip
+# Films whose pictures are no photos as they are: small copies beside a film, pairs of fish eyes,
+# halves of a cube, and what only a maker's program decodes.
+_RAW_VIDEO = frozenset({".lrv", ".insv", ".360", ".braw", ".r3d"})
+FILM_SUFFIXES = VIDEO_SUFFIXES - _RAW_VIDEO
 # People see a picture in them, no reader here does.
 PICTURE_SUFFIXES = frozenset(
     {
@@ -42,6 +46,7 @@ PICTURE_SUFFIXES = frozenset(
 EXTRAS = {
     "RAW": ("rawpy", "pip install hafloc[raw]"),
     "JXL": ("pillow_jxl", "pip install hafloc[jxl]"),
+    "VIDEO": ("av", "pip install hafloc[video]"),
 }
 
 _AVIF_BRANDS = {b"avif", b"avis"}
@@ -109,7 +114,7 @@ def extra_for(suffix: str) -> str | None:
 
 
 def has_reader(kind: str) -> bool:
-    """Whether the optional package for this kind ("RAW" or "JXL") is installed."""
+    """Whether the optional package for this kind, a key of EXTRAS, is installed."""
     return find_spec(EXTRAS[kind][0]) is not None
 
 

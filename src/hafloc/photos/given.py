@@ -38,7 +38,7 @@ class _ArrayLike(Protocol):
 
 Given = (
     str | os.PathLike[str] | os.PathLike[bytes] | bytes | bytearray | memoryview
-    | Pillow.Image | NDArray[Any] | _Readable | _ArrayLike
+    | Pillow.Image | NDArray[Any] | _Readable | _ArrayLike | Photo
 )  # fmt: skip
 
 
@@ -60,6 +60,7 @@ def as_photo(
 ) -> Photo:
     """The photo that a caller means; `name` is what messages call one without a path.
 
+    - a `Photo` is itself, as a film's frames are given;
     - a path (`str`, `os.PathLike`) is read as `decode.read` does; `bytes`, `bytearray` and
       `memoryview` are a file's content, and so is what an object with `read()` has left;
     - a PIL image of any mode is turned as its EXIF says, and laid on BACKGROUND where transparent;
@@ -74,6 +75,8 @@ def as_photo(
     `decode.read`. Raises PhotoError for all else, and for what cannot be read or has more than
     `max_pixels` pixels. Safe in threads, except that two may not load one PIL image at once.
     """
+    if isinstance(given, Photo):
+        return replace(given, image=upright(Pillow.fromarray(given.image), 1, longer_side))
     if isinstance(given, Pillow.Image):
         return _guarded(name, lambda: _of_image(given, max_pixels, longer_side))
     if isinstance(given, np.ndarray) or hasattr(given, "__array__"):

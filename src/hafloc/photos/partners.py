@@ -5,7 +5,7 @@ import re
 import unicodedata
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from hafloc.photos.photo import Metadata
 from hafloc.photos.remote import PhotoFile
@@ -17,10 +17,14 @@ _ABSOLUTE = re.compile(r"[A-Za-z]:/|/")
 
 @dataclass(frozen=True, slots=True)
 class Partners:
-    """The row of each photo that has one, and the rows that name no photo or not just one."""
+    """The row of each photo that has one, and the rows that name no photo or not just one.
+
+    Of the latter, `several` has the photos that a row might mean, where these are more than one.
+    """
 
     row_of: Mapping[str, str]
     unmatched_rows: tuple[str, ...]
+    several: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
 def find_partners(
@@ -37,12 +41,18 @@ def find_partners(
     where it leaves one photo for the row and, unless their values agree, one row for the photo.
     """
     found: dict[str, str] = {}
+    several: dict[str, tuple[str, ...]] = {}
     left = tuple(rows)
-    for claims in _steps(names, folder, home):
+    for claims_of in _steps(names, folder, home):
         if not left:
             break
-        left = _settled(claims(left), rows, found)
-    return Partners(found, left)
+        claims = claims_of(left)
+        left = _settled(claims, rows, found)
+        # The surest way that leads to several says which.
+        for row in left:
+            if len(claims[row]) > 1:
+                several.setdefault(row, tuple(sorted(claims[row])))
+    return Partners(found, left, {row: several[row] for row in left if row in several})
 
 
 def _steps(

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from hafloc.geo import Position
 from hafloc.photos.gpano import Sphere
-from hafloc.photos.parts import View
+from hafloc.photos.parts import Part
 from hafloc.photos.remote import PhotoFile
 
 Image = NDArray[np.uint8]
@@ -26,7 +26,8 @@ class Metadata:
     `accuracy` is the position's error in metres (above 0) and `gps_status` "A" (the receiver was
     measuring) or "V" (it was not, so the position is an older one), both as the source of
     the position states them. `licence`, `producer` and `source_url` say under which terms and
-    from whom a photo of others comes; None for one's own.
+    from whom a photo of others comes; None for one's own. `field_of_view` is the horizontal angle
+    in degrees that a table states, 360 of a panorama.
     """
 
     position: Position | None = None
@@ -41,6 +42,7 @@ class Metadata:
     licence: str | None = None
     producer: str | None = None
     source_url: str | None = None
+    field_of_view: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +85,9 @@ class Photo:
 
     `sphere` is how a panorama lies around the camera, where its file tells, and `doubt` why one
     that calls itself a panorama is none. A `part` of a file is one of its `parts` views, of
-    `width` and `height` in the panorama's own resolution; the metadata stay those of the file.
+    `width` and `height` in the panorama's own resolution; the metadata stay those of the file. It
+    may also be a frame of a film: then the metadata are the frame's, and a 360° film's frame has
+    `parts` views.
     """
 
     image: Image
@@ -96,7 +100,7 @@ class Photo:
     focal: float | None = None
     sphere: Sphere | None = None
     doubt: str | None = None
-    part: View | None = None
+    part: Part | None = None
     parts: int = 1
 
     def __post_init__(self) -> None:

@@ -18,6 +18,9 @@ from hafloc.photos.remote import PhotoFile, PhotoUrl
 from hafloc.photos.tracks.placing import Placed, Tracking, place_photos
 
 TABLE = "positions.csv"
+# Degrees from which a field of view is a panorama's: services state 360, or nearly.
+ALL_ROUND = 350.0
+_NAMED = 3  # photos that a line names
 # To be raised whenever metadata of the same file, row or name is read in another way.
 READER_VERSION = 2
 
@@ -28,11 +31,11 @@ class Positions:
     a track comes last.
 
     `rows` holds what the table at `path` says, by the photo's path within the folder;
-    `unmatched_rows` are its rows that name no photo of the folder, or not one alone;
-    `unmatched_photos` the photos without a row; `problems` which rows or values
-    of the table are left out and why, a line each. All are empty without a table. `tracked` is
-    what `tracks` say of photos that nothing else places; `notes` what a person should know of
-    how table and tracks were read.
+    `unmatched_rows` are its rows that name no photo of the folder; `unmatched_photos` the photos
+    without a row; `problems` which rows or values of the table are left out and why, a line each,
+    also rows that may mean several photos. All are empty without a table. `tracked` is what
+    `tracks` say of photos that nothing else places; `notes` what a person should know of how table
+    and tracks were read.
     """
 
     rows: Mapping[str, Metadata] = field(default_factory=dict)
@@ -79,8 +82,10 @@ class Positions:
             return cls()
         table = read_table(path, names)
         partners = find_partners(table.rows, names, folder, _beside(path))
+        problems = (*table.problems, *map(_several_in_words, partners.several.items()))
         if csv is not None and not partners.row_of:
-            first = f"; {table.problems[0]}" if table.problems and not table.rows else ""
+            silent = table.rows and not partners.several
+            first = f"; {problems[0]}" if problems and not silent else ""
             raise PositionError(
                 f"{path} names none of the photos in {folder}{first}; "
                 "write their paths relative to that folder"
@@ -88,8 +93,8 @@ class Positions:
         return cls(
             {name: table.rows[row] for name, row in partners.row_of.items()},
             path,
-            table.problems,
-            partners.unmatched_rows,
+            problems,
+            tuple(row for row in partners.unmatched_rows if row not in partners.several),
             tuple(name for name in names if name not in partners.row_of),
             notes=table.notes,
         )
@@ -126,6 +131,11 @@ class Positions:
                 return replace(metadata, problem=metadata.problem or refused)
         return metadata if found is None else _complete(found, metadata)
 
+    def tells_of_panorama(self, name: str) -> bool:
+        """Whether the table says that the photo at path `name` shows all round."""
+        row = self.row(name)
+        return row is not None and (row.field_of_view or 0) >= ALL_ROUND
+
     def row(self, name: str) -> Metadata | None:
         """What the table says of the photo at path `name` within the folder."""
         return self.rows.get(name)
@@ -156,6 +166,15 @@ class Positions:
             said = str(error)
         text = json.dumps([READER_VERSION, said], sort_keys=True)
         return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
+
+
+def _several_in_words(row: tuple[str, Sequence[str]]) -> str:
+    name, photos = row
+    more = f", and {len(photos) - _NAMED:,} more" if len(photos) > _NAMED else ""
+    return (
+        f"{name} may be any of {len(photos):,} photos here: {', '.join(photos[:_NAMED])}{more}; "
+        "write its path within the folder"
+    )
 
 
 def _posix(name: str | PurePath) -> str:
@@ -193,6 +212,7 @@ def _plain(metadata: Metadata) -> dict[str, object]:
         "licence": metadata.licence,
         "producer": metadata.producer,
         "source_url": metadata.source_url,
+        "field_of_view": metadata.field_of_view,
     }
     return {name: value for name, value in values.items() if value is not None}
 

@@ -18,6 +18,7 @@ from urllib.request import url2pathname
 
 from hafloc.bounded import within
 from hafloc.errors import MissingExtraError, PhotoError, reason_of
+from hafloc.network import failure_in_words
 
 # What a photo may take, and the listing of a bucket with millions of them.
 ANSWER_S = 60.0
@@ -295,8 +296,8 @@ def _failure(error: Exception) -> tuple[Exception, bool]:
     if isinstance(error, TimeoutError):
         why = "the server does not answer in time; check the connection and run it again"
         return RemoteError(errno.ETIMEDOUT, why), False
-    detail = reason_of(error)[:160]
-    why = f"it cannot be fetched ({detail}); check address, connection and credentials"
+    what = failure_in_words(error)
+    why = f"it cannot be fetched: {what}; check address, connection and credentials"
     network = isinstance(error, OSError) or type(error).__module__.startswith("aiohttp")
     return RemoteError(errno.EAGAIN, why), network
 

@@ -42,6 +42,12 @@ def metadata_of_row(row: Row, *, source: str = "csv") -> tuple[Metadata, list[st
     if accuracy is not None and accuracy <= 0:
         remarks.append(f"accuracy {accuracy:g} is not above 0 metres; it is left out")
         accuracy = None
+    field_of_view = _measure(row, "field_of_view", remarks)
+    if field_of_view is not None and not 0 < field_of_view <= 360:
+        remarks.append(
+            f"field_of_view {field_of_view:g} is not between 0 and 360 degrees; it is left out"
+        )
+        field_of_view = None
     metadata = Metadata(
         position=position,
         heading=None if heading is None else heading % 360,
@@ -51,6 +57,7 @@ def metadata_of_row(row: Row, *, source: str = "csv") -> tuple[Metadata, list[st
         magnetic=heading is not None and _is_magnetic(row),
         accuracy=accuracy,
         gps_status=_status(row),
+        field_of_view=field_of_view,
         licence=_words(row, "licence"),
         producer=_words(row, "producer"),
         source_url=_words(row, "source_url"),

@@ -2,11 +2,13 @@
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from hafloc.errors import PhotoError
 from hafloc.photos import formats
-from hafloc.photos.folder import Scan, ScannedPhoto, scan
+from hafloc.photos.films import is_film, require_reader
+from hafloc.photos.folder import Scan, ScannedPhoto, is_folder, scan
 from hafloc.photos.junk import is_junk_file, is_junk_folder
 from hafloc.photos.positions import table_near
 from hafloc.photos.projects import read_table
@@ -16,20 +18,57 @@ from hafloc.prefetch import prefetch
 
 # Photos behind a web address that are asked for at once: a server's answer takes a while.
 REQUESTS = 16
+_STILLS = frozenset({".heic", ".heif", ".jpg", ".jpeg"})
 
 
-def find_photos(source: PhotoFile, csv: PhotoFile | None = None) -> Scan:
+def find_photos(source: PhotoFile, csv: PhotoFile | None = None, *, films: bool = False) -> Scan:
     """All photos below `source`: of a folder what `scan` finds, of a URL the same by its listing.
+
+    Films of a folder are among them if wanted; where `source` is a film, it is all there is.
 
     Web servers list nothing: there the table of positions names the photos, `csv` or the
     positions.csv below the URL, and of each the server tells size and time, or why not. Raises
     PhotoError where nothing can be found out, and for a web address without a table.
     """
     if isinstance(source, Path):
-        return scan(source)
+        if formats.left_out_as(source.suffix.lower()) == "video" and not is_folder(source):
+            return _film_alone(source)
+        found = _without_live_photos(scan(source, films=films))
+        if any(map(is_film, found.paths)):
+            require_reader(shown(source))
+        return found
     if source.is_listable:
         return _listed(source)
     return _named(source, csv)
+
+
+def _without_live_photos(found: Scan) -> Scan:
+    """A scan without the films of two seconds that phones keep beside photos of the same name."""
+    still = {_stem(photo.path) for photo in found.photos if photo.path.suffix.lower() in _STILLS}
+    kept = [photo for photo in found.photos if not is_film(photo.path)
+            or _stem(photo.path) not in still]  # fmt: skip
+    if len(kept) == len(found.photos):
+        return found
+    left_out = Counter(found.left_out) + Counter(video=len(found.photos) - len(kept))
+    return replace(found, photos=tuple(kept), left_out=dict(sorted(left_out.items())))
+
+
+def _stem(path: PhotoFile) -> str:
+    return str(path.parent / path.stem).casefold() if isinstance(path, Path) else ""
+
+
+def _film_alone(film: Path) -> Scan:
+    if not is_film(film):
+        raise PhotoError(
+            f"cannot read {shown(film)}: {film.suffix.lower()} holds no pictures as a lens sees "
+            "them, or a small copy of a film; export it as MP4 with the maker's program"
+        )
+    require_reader(shown(film))
+    try:
+        status = film.stat()
+    except (OSError, ValueError) as error:
+        raise PhotoError(f"cannot read {shown(film)}: {reason(error)}") from error
+    return Scan(film.parent, (ScannedPhoto(film, status.st_size, status.st_mtime_ns),))
 
 
 def _listed(folder: PhotoUrl) -> Scan:

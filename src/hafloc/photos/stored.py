@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from hafloc.errors import PhotoError
+from hafloc.photos.formats import VIDEO_SUFFIXES
 from hafloc.photos.remote import PhotoFile, PhotoUrl, RemoteError
 
 # The largest files of cameras (150 megapixels, three channels of 16 bits) have 0.9 GB.
@@ -42,9 +43,14 @@ _REASONS = {
 
 
 def content(path: PhotoFile | str) -> str:
-    """What identifies a file's bytes: hex BLAKE2b of 16 bytes. Raises PhotoError."""
+    """What identifies a file's bytes: hex BLAKE2b of 16 bytes. Raises PhotoError.
+
+    A film may be larger than any photo.
+    """
     digest = hashlib.blake2b(digest_size=16)
-    for chunk in _chunks(Path(path) if isinstance(path, str) else path):
+    path = Path(path) if isinstance(path, str) else path
+    is_film = isinstance(path, Path) and path.suffix.lower() in VIDEO_SUFFIXES
+    for chunk in _chunks(path, any_size=is_film):
         digest.update(chunk)
     return digest.hexdigest()
 
@@ -62,7 +68,7 @@ def file_bytes(path: PhotoFile) -> bytes:
 def file_start(path: Path, length: int) -> bytes:
     """The first bytes of a regular file, at most `length` of them. Raises PhotoError."""
     data = bytearray()
-    for chunk in _chunks(path):
+    for chunk in _chunks(path, any_size=True):
         data += chunk
         if len(data) >= length:
             break
@@ -95,7 +101,7 @@ def too_large(name: str) -> PhotoError:
     )
 
 
-def _chunks(path: PhotoFile) -> Iterator[bytes]:
+def _chunks(path: PhotoFile, *, any_size: bool = False) -> Iterator[bytes]:
     name = shown(path)
     try:
         if isinstance(path, PhotoUrl):
@@ -104,24 +110,25 @@ def _chunks(path: PhotoFile) -> Iterator[bytes]:
                 raise too_large(name)
             yield data
             return
-        with _open(path) as file:
+        with _open(path, any_size) as file:
             total = 0
             while chunk := file.read(_CHUNK):
                 total += len(chunk)
-                if total > MAX_BYTES:
+                if total > MAX_BYTES and not any_size:
                     raise too_large(name)
                 yield chunk
     except (OSError, ValueError) as error:
         raise PhotoError(f"cannot read {name}: {reason(error)}") from error
 
 
-def _open(path: Path) -> BinaryIO:
+def _open(path: Path, any_size: bool) -> BinaryIO:
     # Looked at before it is opened, for opening a device can do something; and looked at again
     # when open, for the name may mean another file by then.
-    _check(path.stat(), path)
+    check = _check_kind if any_size else _check
+    check(path.stat(), path)
     descriptor = os.open(path, _FLAGS)
     try:
-        _check(os.fstat(descriptor), path)
+        check(os.fstat(descriptor), path)
         return os.fdopen(descriptor, "rb", buffering=0)
     except BaseException:
         os.close(descriptor)
@@ -129,6 +136,12 @@ def _open(path: Path) -> BinaryIO:
 
 
 def _check(status: os.stat_result, path: Path) -> None:
+    _check_kind(status, path)
+    if status.st_size > MAX_BYTES:
+        raise too_large(shown(path))
+
+
+def _check_kind(status: os.stat_result, path: Path) -> None:
     if stat.S_ISDIR(status.st_mode):
         raise IsADirectoryError(errno.EISDIR, "it is a folder")
     if not stat.S_ISREG(status.st_mode):
@@ -136,5 +149,3 @@ def _check(status: os.stat_result, path: Path) -> None:
         raise PhotoError(
             f"cannot read {shown(path)}: it is not a regular file but {kind}; give a photo's file"
         )
-    if status.st_size > MAX_BYTES:
-        raise too_large(shown(path))

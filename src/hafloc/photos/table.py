@@ -10,7 +10,7 @@ from urllib.parse import unquote
 from hafloc.errors import PositionError
 from hafloc.photos.columns import NEEDED, described, find_columns
 from hafloc.photos.delimited import SEPARATORS, read_lines, rows, separated, stated_separator
-from hafloc.photos.parts import split_name
+from hafloc.photos.parts import split_name, view_of
 from hafloc.photos.photo import Metadata
 from hafloc.photos.projected import as_degrees, check_crs
 from hafloc.photos.remote import PhotoFile
@@ -119,7 +119,8 @@ def _usable(
 
 def of_file(name: str, metadata: Metadata) -> tuple[str, Metadata]:
     """What the row of a panorama's view, as `hafloc index export` writes it, says of the whole."""
-    file, view = split_name(name)
+    file, part = split_name(name)
+    view = view_of(part)
     if view is None or metadata.heading is None:
         return file, metadata
     whole = round((metadata.heading - view.heading) % 360, _HEADING_DECIMALS) % 360

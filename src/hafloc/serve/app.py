@@ -1,7 +1,7 @@
 """The application: routes, problems in place of errors, the gate around all, OpenAPI."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from typing import Any
 from urllib.parse import urlsplit
@@ -10,11 +10,19 @@ from fastapi import APIRouter, Depends, FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import FileResponse, JSONResponse, Response
+from starlette.routing import BaseRoute, Match
 from starlette.types import ASGIApp
 
 from hafloc import __version__
 from hafloc.errors import HaflocError
-from hafloc.serve import collection_routes, documents, locate_routes, metrics, photo_routes
+from hafloc.serve import (
+    collection_routes,
+    documents,
+    locate_routes,
+    metrics,
+    photo_routes,
+    problems,
+)
 from hafloc.serve.documents import answers, content
 from hafloc.serve.gate import Gate, fault_response, problem_response
 from hafloc.serve.problems import (
@@ -58,12 +66,16 @@ def create_app(service: Service) -> ASGIApp:
         servers=[{"url": service.options.root_path or "/"}],
         root_path_in_servers=False,
     )
-    app.include_router(locate_routes.routes(service))
-    app.include_router(photo_routes.routes(service))
-    app.include_router(collection_routes.routes(service))
-    app.include_router(_own_routes(service))
-    app.include_router(_page_routes(service))
-    _add_problems(app, service)
+    routers = [
+        locate_routes.routes(service),
+        photo_routes.routes(service),
+        collection_routes.routes(service),
+        _own_routes(service),
+        _page_routes(service),
+    ]
+    for router in routers:
+        app.include_router(router)
+    _add_problems(app, service, [route for router in routers[:-1] for route in router.routes])
     _explain(app, service)
     tiles = service.options.tiles
     origins = [] if tiles is None else [_origin(tiles.url)]
@@ -164,7 +176,7 @@ def _page_routes(service: Service) -> APIRouter:
     return router
 
 
-def _add_problems(app: FastAPI, service: Service) -> None:
+def _add_problems(app: FastAPI, service: Service, routes: Sequence[BaseRoute]) -> None:
     """Whatever ends a request is answered by problem details."""
 
     async def problem(_: Request, error: Exception) -> Response:
@@ -175,9 +187,11 @@ def _add_problems(app: FastAPI, service: Service) -> None:
         assert isinstance(error, HaflocError)
         return problem_response(problem_of(error, service.databases.words(str(error))))
 
-    async def bare(_: Request, error: Exception) -> Response:
+    async def bare(request: Request, error: Exception) -> Response:
         assert isinstance(error, HTTPException)
         headers = dict(error.headers or {})
+        if error.status_code == problems.BAD_METHOD.status:
+            headers["allow"] = ", ".join(_methods(routes, request))
         if error.status_code == 400:  # the framework could not make sense of it
             return problem_response(Problem(BAD_REQUEST, str(error.detail), headers))
         return problem_response(problem_of_status(error.status_code, str(error.detail), headers))
@@ -202,6 +216,15 @@ def _add_problems(app: FastAPI, service: Service) -> None:
     }
     for kind, handler in handlers.items():
         app.add_exception_handler(kind, handler)
+
+
+def _methods(routes: Sequence[BaseRoute], request: Request) -> list[str]:
+    """The methods of all routes of an address; the framework tells those of the first alone."""
+    found: set[str] = set()
+    for route in routes:
+        if route.matches(request.scope)[0] is not Match.NONE:
+            found |= getattr(route, "methods", None) or set()
+    return sorted(found) or ["GET"]
 
 
 def _explain(app: FastAPI, service: Service) -> None:

@@ -3,13 +3,21 @@
 from typing import Annotated, Any
 from urllib.parse import quote
 
-from fastapi import APIRouter, Depends, Query, Request
+from fastapi import APIRouter, Depends, Request
 from starlette.responses import JSONResponse, Response
 
 from hafloc.serve import documents
 from hafloc.serve.databases import Database
 from hafloc.serve.documents import GEOJSON, answers, content
-from hafloc.serve.photo_routes import base_url, feature_page, one_feature
+from hafloc.serve.photo_routes import (
+    AFTER,
+    BOX,
+    LIMIT,
+    WHEN,
+    base_url,
+    feature_page,
+    one_feature,
+)
 from hafloc.serve.problems import KINDS
 from hafloc.serve.service import Service, only_known
 
@@ -99,10 +107,10 @@ def routes(service: Service) -> APIRouter:
     async def items(
         request: Request,
         name: str,
-        bbox: Annotated[str | None, Query()] = None,
-        limit: Annotated[int, Query(ge=1)] = 100,
-        after: Annotated[str | None, Query()] = None,
-        datetime_: Annotated[str | None, Query(alias="datetime")] = None,
+        bbox: Annotated[str | None, BOX] = None,
+        limit: LIMIT = 100,
+        after: Annotated[str | None, AFTER] = None,
+        datetime_: Annotated[str | None, WHEN] = None,
     ) -> Response:
         one = service.databases.one(name)
         here = f"{base_url(request)}/v1/collections/{quote(one.name)}/items"

@@ -186,6 +186,16 @@ EXAMPLES: dict[str, Any] = {
         "copy it again or remove it",
     },
 }
+_LATITUDE = r"-?([0-8]?[0-9](\.[0-9]{1,9})?|90)"
+_LONGITUDE = r"-?((1[0-7][0-9]|[0-9]{1,2})(\.[0-9]{1,9})?|180)"
+# What parameters look like: told, not enforced, for our own words say more.
+NEAR_FORM = {"pattern": f"^{_LATITUDE},{_LONGITUDE},[1-9][0-9]{{0,6}}$"}
+BOX_FORM = {"pattern": f"^{_LONGITUDE},{_LATITUDE},{_LONGITUDE},{_LATITUDE}$"}
+_DAY = r"2[0-9]{3}-(0[1-9]|1[0-2])-(0[1-9]|1[0-9]|2[0-8])"
+_CLOCK = r"([01][0-9]|2[0-3])(:[0-5][0-9]){2}"
+_TIME = f"{_DAY}T{_CLOCK}Z"
+TIME_FORM = {"pattern": rf"^({_TIME}|{_TIME}/\.\.|\.\./{_TIME}|{_TIME}/{_TIME})$"}
+ID_FORM = {"pattern": "^[0-9]{1,15}$"}
 _FILE = {"type": "string", "contentMediaType": "image/*", "format": "binary"}
 
 

@@ -28,7 +28,10 @@ from hafloc.serve.uploads import Upload, read_form
 MOST_TOP = 100
 MOST_RERANK = 1_000
 _NAMES = Query(description="A database's name; several, or *: the best answer of a photo counts.")
-_NEAR = Query(description="LAT,LON,METRES: only photos within so many metres of a place.")
+_NEAR = Query(
+    description="LAT,LON,METRES: only photos within so many metres of a place.",
+    json_schema_extra=documents.NEAR_FORM,
+)
 _PICTURE = {"Cache-Control": "private, no-store"}
 _SEEN = (*documents.READING, *documents.KEY, *problems.KINDS.values(), problems.TOO_LATE)
 

@@ -28,14 +28,25 @@ from hafloc.serve.tiles import tile_of
 from hafloc.serve.uploads import read_form
 
 _NAME = Query(description="The database's name; may be left out where one is served.")
-_BOX = Query(description="W,S,E,N in degrees.", examples=["0.1,52.1,0.2,52.3"])
-_WHEN = Query(description="A time, or two with / between, of which one may be ..")
-_AFTER = Query(description="From a page's next link: the id after which to go on.")
+BOX = Query(
+    description="W,S,E,N in degrees.",
+    examples=["0.1,52.1,0.2,52.3"],
+    json_schema_extra=documents.BOX_FORM,
+)
+WHEN = Query(
+    alias="datetime",
+    description="A time, or two with / between, of which one may be ..",
+    json_schema_extra=documents.TIME_FORM,
+)
+AFTER = Query(
+    description="From a page's next link: the id after which to go on.",
+    json_schema_extra=documents.ID_FORM,
+)
 _LEAST_SIDE, _MOST_SIDE = 16, 2_048
 _KEPT = "private, max-age=86400"
 _TILE = "application/vnd.mapbox-vector-tile"
 _READ = (*documents.READING, *documents.KEY, *KINDS.values())
-_LIMIT = Annotated[int, Query(ge=1, description=f"At most so many; never above {MOST:,}.")]
+LIMIT = Annotated[int, Query(ge=1, description=f"At most so many; never above {MOST:,}.")]
 
 
 def routes(service: Service) -> APIRouter:
@@ -153,10 +164,10 @@ def _add_reading(router: APIRouter, service: Service) -> None:
     async def photos(
         request: Request,
         database: Annotated[str | None, _NAME] = None,
-        bbox: Annotated[str | None, _BOX] = None,
-        limit: _LIMIT = 100,
-        after: Annotated[str | None, _AFTER] = None,
-        datetime_: Annotated[str | None, Query(alias="datetime")] = None,
+        bbox: Annotated[str | None, BOX] = None,
+        limit: LIMIT = 100,
+        after: Annotated[str | None, AFTER] = None,
+        datetime_: Annotated[str | None, WHEN] = None,
     ) -> Response:
         here = f"{base_url(request)}/v1/photos"
         one = service.databases.one(database)

@@ -63,7 +63,9 @@ def open_service(
     except BaseException:
         databases.close()
         raise
-    return Service(databases, options, log)
+    service = Service(databases, options, log)
+    service.prepare()
+    return service
 
 
 def listen(host: str, port: int) -> socket.socket:

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
+from importlib import import_module
 from typing import TypeVar
 
 from starlette.requests import Request
@@ -47,6 +48,10 @@ class Service:
         self._readers = ThreadPoolExecutor(_READERS, thread_name_prefix="read")
         self._painters = ThreadPoolExecutor(_PAINTERS, thread_name_prefix="paint")
         self._watch()
+
+    def prepare(self) -> None:
+        """Load what draws, beside what comes next: the first picture would wait for it."""
+        self._painters.submit(import_module, "hafloc.show")
 
     def points(self, database: Database) -> PointStore:
         return self._points[database.name]

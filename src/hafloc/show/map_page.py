@@ -12,9 +12,8 @@ from typing import Any
 
 from hafloc.errors import OutputError
 from hafloc.files import write_whole
-from hafloc.index import GeoIndex, paths_of
+from hafloc.index import GeoIndex
 from hafloc.locate import Answer, Candidate, in_words
-from hafloc.photos import split_name
 from hafloc.show.dots import chosen_photos
 from hafloc.show.matches import chosen_pairs
 from hafloc.show.thumbnails import Thumbnails
@@ -80,7 +79,6 @@ def _digest(text: str) -> str:
 
 
 def _content(answers: Sequence[Answer], index: GeoIndex) -> dict[str, Any]:
-    paths = paths_of(index.location)
     shown = {c.path for answer in answers for c in answer.candidates}
     number = len(shown) + len(answers)
     side = next((side for most, side in _SIDES if number <= most), _SMALLEST_SIDE)
@@ -92,11 +90,10 @@ def _content(answers: Sequence[Answer], index: GeoIndex) -> dict[str, Any]:
     for rank in range(max((len(answer.candidates) for answer in answers), default=-1) + 1):
         for i, answer in enumerate(answers):
             if rank == 0:
-                pictures[i, 0] = thumbnails.of(answer.file)
+                pictures[i, 0] = thumbnails.of(answer.file, answer.frame)
             elif rank <= len(answer.candidates):
                 candidate = answer.candidates[rank - 1]
-                file, view = paths.file_of(candidate.path), split_name(candidate.path)[1]
-                pictures[i, rank] = thumbnails.of(file, view)
+                pictures[i, rank] = thumbnails.of_photo(index, candidate)
                 if candidate.query_view is not None:
                     beside[i, rank] = thumbnails.of(answer.file, candidate.query_view)
     dots = chosen_photos(index, [answer.position for answer in answers], MOST_DOTS)

@@ -17,6 +17,7 @@ from hafloc.index import GeoIndex
 from hafloc.locate import Candidate, Comparison, in_words
 from hafloc.photos import Image as Pixels
 from hafloc.photos import (
+    Part,
     Photo,
     PhotoFile,
     View,
@@ -24,8 +25,9 @@ from hafloc.photos import (
     cut_part,
     in_panorama,
     outline,
-    read,
+    read_part,
     split_name,
+    view_of,
 )
 from hafloc.photos import whole_panorama as read_panorama
 from hafloc.show.attention import overlay
@@ -90,14 +92,16 @@ def match_picture(comparison: Comparison, describer: Seer, index: GeoIndex) -> I
             describer,
             f"query: {Path(comparison.answer.query).name}",
             comparison.answer.window,
-            candidate.query_view,
+            candidate.query_view or comparison.answer.frame,
         ),
         _side(
             comparison.file,
             describer,
             _caption(candidate),
             part=split_name(candidate.path)[1],
-        ),
+        )
+        if comparison.small is None
+        else _small_side(comparison.small, describer, _caption(candidate)),
     )
     second = _HEAD + _PHOTO[1] + _CAPTION + GAP
     third = second + _SMALL[1] + _CAPTION + GAP
@@ -159,19 +163,25 @@ def _side(
     describer: Seer,
     caption: str,
     window: Window | None = None,
-    part: View | None = None,
+    part: Part | None = None,
 ) -> _Side:
     side = max(describer.longer_side, 2 * max(_PHOTO))
-    if part is not None:
-        whole = read_panorama(file, part, longer_side=side)
-        view = cut_part(whole, part, longer_side=side).image
-        return _Side(view, view, describer.describe(view), caption, whole, part)
-    photo = read(file, longer_side=side)
+    view = view_of(part)
+    if view is not None:
+        whole = read_panorama(file, part or view, longer_side=side)
+        cut = cut_part(whole, part or view, longer_side=side).image
+        return _Side(cut, cut, describer.describe(cut), caption, whole, view)
+    photo = read_part(file, part, longer_side=side)
     image = seen = photo.image
     if window is not None:
         height, width = image.shape[:2]
         seen = window.scaled((photo.width, photo.height), (width, height)).of(image)
     return _Side(image, seen, describer.describe(seen), caption)
+
+
+def _small_side(small: Pixels, describer: Seer, caption: str) -> _Side:
+    """What the index keeps of a photo whose file is not at hand; a view is without its panorama."""
+    return _Side(small, small, describer.describe(small), f"{caption}  (small picture)")
 
 
 def _caption(candidate: Candidate) -> str:

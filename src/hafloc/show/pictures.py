@@ -5,10 +5,10 @@ from pathlib import Path
 from PIL import Image, ImageDraw
 
 from hafloc.errors import HaflocError
-from hafloc.index import PhotoPaths
+from hafloc.index import GeoIndex, PhotoPaths, Pictured, picture_of
 from hafloc.locate import Answer
 from hafloc.photos import Image as Pixels
-from hafloc.photos import PhotoFile, View, read_part, split_name
+from hafloc.photos import Part, PhotoFile, read_part, split_name
 from hafloc.show.sheet import (
     ACCENT,
     BLANK,
@@ -28,17 +28,29 @@ _FRAME = 5
 
 
 def candidate_sheet(
-    answer: Answer, paths: PhotoPaths, *, first: int = 5, query: Pixels | None = None
+    answer: Answer,
+    paths: PhotoPaths,
+    *,
+    first: int = 5,
+    query: Pixels | None = None,
+    index: GeoIndex | None = None,
 ) -> Image.Image:
     """The query, framed, beside its `first` candidates with file name, metres and similarity.
 
     `paths` tells where the candidates' files lie, as `Localizer.paths` does. `query` `H×W×3`
     uint8 is the query's image where it did not come as a file. A photo that cannot be read any
-    more is a blank panel that says so.
+    more is what the `index` keeps of it, or else a blank panel that says so.
     """
     candidates = answer.candidates[:first]
-    panels = [_panel(query if query is not None else _pixels(answer.file))]
-    panels += [_panel(_pixels(*_file_and_part(candidate.path, paths))) for candidate in candidates]
+    panels = [_panel(query if query is not None else _pixels(answer.file, answer.frame))]
+    panels += [
+        _panel(
+            _pixels(*_file_and_part(candidate.path, paths))
+            if index is None
+            else _picture(index, candidate)
+        )
+        for candidate in candidates
+    ]
     foot = GAP + max(panel.height for panel in panels)
     sheet = Image.new("RGB", (GAP + len(panels) * (PANEL + GAP), foot + _CAPTION + GAP), PAPER)
     draw = ImageDraw.Draw(sheet)
@@ -57,11 +69,18 @@ def candidate_sheet(
     return sheet
 
 
-def _file_and_part(name: str, paths: PhotoPaths) -> tuple[PhotoFile, View | None]:
+def _file_and_part(name: str, paths: PhotoPaths) -> tuple[PhotoFile, Part | None]:
     return paths.file_of(name), split_name(name)[1]
 
 
-def _pixels(file: PhotoFile | None, part: View | None = None) -> Pixels | None:
+def _picture(index: GeoIndex, photo: Pictured) -> Pixels | None:
+    try:
+        return picture_of(index, photo, longer_side=2 * PANEL).image
+    except HaflocError:
+        return None
+
+
+def _pixels(file: PhotoFile | None, part: Part | None = None) -> Pixels | None:
     try:
         return None if file is None else read_part(file, part, longer_side=2 * PANEL).image
     except HaflocError:

@@ -18,7 +18,7 @@ _HEAD = '<?xml version="1.0" encoding="UTF-8"?>\n'
 
 def write_gpx(path: Path, answers: Sequence[Answer]) -> int:
     """Answers as waypoints of GPX 1.1, those that are not in the database left out; how many there
-    are. Raises OutputError."""
+    are. The frames of a film are a track as well. Raises OutputError."""
     points = "".join(
         f'  <wpt lat="{a.position.lat:.7f}" lon="{a.position.lon:.7f}">\n'
         f"    <name>{_text(a.query)}</name>\n    <desc>{_text(in_words(a))}</desc>\n  </wpt>\n"
@@ -26,7 +26,7 @@ def write_gpx(path: Path, answers: Sequence[Answer]) -> int:
     )
     content = (
         f'{_HEAD}<gpx version="1.1" creator="hafloc" xmlns="http://www.topografix.com/GPX/1/1">\n'
-        f"{points}</gpx>\n"
+        f"{points}{''.join(map(_gpx_track, _films(answers)))}</gpx>\n"
     )
     write_whole(path, content.encode())
     return len(_placed(answers))
@@ -41,7 +41,8 @@ def write_kml(path: Path, answers: Sequence[Answer]) -> int:
         for a in _placed(answers)
     )
     content = (
-        f'{_HEAD}<kml xmlns="http://www.opengis.net/kml/2.2">\n<Document>\n{marks}</Document>\n'
+        f'{_HEAD}<kml xmlns="http://www.opengis.net/kml/2.2">\n<Document>\n{marks}'
+        f"{''.join(map(_kml_track, _films(answers)))}</Document>\n"
         "</kml>\n"
     )
     write_whole(path, content.encode())
@@ -74,6 +75,33 @@ def write_csv(path: Path, answers: Sequence[Answer]) -> int:
 def _placed(answers: Sequence[Answer]) -> list[Answer]:
     # As a point on a map a best guess would look like an answer.
     return [answer for answer in answers if answer.found is not False]
+
+
+def _films(answers: Sequence[Answer]) -> list[list[Answer]]:
+    """The placed frames of each film, at least two of them, in the order of their times."""
+    films: dict[str, list[tuple[float, Answer]]] = {}
+    for answer in _placed(answers):
+        if answer.frame is not None:
+            films.setdefault(str(answer.file), []).append((answer.frame.time, answer))
+    ordered = [sorted(frames, key=lambda item: item[0]) for frames in films.values()]
+    return [[answer for _, answer in frames] for frames in ordered if len(frames) > 1]
+
+
+def _gpx_track(frames: Sequence[Answer]) -> str:
+    points = "".join(
+        f'<trkpt lat="{a.position.lat:.7f}" lon="{a.position.lon:.7f}"/>' for a in frames
+    )
+    name = _text(str(frames[0].file))
+    return f"  <trk><name>{name}</name><trkseg>{points}</trkseg></trk>\n"
+
+
+def _kml_track(frames: Sequence[Answer]) -> str:
+    points = " ".join(f"{a.position.lon:.7f},{a.position.lat:.7f}" for a in frames)
+    name = _text(str(frames[0].file))
+    return (
+        f"  <Placemark><name>{name}</name><LineString><coordinates>{points}</coordinates>"
+        "</LineString></Placemark>\n"
+    )
 
 
 def _text(text: str) -> str:

@@ -8,10 +8,12 @@ from collections.abc import Callable
 from PIL import Image
 
 from hafloc.errors import HaflocError
+from hafloc.index import GeoIndex, Pictured, paths_of, picture_of, thumbnail_of
 from hafloc.photos import Image as Pixels
-from hafloc.photos import PhotoFile, View, read_part
+from hafloc.photos import Part, PhotoFile, read_part
 
 _QUALITY = 80
+_GONE = "the photo's file is gone"
 
 
 class Thumbnails:
@@ -24,10 +26,10 @@ class Thumbnails:
         self.uris: list[str] = []
         self._longer_side = longer_side
         self._left = max_bytes
-        self._known: dict[tuple[PhotoFile, View | None] | str, int | str] = {}
+        self._known: dict[tuple[PhotoFile, Part | None] | str, int | str] = {}
         self._by_picture: dict[bytes, int] = {}
 
-    def of(self, file: PhotoFile | None, part: View | None = None) -> int | str:
+    def of(self, file: PhotoFile | None, part: Part | None = None) -> int | str:
         """The place of a photo, or of a view of it, in `uris`, or in words why it has none."""
         if file is None:
             return "the query came without a file"
@@ -36,9 +38,20 @@ class Thumbnails:
             self._known[key] = (
                 self._add(lambda: read_part(file, part, longer_side=self._longer_side).image)
                 if file.is_file()
-                else "the photo's file is gone"
+                else _GONE
             )
         return self._known[key]
+
+    def of_photo(self, index: GeoIndex, photo: Pictured) -> int | str:
+        """The same for a photo of an index, which may keep a picture of one whose file is gone."""
+        if photo.path not in self._known:
+            file = paths_of(index.location).file_of(photo.path)
+            self._known[photo.path] = (
+                self._add(lambda: picture_of(index, photo, longer_side=self._longer_side).image)
+                if thumbnail_of(index, photo) is not None or file.is_file()
+                else _GONE
+            )
+        return self._known[photo.path]
 
     def of_pixels(self, key: str, pixels: Callable[[], Pixels]) -> int | str:
         """The same for a part or a turn of a photo, `H×W×3`, which `key` tells from all others."""

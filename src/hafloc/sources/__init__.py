@@ -2,7 +2,13 @@
 
 from hafloc.sources.area import Area, area_near, area_of_box, area_of_file
 from hafloc.sources.choose import choose
-from hafloc.sources.download import Shared, download, read_catalogue, stated_hash
+from hafloc.sources.download import (
+    Shared,
+    download,
+    read_catalogue,
+    sha256_of,
+    stated_hash,
+)
 from hafloc.sources.fetch import FetchReport, Offer, check_room, fetch, offer
 from hafloc.sources.mapillary import Mapillary
 from hafloc.sources.panoramax import Panoramax
@@ -34,5 +40,6 @@ __all__ = [
     "fetch",
     "offer",
     "read_catalogue",
+    "sha256_of",
     "stated_hash",
 ]

@@ -80,7 +80,7 @@ def download(shared: Shared, part: Path, web: Web, progress: Progress, most: int
     progress.start("downloading", shared.bytes or 0)
     try:
         web.tried(shared.url, lambda: _go_on(shared, part, web, progress, most))
-        digest = _sha256(part)
+        digest = sha256_of(part)
     except OSError as error:
         raise OutputError(
             f"cannot write {part}: {error.strerror or error}; free space or choose another place"
@@ -148,7 +148,8 @@ def _check_room(part: Path, wanted: int) -> None:
         )
 
 
-def _sha256(path: Path) -> str:
+def sha256_of(path: Path) -> str:
+    """The hash of a file, as 64 hexadecimal digits. Raises OSError."""
     digest = hashlib.sha256()
     with path.open("rb") as file:
         while chunk := file.read(_CHUNK):

@@ -3,7 +3,6 @@
 import hashlib
 import json
 import random
-import re
 import threading
 import time
 from base64 import b64decode
@@ -13,7 +12,8 @@ from typing import Any, TypeVar
 from urllib.parse import urlencode, urljoin, urlsplit
 from urllib.request import getproxies, proxy_bypass
 
-from hafloc.errors import MissingExtraError, SourceError, reason_of
+from hafloc.errors import MissingExtraError, SourceError
+from hafloc.network import certificate_in_words, failure_in_words
 
 try:
     import urllib3
@@ -36,7 +36,6 @@ _LARGEST_JSON = 128 * 2**20
 # A panorama of 200 megapixels has some 80 MB.
 _LARGEST_PHOTO = 256 * 2**20
 _CHUNK = 1 << 18
-_OBJECT = re.compile(r"^[(']*(?:<[^>]*>|\w+\([^)]*\)):? ")
 
 
 T = TypeVar("T")
@@ -201,13 +200,13 @@ class Web:
             )
         except urllib3.exceptions.SSLError as error:
             raise SourceError(
-                f"cannot read {plain(url)}: its certificate is not valid ({_short(error)}); "
+                f"cannot read {plain(url)}: {certificate_in_words(error)}; "
                 "check the address and this machine's clock"
             ) from error
         except ValueError as error:
             raise SourceError(f"cannot read {plain(url)}: it is no address; check it") from error
         except (HTTPError, OSError) as error:
-            raise TryAgainError(f"no answer ({_short(error)})") from error
+            raise TryAgainError(failure_in_words(error)) from error
 
     def _pool(self, url: str) -> urllib3.PoolManager:
         parts = urlsplit(url)
@@ -294,7 +293,7 @@ def pieces(answer: urllib3.BaseHTTPResponse) -> Iterator[bytes]:
             yield chunk
     except (HTTPError, OSError) as error:
         answer.close()
-        raise TryAgainError(f"the link died ({_short(error)})") from error
+        raise TryAgainError(f"the link died ({failure_in_words(error)})") from error
     finally:
         answer.release_conn()
 
@@ -366,8 +365,3 @@ def _asked(answer: urllib3.BaseHTTPResponse) -> float | None:
         return None if text is None else urllib3.Retry().parse_retry_after(text)
     except (InvalidHeader, OverflowError, ValueError):
         return None
-
-
-def _short(error: BaseException) -> str:
-    # urllib3 puts its objects in front of what happened.
-    return _OBJECT.sub("", reason_of(error))[:120] or type(error).__name__

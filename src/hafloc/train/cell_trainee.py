@@ -11,7 +11,7 @@ from torch.func import functional_call
 
 from hafloc.errors import TrainingError
 from hafloc.nn import HAF, LEVELS
-from hafloc.nn.haf import ContextMask, Level
+from hafloc.nn.haf_level import ContextMask, Level
 from hafloc.train.cells import CELL, Directions, LevelCells, level_cells
 from hafloc.train.initialise import fit_whitening
 from hafloc.train.trainee import Inputs, View

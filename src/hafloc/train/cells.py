@@ -15,7 +15,7 @@ from torch import Tensor
 
 from hafloc.errors import TrainingError
 from hafloc.nn import HAF, LEVELS
-from hafloc.nn.haf import MASK_STRIDE, Level
+from hafloc.nn.haf_level import MASK_STRIDE, Level
 from hafloc.nn.half_resolution import HalfResolution
 from hafloc.nn.images import check_sides, size_of
 from hafloc.train.trainee import Inputs

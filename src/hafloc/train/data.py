@@ -16,7 +16,7 @@ from hafloc.photos import (
     Metadata,
     Positions,
     photo_paths,
-    read,
+    read_flat,
     read_metadata,
     read_positions_csv,
 )
@@ -134,7 +134,7 @@ def image_size(path: Path, longer_side: int) -> tuple[int, int]:
 
 def decode(path: Path, longer_side: int) -> Image:
     """Upright RGB pixels `H×W×3`, the longer side at most `longer_side`. Raises PhotoError."""
-    return read(path, longer_side=longer_side).image
+    return read_flat(path, longer_side=longer_side).image
 
 
 def join(first: PhotoSet, second: PhotoSet) -> PhotoSet:

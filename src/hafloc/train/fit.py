@@ -11,7 +11,7 @@ from hafloc.measure import neighbour_pairs
 from hafloc.nn import HAF, LEVELS, HAFOptions, load_start_weights, save_checkpoint
 from hafloc.nn.images import to_batch
 from hafloc.nn.vgg import Taps
-from hafloc.photos import Metadata, Positions, photo_paths, read
+from hafloc.photos import Metadata, Positions, photo_paths, read_flat
 from hafloc.progress import Progress, Silent
 from hafloc.train.initialise import fit_heads, fit_local, fit_whitening, sample_places
 
@@ -107,7 +107,7 @@ def _taps(
     net: HAF, photos: Sequence[tuple[Path, Metadata]], progress: Progress
 ) -> Iterator[tuple[Taps, tuple[int, int]]]:
     for done, (path, _) in enumerate(photos, 1):
-        image = read(path, longer_side=net.options.longer_side).image
+        image = read_flat(path, longer_side=net.options.longer_side).image
         with torch.inference_mode():
             yield net.taps(to_batch(image, net.device)), (image.shape[0], image.shape[1])
         progress.advance(done)

@@ -18,11 +18,12 @@ from hafloc.nn import (
     Whitening,
     pair_whitening,
 )
-from hafloc.nn.haf import Level, local_responses
+from hafloc.nn.haf import local_responses
+from hafloc.nn.haf_level import Level
 from hafloc.nn.images import to_batch
 from hafloc.nn.local_features import join
 from hafloc.nn.vgg import Taps
-from hafloc.photos import read
+from hafloc.photos import read_flat
 
 PLACES = 150  # sampled of each image for the heads
 # A channel's responses up to this quantile stay below ReLU6's bound.
@@ -115,7 +116,7 @@ def fit_local(net: HAF, photos: Sequence[Path], generator: torch.Generator) -> i
         raise ValueError("the network has no local features; its options ask for none")
     rows = []
     for path in photos[:: max(1, len(photos) // LOCAL_PHOTOS)]:
-        image = to_batch(read(path, longer_side=net.options.longer_side).image, net.device)
+        image = to_batch(read_flat(path, longer_side=net.options.longer_side).image, net.device)
         _, responses = local_responses(image, net.taps(image), LOCAL_FOUND)
         found = join(responses)
         rows.append(found[torch.randperm(len(found), generator=generator)[:LOCAL_TAKEN]].clone())

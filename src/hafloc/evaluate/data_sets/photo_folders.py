@@ -17,7 +17,7 @@ from hafloc.evaluate.regions import split
 from hafloc.geo import Position
 from hafloc.index import open_index, paths_of
 from hafloc.measure import drop_rows, rows_around
-from hafloc.photos import Metadata, Photo, Positions, content, photo_paths, read
+from hafloc.photos import Metadata, Photo, Positions, content, photo_paths, read_flat
 
 DEPTH = 100
 TOLERANCE = 25.0  # metres
@@ -184,7 +184,7 @@ def _metadata(path: Path, folder: Path, positions: Positions) -> Metadata:
     if told.position is not None:
         return told
     try:
-        return positions.of(read(path, longer_side=_THUMB), name)
+        return positions.of(read_flat(path, longer_side=_THUMB), name)
     except PhotoError as error:
         raise EvaluationError(f"{error}; an evaluation needs every photo") from error
 

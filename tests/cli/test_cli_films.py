@@ -1,0 +1,121 @@
+"""Films at the command line: built, located, shown, and refused in one line."""
+
+import json
+import re
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from films import gpx, write_film
+
+from hafloc.cli import main
+from hafloc.geo import LocalFrame, Position
+from hafloc.index import open_index
+
+Run = Callable[..., tuple[int, str, str]]
+FRAME = LocalFrame(Position(48.2, 16.37))
+
+
+@pytest.fixture
+def run(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tiny_checkpoint: Path
+) -> Run:
+    def run(*arguments: object, model: bool = True) -> tuple[int, str, str]:
+        more = ["--model", str(tiny_checkpoint)] if model else []
+        monkeypatch.setattr(sys, "argv", ["hafloc", *map(str, arguments), *more])
+        with pytest.raises(SystemExit) as stop:
+            main()
+        out, err = capsys.readouterr()
+        code = stop.value.code
+        return int(code) if code is not None else 0, out, err
+
+    return run
+
+
+@pytest.fixture
+def drive(tmp_path: Path) -> Path:
+    """Three seconds of noise of its own in each, 10 m/s to the east, with a track."""
+    rng = np.random.default_rng(0)
+    images = [
+        np.kron(rng.integers(0, 255, (6, 8, 3)), np.ones((8, 8, 1))).astype(np.uint8)
+        for _ in range(31)
+    ]
+    ends = [("2024-01-12T18:30:00Z", 0.0), ("2024-01-12T18:30:20Z", 200.0)]
+    places = [(time, FRAME.to_position(metres, 0)) for time, metres in ends]
+    gpx(tmp_path / "drive.gpx", [(time, p.lat, p.lon) for time, p in places])
+    return write_film(tmp_path / "drive.mp4", images)
+
+
+def test_a_film_is_built_located_and_shown(run: Run, drive: Path, tmp_path: Path) -> None:
+    index = tmp_path / "c.gpkg"
+    build = ("index", "build", index, drive, "--track", tmp_path / "drive.gpx", "--no-calibrate",
+             "--every", "10m")  # fmt: skip
+    status, out, _ = run(*build)
+    assert (status, out) == (0, f"{index}: 4 added (of them 4 frames of 1 film), 0 unchanged\n")
+
+    # When the film itself is the query, its frames find themselves.
+    status, out, _ = run("locate", index, drive, "--every", "1s", "--json", "--top", 1)
+    answers = [json.loads(line) for line in out.splitlines()]
+    with open_index(index) as opened:
+        held = {record.path: record for record in opened.iterate()}
+    assert [answer["time_code"] for answer in answers] == pytest.approx([0, 1, 2, 3], abs=0.13)
+    for answer in answers:
+        assert answer["query"] == f"{drive}#t={answer['time_code']:g}"
+        twin = f"drive.mp4#t={answer['time_code']:g}"
+        assert (answer["duplicate_of"] or {}).get("path") == twin
+        assert answer["position"]["lon"] == pytest.approx(held[twin].position.lon, abs=1e-6)
+
+    # When people read it, one line sums the film up, and files carry the time code.
+    gpx_file, csv, page = tmp_path / "o.gpx", tmp_path / "o.csv", tmp_path / "o.html"
+    status, out, _ = run("locate", index, drive, "--every", "1s", "--gpx", gpx_file, "--csv", csv,
+                         "--map", page, "--top", 1)  # fmt: skip
+    # 30 m, but neighbours of the first and last frame may be sharper.
+    summary = r".*drive\.mp4: 4 of 4 frames found, (28|29|30|31) m from 48\.2\d+, 16\.37"
+    assert re.match(summary, out.splitlines()[-1])
+    assert gpx_file.read_text().count("drive.mp4#t=") == 4
+    assert "<trk>" in gpx_file.read_text()
+    assert len([line for line in csv.read_text().splitlines() if "drive.mp4#t=" in line]) == 4
+    # Frames of the query and of the database are one picture each.
+    assert page.read_text().count("data:image/jpeg;base64") == 4
+
+
+def test_films_are_refused_in_one_line_each(run: Run, drive: Path, tmp_path: Path) -> None:
+    def said(*arguments: object) -> str:
+        status, out, err = run(*arguments)
+        assert status == 2
+        assert not out
+        assert len(err.splitlines()) == 1
+        return err
+
+    index = tmp_path / "n.gpkg"
+    assert "tells no way of its own" in said("index", "build", index, drive)
+    assert "--every '5 furlongs' is no distance" in said(
+        "index", "build", index, drive, "--every", "5 furlongs"
+    )
+    assert not index.exists()
+    assert "no query is one" in said("locate", index, tmp_path / "a.jpg", "--every", "2s")
+    (tmp_path / "none.mp4").write_bytes(b"no film " * 99)
+    assert "it is no film in a known format" in said("index", "build", index, tmp_path / "none.mp4")
+
+
+def test_a_film_among_queries_that_is_none_stops_no_other(
+    run: Run, drive: Path, tmp_path: Path
+) -> None:
+    index = tmp_path / "c.gpkg"
+    run("index", "build", index, drive, "--track", tmp_path / "drive.gpx", "--no-calibrate")
+    (tmp_path / "none.mp4").write_bytes(b"no film " * 99)
+
+    status, out, err = run("locate", index, tmp_path / "none.mp4", drive, "--json")
+
+    assert (status, len(out.splitlines())) == (1, 2)
+    assert "skipped: cannot read" in err
+    # A frame may be named alone, and looked at.
+    status, out, _ = run("locate", index, f"{drive}#t=1", "--json")
+    assert json.loads(out)["time_code"] == 1
+    picture = tmp_path / "m.png"
+    status, out, _ = run("show", "matches", f"{drive}#t=1", "--index", index, "-o", picture)
+    assert status in (0, 1)
+    assert "drive.mp4#t=" in out
+    assert picture.stat().st_size > 10_000
