@@ -199,7 +199,7 @@ def costs(given: argparse.Namespace, home: Path) -> dict[str, Any]:
     import sqlite3
 
     import numpy as np
-    from small_index import BEFORE_CHECKSUMS, MODEL, sample
+    from small_index import BEFORE_FORMAT_7, MODEL, sample
 
     from hafloc.index import create_index, open_index
     from hafloc.index.functions import add_functions
@@ -218,7 +218,7 @@ def costs(given: argparse.Namespace, home: Path) -> dict[str, Any]:
     shutil.copy(sealed, plain)
     database = sqlite3.connect(plain)
     add_functions(database)
-    for statement in BEFORE_CHECKSUMS:
+    for statement in BEFORE_FORMAT_7:
         database.execute(statement)
     database.execute("UPDATE hafloc SET value = '6' WHERE key = 'format_version'")
     database.commit()

@@ -98,7 +98,7 @@ def test_a_flip_on_any_page_changes_no_answer_unseen(tmp_path: Path, sound: byte
             if asked(places, path) not in (None, there):
                 assert is_told_by_verify(path), f"page {page} moves photos unseen"
     # That nothing is ever told would mean that nothing was looked at.
-    assert told > len(sound) // PAGE
+    assert told > 10
 
 
 CHANGES = {
