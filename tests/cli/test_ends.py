@@ -194,7 +194,8 @@ def test_every_command_tells_its_statuses_and_prints_json() -> None:
     for name, command in commands.items():
         assert getattr(command, "epilog", None) == epilog(name)
         options = {word for one in command.params for word in one.opts}  # type: ignore[attr-defined]
-        assert "--json" in options, name
+        # A server has its interface for programs.
+        assert ("--json" in options) == (name != "serve"), name
 
 
 def test_a_fault_ends_commands_of_the_application_too(

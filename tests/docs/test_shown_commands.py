@@ -8,6 +8,7 @@ import os
 import re
 import shlex
 import shutil
+import socket
 import subprocess
 import sys
 import time
@@ -15,7 +16,7 @@ import tomllib
 import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, redirect_stdout
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +39,8 @@ TABLE: dict[str, list[dict[str, Any]]] = tomllib.loads(
 NEW = {"docs/index.md": ["demo-city"]}
 LEFT_OUT = re.compile(r"…|\.\.\.")
 SERVER = "hafloc serve"
+# The usual one, which may be taken here.
+PORT = 8000
 # In the table: the address of a server of street-level photos on this machine.
 STREET = "@street@"
 
@@ -160,21 +163,34 @@ NETWORKS = [
 ]
 
 
+@dataclass(frozen=True)
+class Town:
+    """A folder, and the checkpoint that is `haf` there."""
+
+    folder: Path
+    checkpoint: str
+
+    def enter(self, patch: pytest.MonkeyPatch) -> None:
+        """Put its network in place of the shipped one, until the patch ends."""
+        patch.setitem(nn.NETWORKS, "haf", replace(nn.NETWORKS["haf"], checkpoint=self.checkpoint))
+
+
 @pytest.fixture(scope="session", params=NETWORKS)
 def town(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, tiny_checkpoint: Path
-) -> Iterator[Path]:
+) -> Town:
     """What the pages take for granted: photos, an index of them, and photos to be located."""
-    folder = tmp_path_factory.mktemp("town")
+    checkpoint = nn.NETWORKS["haf"].checkpoint
+    if request.param == "tiny":
+        tiny = nn.load_checkpoint(tiny_checkpoint).network
+        checkpoint = str(tmp_path_factory.mktemp("network") / "haf.safetensors")
+        nn.save_checkpoint(Path(checkpoint), tiny, name="haf", provenance={})
+    made = Town(tmp_path_factory.mktemp("town"), checkpoint)
+    # Other tests of this process come between those of the session's pages.
     with pytest.MonkeyPatch.context() as patch:
-        if request.param == "tiny":
-            tiny = nn.load_checkpoint(tiny_checkpoint).network
-            file = tmp_path_factory.mktemp("network") / "haf.safetensors"
-            nn.save_checkpoint(file, tiny, name="haf", provenance={})
-            entry = replace(nn.NETWORKS["haf"], checkpoint=str(file))
-            patch.setitem(nn.NETWORKS, "haf", entry)
-        furnish(folder)
-        yield folder
+        made.enter(patch)
+        furnish(made.folder)
+    return made
 
 
 def furnish(folder: Path) -> None:
@@ -190,6 +206,13 @@ def furnish(folder: Path) -> None:
     for copy in ("demo-city/city.gpkg", "graz.gpkg"):
         shutil.copyfile(folder / "city.gpkg", folder / copy)
     shutil.copyfile(find("haf"), folder / "other.safetensors")
+
+
+def free_port() -> int:
+    with socket.socket() as listening:
+        listening.bind(("127.0.0.1", 0))
+        port: int = listening.getsockname()[1]
+        return port
 
 
 def in_folder(folder: Path, work: Callable[[], object]) -> None:
@@ -211,12 +234,11 @@ def hafloc(*words: str) -> int:
     [pytest.param(page, marks=[pytest.mark.slow] if entries("slow", page) else []) for page in RUN],
 )
 def test_the_commands_of_a_page_do_what_they_say(
-    page: str, town: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    page: str, town: Town, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    if "serve" not in COMMANDS and any(x.text.startswith(SERVER) for x in commands(page)):
-        pytest.skip("this hafloc has no `hafloc serve`")
-    folder = tmp_path / "reader"
-    shutil.copytree(town, folder, symlinks=True)
+    folder, port = tmp_path / "reader", str(free_port())
+    shutil.copytree(town.folder, folder, symlinks=True)
+    town.enter(monkeypatch)
     for name in NEW.get(page, ()):
         shutil.rmtree(folder / name)
     monkeypatch.chdir(folder)
@@ -224,7 +246,9 @@ def test_the_commands_of_a_page_do_what_they_say(
         for shown in commands(page):
             if is_exempt(shown):
                 continue
-            text = as_run(shown)
+            text = as_run(shown).replace(f"127.0.0.1:{PORT}", f"127.0.0.1:{port}")
+            if text.startswith(SERVER):
+                text = f"{text.partition('#')[0]} --port {port}"
             if STREET in text:
                 text = text.replace(STREET, servers.enter_context(serving(Street(6, side=128))))
             ends = (x["status"] for x in entries("ends", page) if shown.text == x["command"])
@@ -264,7 +288,7 @@ def environment(folder: Path) -> dict[str, str]:
 def serve(text: str, folder: Path) -> Iterator[None]:
     """`hafloc serve …` in a process of its own, from when it answers until the page's end."""
     words = shlex.split(text, comments=True)
-    port = words[words.index("--port") + 1] if "--port" in words else "8000"
+    port = words[words.index("--port") + 1]
     # Of the network that made the town's index; a process of its own knows the shipped one alone.
     whole = f"exec {text} --model other.safetensors"
     server = subprocess.Popen(["bash", "-c", whole], cwd=folder, env=environment(folder))

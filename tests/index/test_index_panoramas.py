@@ -5,8 +5,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from colours import Coloured, Colours
 from spheres import sphere_image, write, xmp
-from test_index_folder import Coloured, Colours, build, jpegs_opened, records, take
+from test_index_folder import build, jpegs_opened, records, take
 
 from hafloc.errors import OptionError
 from hafloc.index import (
