@@ -41,6 +41,28 @@ def test_keys_and_writable_contradict_each_other(monkeypatch: pytest.MonkeyPatch
         run(["serve", "city.gpkg", "--port", "0", "--writable"])
 
 
+def test_what_is_said_of_the_network_reaches_whoever_opens_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    said: dict[str, object] = {}
+
+    def opened(locations: list[str], options: Options, **more: object) -> None:
+        said.update(more)
+        raise IndexFileError("that will do")
+
+    monkeypatch.setattr("hafloc.serve.open_service", opened)
+    network = "--model repo:net --device cpu --runtime torch --precision exact --trust"
+    with pytest.raises(IndexFileError, match="that will do"):
+        run(["serve", "city.gpkg", "--port", "0", *network.split()])
+    assert said == {
+        "model": "repo:net",
+        "device": "cpu",
+        "runtime": "torch",
+        "precision": "exact",
+        "trust": True,
+    }
+
+
 def test_an_index_that_is_not_there_ends_it_in_one_line(tmp_path: Path) -> None:
     with pytest.raises(IndexFileError, match=re.escape("city.gpkg")):
         run(["serve", str(tmp_path / "city.gpkg"), "--port", "0"])
