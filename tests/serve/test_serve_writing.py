@@ -1,6 +1,7 @@
 """Photos stored and removed over HTTP."""
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from io import BytesIO
 from pathlib import Path
 
@@ -133,3 +134,16 @@ def test_a_photo_that_lay_in_the_folder_before_keeps_its_file(tmp_path: Path) ->
     with served(index, writable=True, photos_folder=tmp_path) as city:
         assert city.client.delete("/v1/photos/1").status_code == 204
     assert (tmp_path / "red.jpg").exists()
+
+
+def test_a_photo_that_is_sent_twice_at_once_is_stored_once(tmp_path: Path) -> None:
+    with served(build(tmp_path / "city.gpkg"), writable=True, slow=0.1) as city:
+
+        def send(name: str) -> int:
+            sent = [photo(jpeg((7, 7, 7)), name)]
+            return city.client.post("/v1/photos", sent, fields=PLACE).status_code
+
+        with ThreadPoolExecutor(3) as clients:
+            statuses = sorted(clients.map(send, ("a.jpg", "b.jpg", "c.jpg")))
+        assert statuses == [200, 200, 201]
+        assert city.client.get("/v1/photos").json()["numberMatched"] == len(COLOURS) + 1

@@ -69,11 +69,16 @@ class Writer:
         regions = localizer.index.regions > 0
         features = [localizer.describer.features(photo.image, regions=regions) for photo in photos]
         name = _safe_name(upload.name, photos[0].content)
-        with self._writing(database, localizer) as index, self._kept(name, upload.data) as file:
-            path = name if file is None else database.paths.name_of(file)
-            records = [_record(path, photo, said, upload, file) for photo in photos]
-            add_all(index, [list(map(Entry, records, features))])
-            stored = index.find_paths([record.path for record in records])
+        with self._writing(database, localizer) as index:
+            # Sent twice at once, it may have been stored while it waited for its turn.
+            known = index.find_content([photos[0].content])
+            if known:
+                return Stored(known, new=False)
+            with self._kept(name, upload.data) as file:
+                path = name if file is None else database.paths.name_of(file)
+                records = [_record(path, photo, said, upload, file) for photo in photos]
+                add_all(index, [list(map(Entry, records, features))])
+                stored = index.find_paths([record.path for record in records])
         return Stored(stored, new=True)
 
     def remove(self, database: Database, localizer: Localizer, record: Record) -> None:
