@@ -75,6 +75,13 @@ def test_databases_are_named_by_their_files_each_by_another_name() -> None:
     assert names == ["city", "city-2", "town", "my-city-"]
 
 
+def test_errors_tell_clients_the_names_of_databases_and_never_where_they_lie() -> None:
+    networks = SharedNetworks(lambda *_: None)  # type: ignore[arg-type, return-value]
+    databases = Databases(["/srv/a.gpkg", "/srv/old/b.gpkg"], networks.localizer)
+    said = "cannot open /srv/old/b.gpkg: see /srv/a.gpkg, /srv/x.jpg and /srv/old/y.jpg"
+    assert databases.words(said) == "cannot open b: see a, x.jpg and y.jpg"
+
+
 def test_the_map_of_others_is_let_in_by_its_origin_alone() -> None:
     policy = page_policy(["https://tiles.example"])
     assert "img-src 'self' blob: data: https://tiles.example;" in policy

@@ -79,13 +79,13 @@ class Database:
                 "verifies": info.verifiable > 0,
             }
 
-    def words(self, text: str) -> str:
-        """The text of an error without where the database lies."""
-        places = {self.location, str(Path(self.location).absolute())}
-        for place in sorted(places, key=len, reverse=True):
-            text = text.replace(place, self.name)
+    @property
+    def places(self) -> dict[str, str]:
+        """Where the database lies, in all ways that errors say that, with what clients are told."""
         folder = folder_of(self.location)
-        return text if folder is None else text.replace(f"{folder}{os.sep}", "")
+        return {self.location: self.name, str(Path(self.location).absolute()): self.name} | (
+            {} if folder is None else {f"{folder}{os.sep}": ""}
+        )
 
     def _current(self) -> _Opened:
         now = time.monotonic()
@@ -184,8 +184,10 @@ class Databases:
 
     def words(self, text: str) -> str:
         """The text of an error without where on this machine anything lies."""
-        for database in self:
-            text = database.words(text)
+        places = {place: told for database in self for place, told in database.places.items()}
+        # The longest first: one database's folder may hold another's.
+        for place in sorted(places, key=len, reverse=True):
+            text = text.replace(place, places[place])
         return text
 
     def _known(self) -> str:
