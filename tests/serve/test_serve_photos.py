@@ -54,6 +54,25 @@ def test_databases_say_what_they_hold(city: Served) -> None:
     }
 
 
+def test_a_database_that_is_gone_hides_no_other(tmp_path: Path) -> None:
+    gone = tmp_path / "old" / "gone.gpkg"
+    gone.parent.mkdir()
+    with served(build(tmp_path / "city.gpkg"), build(gone)) as both:
+        assert len(both.client.get("/v1/databases").json()["databases"]) == 2
+        gone.unlink()
+        for database in both.service.databases:
+            database._looked = 0.0  # looked at again only after a while
+        assert [one["name"] for one in both.client.get("/v1/databases").json()["databases"]] == [
+            "city"
+        ]
+        found = both.client.get("/v1/collections").json()["collections"]
+        assert [one["id"] for one in found] == ["city"]
+        assert both.client.get("/readyz").status_code == 503
+        told = both.client.get("/v1/photos?database=gone")
+        assert told.status_code == 503
+        assert str(tmp_path) not in told.text
+
+
 def test_pages_lead_through_all_photos_once(city: Served) -> None:
     path, seen = "/v1/photos?limit=3", []
     while path:

@@ -9,10 +9,10 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 from hafloc.description import FeatureMaker
-from hafloc.errors import HaflocError
+from hafloc.errors import HaflocError, IndexFileError
 from hafloc.index import GeoIndex, folder_of, model_info, open_index, origin_of
 from hafloc.locate import Localizer, shipped_calibrations
 from hafloc.serve.files import AllowedPaths, allowed_paths
@@ -21,6 +21,7 @@ from hafloc.serve.problems import BAD_PARAMETER, NOT_FOUND, Problem
 # Whether a file was replaced, or has learned, is looked at no more often than this.
 _LOOK_S = 2.0
 
+Told = TypeVar("Told")
 OpenNetwork = Callable[[str], Localizer]
 
 
@@ -181,6 +182,21 @@ class Databases:
         if "*" in names:
             return list(self)
         return [self.one(name) for name in dict.fromkeys(names)] or [self.one(None)]
+
+    def readable(self, tell: Callable[[Database], Told]) -> list[Told]:
+        """What is told of each that can be read now: one that is gone does not hide the others.
+
+        Raises IndexFileError where none can be.
+        """
+        told, errors = [], []
+        for database in self:
+            try:
+                told.append(tell(database))
+            except IndexFileError as error:
+                errors.append(error)
+        if errors and not told:
+            raise errors[0]
+        return told
 
     def words(self, text: str) -> str:
         """The text of an error without where on this machine anything lies."""

@@ -151,7 +151,7 @@ def _add_reading(router: APIRouter, service: Service) -> None:
     async def databases() -> Response:
         def look() -> list[dict[str, Any]]:
             writable = service.options.may_write
-            return [one.facts() | {"writable": writable} for one in service.databases]
+            return service.databases.readable(lambda one: one.facts() | {"writable": writable})
 
         return JSONResponse({"databases": await service.read(look)})
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, cast
 
-from hafloc.errors import IndexBusyError, PositionError
+from hafloc.errors import HaflocError, IndexBusyError, PositionError
 from hafloc.files import make_folder, write_whole
 from hafloc.geo import Position
 from hafloc.index import Entry, GeoIndex, Record, add_all, model_info, open_index, where_and_when
@@ -99,12 +99,18 @@ class Writer:
             file.unlink()
 
     def _is_needed(self, file: Path) -> bool:
-        """Whether a database holds the file still: another one's photo, or views of a panorama."""
-        for database in self._databases:
-            name = database.paths.name_of(file)
-            with database.lent() as localizer:
-                if any(file_name(path) == name for _, path in localizer.index.names()):
-                    return True
+        """Whether a database holds the file still: another one's photo, or views of a panorama.
+
+        One that cannot be read now may.
+        """
+        try:
+            for database in self._databases:
+                name = database.paths.name_of(file)
+                with database.lent() as localizer:
+                    if any(file_name(path) == name for _, path in localizer.index.names()):
+                        return True
+        except HaflocError:
+            return True
         return False
 
     @contextmanager
