@@ -79,6 +79,7 @@ def load(given: argparse.Namespace, home: Path) -> dict[str, Any]:
         "idle_connections": given.idle,
         "lost": lost,
         "broken": len(found.broken),
+        "why": sorted(set(found.broken))[:3],
         "told_to_come_again": found.statuses[503],
         "seconds": round(time.monotonic() - began),
         "median_ms": round(statistics.median(found.milliseconds), 1),
@@ -198,7 +199,7 @@ def costs(given: argparse.Namespace, home: Path) -> dict[str, Any]:
     import sqlite3
 
     import numpy as np
-    from small_index import BEFORE_CHECKSUMS, MODEL, sample
+    from small_index import BEFORE_FORMAT_7, MODEL, sample
 
     from hafloc.index import create_index, open_index
     from hafloc.index.functions import add_functions
@@ -217,7 +218,7 @@ def costs(given: argparse.Namespace, home: Path) -> dict[str, Any]:
     shutil.copy(sealed, plain)
     database = sqlite3.connect(plain)
     add_functions(database)
-    for statement in BEFORE_CHECKSUMS:
+    for statement in BEFORE_FORMAT_7:
         database.execute(statement)
     database.execute("UPDATE hafloc SET value = '6' WHERE key = 'format_version'")
     database.commit()

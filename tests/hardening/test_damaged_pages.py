@@ -98,8 +98,8 @@ def test_a_flip_on_any_page_changes_no_answer_unseen(tmp_path: Path, sound: byte
             told += found is None
             if asked(places, path) not in (None, there):
                 assert is_told_by_verify(path), f"page {page} moves photos unseen"
-    # Pages of the schema and of what only a GIS reads are told of by no answer.
-    assert told > len(sound) // PAGE // 2
+    # That nothing is ever told would mean that nothing was looked at.
+    assert told > 10
 
 
 CHANGES = {

@@ -1,6 +1,7 @@
 """Hostile files: some hundred of `benchmarks/fuzz.py`, the same each time, and those it found."""
 
 import json
+import resource
 import sqlite3
 import time
 from pathlib import Path
@@ -76,6 +77,7 @@ def index_with(tmp_path: Path, *statements: str) -> Path:
         "UPDATE hafloc SET value = '-3' WHERE key = 'dimension'",
         "UPDATE hafloc SET value = '7' WHERE key = 'local_bits'",
         "UPDATE hafloc SET value = 'int7' WHERE key = 'vector_type'",
+        "UPDATE hafloc SET key = x'00' WHERE key = 'regions'",
     ],
 )
 def test_an_index_that_says_too_little_of_itself_is_damaged(tmp_path: Path, statement: str) -> None:
@@ -94,11 +96,16 @@ def test_a_schema_that_is_no_text_is_damage(tmp_path: Path) -> None:
         open_index(path)
 
 
-def test_an_extent_of_bytes_is_told_by_verify(tmp_path: Path) -> None:
-    path = index_with(
-        tmp_path, "UPDATE gpkg_contents SET min_x = x'00' WHERE table_name = 'photos'"
-    )
-    with open_index(path) as index:
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "UPDATE gpkg_contents SET min_x = x'00' WHERE table_name = 'photos'",
+        "DELETE FROM gpkg_contents WHERE table_name = 'photos'",
+    ],
+)
+def test_an_extent_that_is_none_is_told_by_verify(tmp_path: Path, statement: str) -> None:
+    with open_index(index_with(tmp_path, statement)) as index:
+        assert index.info().bounds is None
         assert any("extent" in problem for problem in index.verify())
 
 
@@ -108,6 +115,8 @@ def test_an_extent_of_bytes_is_told_by_verify(tmp_path: Path) -> None:
         ("haf_public_code", {"channels": [-64, 64, 64]}),
         ("haf", {"channels": [10**9, 512, 256]}),
         ("netvlad", {"clusters": 2**62}),
+        ("netvlad", {"clusters": 640, "size": 2_560}),
+        ("crn", {"clusters": 10_240}),
         ("haf", {"level_weights": [float("nan"), 0.5, 0.5]}),
         ("haf", {"channels": [65_536, 65_536, 65_536], "mask_filters": [65_536, 65_536, 65_536]}),
     ],
@@ -119,8 +128,10 @@ def test_a_checkpoint_that_asks_for_an_absurd_network_is_refused(
     head |= {"provenance": {}, "hash": _hash({}, network, options)}
     path = tmp_path / "absurd.safetensors"
     path.write_bytes(save({}, metadata={"hafloc": json.dumps(head)}))
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     with pytest.raises(CheckpointError):
         load_checkpoint(path)
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 200_000  # kB
 
 
 def test_a_query_of_one_pixel_is_a_photo() -> None:

@@ -21,7 +21,7 @@ from served import Client, form, jpeg, photo
 
 from hafloc.index import open_index
 
-SERVER = Path(__file__).with_name("stand_in_server.py")
+SERVER = Path(__file__).parents[1] / "support" / "stand_in_server.py"
 SUPPORT = Path(__file__).parents[1] / "support"
 
 

@@ -8,13 +8,11 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from http.client import HTTPException
 from pathlib import Path
 
 import pytest
 from served import Client, build, form, jpeg, photo, served
 
-from hafloc.index import open_index
 from hafloc.serve import connections
 
 HEAD = b"Host: localhost\r\nContent-Type: image/jpeg\r\n"
@@ -228,7 +226,7 @@ def test_several_hundred_idle_connections_keep_nobody_out(index: Path) -> None:
 @contextmanager
 def process(index: Path, slow: float, *more: str) -> Iterator[tuple[subprocess.Popen[str], int]]:
     """A server in a process of its own, and its port."""
-    script = Path(__file__).with_name("stand_in_server.py")
+    script = Path(__file__).parents[1] / "support/stand_in_server.py"
     running = subprocess.Popen(
         [sys.executable, str(script), str(index), str(slow), *more],
         stdout=subprocess.PIPE,
@@ -267,33 +265,3 @@ def test_sigterm_finishes_what_was_accepted_and_takes_no_more(index: Path) -> No
         assert running.wait(10) == 0
         with pytest.raises(ConnectionRefusedError):
             connect(port)
-
-
-def test_what_was_acknowledged_outlives_a_killed_server(index: Path, tmp_path: Path) -> None:
-    folder = tmp_path / "kept"
-    acknowledged: list[str] = []
-    with process(index, 0.0, str(folder)) as (running, port):
-
-        def store(number: int) -> None:
-            fields = {"lat": "52.2", "lon": f"0.{number}"}
-            try:
-                for shade in range(100):
-                    data = jpeg((shade, number, 7))
-                    response = Client(port).post("/v1/photos", [photo(data)], fields=fields)
-                    acknowledged.append(response.json()["properties"]["path"])
-            except (OSError, ValueError, HTTPException):
-                return  # it was killed amid this one
-
-        threads = [threading.Thread(target=store, args=(number,)) for number in (1, 2)]
-        for thread in threads:
-            thread.start()
-        until(lambda: len(acknowledged) >= 6, 30)
-        running.kill()
-        for thread in threads:
-            thread.join()
-    with open_index(index) as opened:
-        held = {record.path for record in opened.iterate()}
-        assert set(acknowledged) <= held
-        assert opened.verify() == []
-    for path in acknowledged:
-        assert (tmp_path / path).read_bytes()

@@ -81,7 +81,8 @@ def _change_value(box: list[Any], chance: random.Random) -> None:
         del holder[key]
     elif kind == 3:
         other, place = chance.choice(places)
-        holder[key] = json.loads(json.dumps(other[place]))
+        with suppress(ValueError, RecursionError):  # one that now holds itself
+            holder[key] = json.loads(json.dumps(other[place]))
     elif isinstance(holder[key], int | float) and not isinstance(holder[key], bool):
         with suppress(OverflowError):
             holder[key] = holder[key] * chance.choice((-1, 10, 1e6, 1e18))

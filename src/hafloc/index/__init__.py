@@ -11,10 +11,11 @@ from hafloc.index.backends import (
     paths_of,
 )
 from hafloc.index.below import ids_below
+from hafloc.index.build_report import BuildReport
 from hafloc.index.bundle import check_bundle
 from hafloc.index.copy import CopyReport, copy_index
 from hafloc.index.export import export
-from hafloc.index.folder import BuildReport, add_folder, build_index, model_info
+from hafloc.index.folder import add_folder, build_index, model_info
 from hafloc.index.geopackage import GeoPackageIndex
 from hafloc.index.get import get_index
 from hafloc.index.learned import (

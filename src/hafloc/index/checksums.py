@@ -42,7 +42,7 @@ def of_row(id_: int, values: Iterable[Any]) -> int:
 
 def of_settings(settings: Mapping[str, str]) -> str:
     """The checksum of all settings but itself, as text."""
-    told = sorted((key, value) for key, value in settings.items() if key != KEY)
+    told = sorted((str(key), str(value)) for key, value in settings.items() if key != KEY)
     text = "\x1f".join(f"{key}\x1e{value}" for key, value in told)
     return str(zlib.crc32(text.encode("utf-8", "surrogatepass")))
 
@@ -55,7 +55,8 @@ def seal_settings(connection: sqlite3.Connection) -> None:
 
 def check_settings(settings: Mapping[str, str], file: object) -> None:
     """Raises IndexFileError where the settings of `file` are not those that were written."""
-    if KEY in settings and settings[KEY] != of_settings(settings):
+    texts = all(isinstance(part, str) for item in settings.items() for part in item)
+    if not texts or (KEY in settings and settings[KEY] != of_settings(settings)):
         raise IndexFileError(
             f"cannot open {file}: it is damaged: its settings do not match their checksum; restore "
             "a copy or rebuild it with `hafloc index build`"

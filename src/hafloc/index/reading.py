@@ -304,15 +304,16 @@ class GeoPackageReader:
         verifiable = 0
         if self._holds_local_features:
             (verifiable,) = self._rows("SELECT count(*) FROM local_features")[0]
-        bounds = self._rows(
+        told = self._rows(
             "SELECT min_x, min_y, max_x, max_y FROM gpkg_contents WHERE table_name = 'photos'"
-        )[0]
+        )
+        bounds = told[0] if told and all(isinstance(side, float) for side in told[0]) else None
         return IndexInfo(
             location=self.location,
             photos=count,
             verifiable=verifiable,
             model=self._model,
-            bounds=None if None in bounds or not count else bounds,
+            bounds=bounds if count else None,
             vector_type=self._vector_type,
             regions=self._regions,
             local=self._local,

@@ -208,9 +208,9 @@ def _is_blob(value: object, size: int) -> bool:
 
 
 def _positions(connection: sqlite3.Connection) -> Iterator[str]:
-    (extent,) = connection.execute(
+    extent = connection.execute(
         "SELECT min_x, max_x, min_y, max_y FROM gpkg_contents WHERE table_name = 'photos'"
-    )
+    ).fetchone() or (None,)
     missing = _Photos("{} missing from the spatial index: {}; rebuild it in a GIS")
     superfluous = _Photos(
         "the spatial index names {} that have no position: {}; rebuild it in a GIS"

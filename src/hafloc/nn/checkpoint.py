@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from importlib.resources import files
@@ -139,11 +140,20 @@ def _parse_head(path: Path, text: str | None) -> dict[str, Any]:
     return head
 
 
+class _TooManyError(Exception):
+    """A network of these options has far more weights than there are."""
+
+
 class _Undrawn(TorchFunctionMode):
     """Leaves weights as they are found in memory, since those of a file replace them at once.
 
-    To draw 16 million of them takes longer than to read the file.
+    To draw 16 million of them takes longer than to read the file. Nor does it let a file of
+    strangers ask, by its options, for many more weights than it holds: raises _TooManyError.
     """
+
+    def __init__(self, held: int) -> None:
+        super().__init__()
+        self._left = 2 * held + _SPARE_WEIGHTS
 
     def __torch_function__(
         self,
@@ -155,9 +165,24 @@ class _Undrawn(TorchFunctionMode):
         named = kwargs or {}
         if func in _DRAWN:
             return args[0] if args else named["tensor"]
+        if func in _MADE:
+            self._left -= _size(func, args, named)
+            if self._left < 0:
+                raise _TooManyError
         return func(*args, **named)
 
 
+def _size(func: Any, args: Sequence[Any], named: Mapping[str, Any]) -> int:
+    """How many numbers a tensor will hold that is made with these arguments."""
+    given = args or (named.get("size", ()),)
+    sides = given[0] if isinstance(given[0], list | tuple) else given
+    whole = [side for side in sides if isinstance(side, int)]
+    return whole[0] * whole[-1] if func is torch.eye and whole else math.prod(whole)
+
+
+# What a network makes beside its weights is far less.
+_SPARE_WEIGHTS = 4_000_000
+_MADE = (torch.empty, torch.zeros, torch.ones, torch.eye)
 _DRAWN = (
     Tensor.uniform_,
     Tensor.normal_,
@@ -169,8 +194,13 @@ _DRAWN = (
 
 def _build(path: Path, head: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> Network:
     try:
-        with _Undrawn():
+        with _Undrawn(sum(tensor.numel() for tensor in tensors.values())):
             network = build_network(head["network"], head["options"])
+    except _TooManyError as error:
+        raise CheckpointError(
+            f"checkpoint {path} does not hold the weights of {head['network']} with its options: "
+            "they ask for more than it holds; train it anew"
+        ) from error
     except ValueError as error:
         raise CheckpointError(
             f"cannot use checkpoint {path}: {error}; upgrade hafloc if a newer one made it"
