@@ -4,6 +4,7 @@ import random
 import shutil
 import sqlite3
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -152,6 +153,25 @@ def test_what_another_program_changes_on_purpose_is_believed(tmp_path: Path, sou
         assert index.get([3])[0].position == index.get([4])[0].position
         index.search(QUERIES, 3)
         assert not [problem for problem in index.verify() if "stored" in problem]
+
+
+def test_a_record_that_is_corrected_does_not_make_its_damaged_vector_sound(
+    tmp_path: Path, sound: bytes
+) -> None:
+    path = tmp_path / "city.gpkg"
+    path.write_bytes(sound)
+    database = sqlite3.connect(path)
+    (vector,) = database.execute("SELECT vector FROM descriptors WHERE photo_id = 3").fetchone()
+    database.close()
+    at = sound.index(vector)
+    path.write_bytes(sound[:at] + bytes([sound[at] ^ 1]) + sound[at + 1 :])
+    with open_index(path, write=True) as index:
+        three, four = index.get([3, 4])
+        index.update([replace(one, position=CENTRE) for one in (three, four)])
+        (problem,) = [text for text in index.verify() if "stored" in text]
+        assert problem.startswith("1 photo with other vector than were stored: 3")
+    with open_index(path) as index, pytest.raises(IndexFileError, match="photo 3 of"):
+        index.search(QUERIES, 3)
 
 
 def test_photos_that_vanish_from_a_page_are_missed(tmp_path: Path, sound: bytes) -> None:

@@ -41,6 +41,28 @@ def test_keys_and_writable_contradict_each_other(monkeypatch: pytest.MonkeyPatch
         run(["serve", "city.gpkg", "--port", "0", "--writable"])
 
 
+def test_what_is_said_of_the_network_reaches_whoever_opens_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    said: dict[str, object] = {}
+
+    def opened(locations: list[str], options: Options, **more: object) -> None:
+        said.update(more)
+        raise IndexFileError("that will do")
+
+    monkeypatch.setattr("hafloc.serve.open_service", opened)
+    network = "--model repo:net --device cpu --runtime torch --precision exact --trust"
+    with pytest.raises(IndexFileError, match="that will do"):
+        run(["serve", "city.gpkg", "--port", "0", *network.split()])
+    assert said == {
+        "model": "repo:net",
+        "device": "cpu",
+        "runtime": "torch",
+        "precision": "exact",
+        "trust": True,
+    }
+
+
 def test_an_index_that_is_not_there_ends_it_in_one_line(tmp_path: Path) -> None:
     with pytest.raises(IndexFileError, match=re.escape("city.gpkg")):
         run(["serve", str(tmp_path / "city.gpkg"), "--port", "0"])
@@ -51,6 +73,13 @@ def test_databases_are_named_by_their_files_each_by_another_name() -> None:
     locations = ["a/city.gpkg", "b/city.gpkg", "milvus://host:1/town", "my city?.gpkg"]
     names = [one.name for one in Databases(locations, networks.localizer)]
     assert names == ["city", "city-2", "town", "my-city-"]
+
+
+def test_errors_tell_clients_the_names_of_databases_and_never_where_they_lie() -> None:
+    networks = SharedNetworks(lambda *_: None)  # type: ignore[arg-type, return-value]
+    databases = Databases(["/srv/a.gpkg", "/srv/old/b.gpkg"], networks.localizer)
+    said = "cannot open /srv/old/b.gpkg: see /srv/a.gpkg, /srv/x.jpg and /srv/old/y.jpg"
+    assert databases.words(said) == "cannot open b: see a, x.jpg and y.jpg"
 
 
 def test_the_map_of_others_is_let_in_by_its_origin_alone() -> None:

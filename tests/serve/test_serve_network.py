@@ -15,9 +15,11 @@ from served import MeanColour
 from hafloc.describe import Describer
 from hafloc.description import ImageFeatures
 from hafloc.index import build_index
+from hafloc.index.part import Part, cut_part
 from hafloc.serve import Log, Options, open_service
 from hafloc.serve.network import Network, remembering
 from hafloc.serve.pictures import attention_picture, matches_picture
+from hafloc.serve.problems import Problem
 from hafloc.serve.work import Dropped, Queue, check
 
 
@@ -69,11 +71,35 @@ def test_a_real_network_locates_and_shows_why(town: Path, tiny_checkpoint: Path)
         assert kept is not None
         with database.lent() as localizer:
             assert matches_picture(kept, localizer, 1)[1:4] == b"PNG"
+            (town / "2.jpg").write_bytes(b"another photo")
+            with pytest.raises(Problem, match="has changed"):
+                matches_picture(kept, localizer, 1)
+            (town / "2.jpg").write_bytes(data)
             pictures = {
                 attention_picture(kept, localizer, level, plain=True)
                 for level in ("low", "mid", "high", "fused")
             }
         assert len(pictures) == 4
+    finally:
+        service.close()
+
+
+def test_matches_are_shown_on_the_index_s_own_picture_where_the_photo_is_not_at_hand(
+    town: Path, tmp_path: Path, tiny_checkpoint: Path
+) -> None:
+    shared = tmp_path / "shared.gpkg"
+    cut_part(town / "town.gpkg", shared, Part(thumbnails=True))
+    service = open_service(
+        [str(shared)], Options(), model=str(tiny_checkpoint), runtime="torch", log=Log(StringIO())
+    )
+    try:
+        (database,) = service.databases
+        data = (town / "2.jpg").read_bytes()
+        with database.lent() as localizer:
+            answer = localizer.locate(town / "2.jpg", top=3)
+            kept = service.evidence.keep("q.jpg", data, answer, database)
+            assert kept is not None
+            assert matches_picture(kept, localizer, 1)[1:4] == b"PNG"
     finally:
         service.close()
 

@@ -6,15 +6,22 @@ import sys
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
 import pyogrio
 import pytest
+from PIL import Image
 from served import PLACES, Served, build, jpeg, served
 
+from hafloc.errors import PhotoError
 from hafloc.geo import Position
 from hafloc.index import Record, open_index
+from hafloc.index.geopackage import GeoPackageIndex
+from hafloc.index.part import Part, cut_part
+from hafloc.index.thumbnails import make_thumbnail
+from hafloc.serve.files import allowed_paths
 from hafloc.serve.tiles import MOST_ZOOM, Points, encode, mercator, tile_of
 
 
@@ -45,6 +52,25 @@ def test_databases_say_what_they_hold(city: Served) -> None:
         "verifies": False,
         "writable": False,
     }
+
+
+def test_a_database_that_is_gone_hides_no_other(tmp_path: Path) -> None:
+    gone = tmp_path / "old" / "gone.gpkg"
+    gone.parent.mkdir()
+    with served(build(tmp_path / "city.gpkg"), build(gone)) as both:
+        assert len(both.client.get("/v1/databases").json()["databases"]) == 2
+        gone.unlink()
+        for database in both.service.databases:
+            database._looked = 0.0  # looked at again only after a while
+        assert [one["name"] for one in both.client.get("/v1/databases").json()["databases"]] == [
+            "city"
+        ]
+        found = both.client.get("/v1/collections").json()["collections"]
+        assert [one["id"] for one in found] == ["city"]
+        assert both.client.get("/readyz").status_code == 503
+        told = both.client.get("/v1/photos?database=gone")
+        assert told.status_code == 503
+        assert str(tmp_path) not in told.text
 
 
 def test_pages_lead_through_all_photos_once(city: Served) -> None:
@@ -257,3 +283,47 @@ def test_many_photos_are_thinned_to_some_thousand_a_tile(tmp_path: Path) -> None
     counts = dict(zip(meta["fields"], fields, strict=True))["count"]
     assert len(counts) == 32 * 32  # the quarter of the tile that has photos
     assert counts.sum() == len(x)
+
+
+def test_without_a_photo_s_file_the_index_s_own_picture_is_shown(tmp_path: Path) -> None:
+    whole, shared = build(tmp_path / "whole.gpkg"), tmp_path / "apart" / "shared.gpkg"
+    shared.parent.mkdir()
+    cut_part(whole, shared, Part(thumbnails=True))
+    with served(shared) as city:
+        answer = city.client.get("/v1/photos/1/thumbnail?side=64")
+        assert (answer.status_code, answer.headers["content-type"]) == (200, "image/jpeg")
+        red, green, blue = Image.open(BytesIO(answer.content)).convert("RGB").getpixel((9, 9))
+        assert red > 200
+        assert max(green, blue) < 80
+
+
+def test_the_index_s_own_picture_stands_for_a_file_that_may_not_be_read(tmp_path: Path) -> None:
+    folder = tmp_path / "served"
+    folder.mkdir()
+    index = build(folder / "city.gpkg")
+    secret = tmp_path / "secret.jpg"
+    secret.write_bytes(jpeg((0, 255, 0)))
+    own = make_thumbnail(np.full((30, 40, 3), (255, 0, 0), np.uint8))
+    with open_index(index, write=True) as opened:
+        assert isinstance(opened, GeoPackageIndex)
+        vector = np.float32([[1, 0, 0]])
+        opened.add_pictured([record("../secret.jpg")], vector, None, None, [own])
+    with served(index) as city:
+        answer = city.client.get("/v1/photos/5/thumbnail")
+        assert answer.status_code == 200
+        assert Image.open(BytesIO(answer.content)).convert("RGB").getpixel((9, 9))[0] > 200
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://cdn.example/photos/../secret.jpg",
+        "https://cdn.example/photos/%2e%2e/secret.jpg",
+        "https://cdn.example/photos/a\\\\..\\\\..\\\\secret.jpg",
+    ],
+)
+def test_no_step_upwards_leads_out_of_a_url_that_is_allowed(tmp_path: Path, url: str) -> None:
+    paths = allowed_paths(tmp_path / "city.gpkg", ["https://cdn.example/photos"])
+    assert str(paths.file_of("https://cdn.example/photos/a..b.jpg")).endswith("a..b.jpg")
+    with pytest.raises(PhotoError, match="is not shown"):
+        paths.file_of(url)

@@ -1,6 +1,7 @@
 """Photos stored and removed over HTTP."""
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from io import BytesIO
 from pathlib import Path
 
@@ -106,3 +107,43 @@ def test_without_a_folder_only_what_is_found_of_a_photo_is_kept(tmp_path: Path) 
         assert city.client.get(response.json()["properties"]["thumbnail"]).status_code == 404
         after = sorted(path.name for path in tmp_path.iterdir() if "city" not in path.name)
         assert before == after
+
+
+def test_a_photo_that_two_databases_hold_keeps_its_file_until_both_let_it_go(
+    tmp_path: Path,
+) -> None:
+    indexes = build(tmp_path / "a.gpkg"), build(tmp_path / "b.gpkg")
+    kept = tmp_path / "kept"
+    with served(*indexes, writable=True, photos_folder=kept, photos=(str(kept),)) as both:
+        data = [photo(jpeg((1, 1, 1)))]
+        ids = [
+            both.client.post(f"/v1/photos?database={name}", data, fields=PLACE).json()["id"]
+            for name in "ab"
+        ]
+        (file,) = kept.iterdir()
+        assert both.client.delete(f"/v1/photos/{ids[0]}?database=a").status_code == 204
+        assert file.exists()
+        thumbnail = both.client.get(f"/v1/photos/{ids[1]}/thumbnail?database=b")
+        assert thumbnail.status_code == 200
+        assert both.client.delete(f"/v1/photos/{ids[1]}?database=b").status_code == 204
+        assert not file.exists()
+
+
+def test_a_photo_that_lay_in_the_folder_before_keeps_its_file(tmp_path: Path) -> None:
+    index = build(tmp_path / "city.gpkg")  # red.jpg lies beside it, and is nobody's upload
+    with served(index, writable=True, photos_folder=tmp_path) as city:
+        assert city.client.delete("/v1/photos/1").status_code == 204
+    assert (tmp_path / "red.jpg").exists()
+
+
+def test_a_photo_that_is_sent_twice_at_once_is_stored_once(tmp_path: Path) -> None:
+    with served(build(tmp_path / "city.gpkg"), writable=True, slow=0.1) as city:
+
+        def send(name: str) -> int:
+            sent = [photo(jpeg((7, 7, 7)), name)]
+            return city.client.post("/v1/photos", sent, fields=PLACE).status_code
+
+        with ThreadPoolExecutor(3) as clients:
+            statuses = sorted(clients.map(send, ("a.jpg", "b.jpg", "c.jpg")))
+        assert statuses == [200, 200, 201]
+        assert city.client.get("/v1/photos").json()["numberMatched"] == len(COLOURS) + 1

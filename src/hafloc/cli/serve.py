@@ -135,7 +135,13 @@ def serve(
     listening = listen(host, port)
     try:
         service = open_service(
-            indexes, options, model=model, device=device, runtime=runtime, precision=precision
+            indexes,
+            options,
+            model=model,
+            device=device,
+            runtime=runtime,
+            precision=precision,
+            trust=trust,
         )
     except BaseException:
         listening.close()

@@ -5,6 +5,7 @@ from typing import Protocol
 
 from hafloc.errors import PhotoError
 from hafloc.index.backends import paths_of
+from hafloc.index.paths import PhotoPaths
 from hafloc.index.records import GeoIndex, KeepsThumbnails
 from hafloc.index.thumbnails import read_thumbnail
 from hafloc.photos import Image, PhotoUrl, read_part, split_name
@@ -28,16 +29,20 @@ class Picture:
     small: bool = False
 
 
-def picture_of(index: GeoIndex, photo: Pictured, *, longer_side: int) -> Picture:
+def picture_of(
+    index: GeoIndex, photo: Pictured, *, longer_side: int, paths: PhotoPaths | None = None
+) -> Picture:
     """The picture of a photo of `index`, at most `longer_side` pixels long; of a view, the cut.
 
-    It is that of its file. Where that is gone, cannot be read, or holds another photo than was
-    indexed, it is the small one of the index, which has its own size. A file that has changed is
-    still shown where the index has no picture. Raises PhotoError where there is neither.
+    It is that of its file, which `paths` leads to where others than the index's own are given.
+    Where that is gone, cannot be read, or holds another photo than was indexed, it is the small one
+    of the index, which has its own size. A file that has changed is still shown where the index has
+    no picture. Raises PhotoError where there is neither.
     """
-    file, view = paths_of(index.location).file_of(photo.path), split_name(photo.path)[1]
+    view = split_name(photo.path)[1]
     stored = thumbnail_of(index, photo)
     try:
+        file = (paths or paths_of(index.location)).file_of(photo.path)
         if stored is not None and isinstance(file, PhotoUrl):
             # No server is asked for what is at hand.
             return Picture(read_thumbnail(stored), small=True)
@@ -48,7 +53,7 @@ def picture_of(index: GeoIndex, photo: Pictured, *, longer_side: int) -> Picture
         if stored is None:
             if isinstance(error, PhotoError):
                 raise
-            raise PhotoError(f"cannot read {file}: {error}; check the path") from error
+            raise PhotoError(f"cannot read {photo.path}: {error}; check the path") from error
         return Picture(read_thumbnail(stored), small=True)
     if stored is not None and found.content != index.get([photo.id or 0])[0].content:
         return Picture(read_thumbnail(stored), small=True)

@@ -60,18 +60,29 @@ def insert(
 
 
 def update(connection: sqlite3.Connection, record: Record) -> bool:
-    """Rewrite a photo by its id; whether it is there."""
+    """Rewrite a photo by its id; whether it is there.
+
+    Its vector gets a new checksum with the new position only where it had the right one: damage to
+    it stays damage.
+    """
     assignments = ", ".join(f"{name} = ?" for name in rows.FIELDS)
+    vectors = connection.execute(
+        "SELECT geom, descriptors.vector, checksums.vector FROM photos "
+        "JOIN descriptors ON descriptors.photo_id = id JOIN checksums ON checksums.photo_id = id "
+        "WHERE id = ?",
+        (record.id,),
+    ).fetchall()
     changed = connection.execute(
         f"UPDATE photos SET {assignments} WHERE id = ? RETURNING id, {', '.join(rows.FIELDS)}",
         (*rows.row(record), record.id),
     ).fetchall()
     for id_, *stored in changed:
-        vectors = connection.execute("SELECT vector FROM descriptors WHERE photo_id = ?", (id_,))
-        for (vector,) in vectors.fetchall():
-            sums = checksums.of_row(id_, stored), checksums.of_blobs(id_, stored[0], vector)
+        for place, vector, wanted in vectors:
+            is_sound = wanted in (None, checksums.of_blobs(id_, place, vector))
+            sealed = checksums.of_blobs(id_, stored[0], vector) if is_sound else wanted
             connection.execute(
-                "UPDATE checksums SET record = ?, vector = ? WHERE photo_id = ?", (*sums, id_)
+                "UPDATE checksums SET record = ?, vector = ? WHERE photo_id = ?",
+                (checksums.of_row(id_, stored), sealed, id_),
             )
     return bool(changed)
 

@@ -79,7 +79,7 @@ def routes(service: Service) -> APIRouter:
         base = base_url(request)
 
         def look() -> list[dict[str, Any]]:
-            return [_collection(database, base) for database in service.databases]
+            return service.databases.readable(lambda one: _collection(one, base))
 
         return JSONResponse(
             {

@@ -9,10 +9,10 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 from hafloc.description import FeatureMaker
-from hafloc.errors import HaflocError
+from hafloc.errors import HaflocError, IndexFileError
 from hafloc.index import GeoIndex, folder_of, model_info, open_index, origin_of
 from hafloc.locate import Localizer, shipped_calibrations
 from hafloc.serve.files import AllowedPaths, allowed_paths
@@ -21,6 +21,7 @@ from hafloc.serve.problems import BAD_PARAMETER, NOT_FOUND, Problem
 # Whether a file was replaced, or has learned, is looked at no more often than this.
 _LOOK_S = 2.0
 
+Told = TypeVar("Told")
 OpenNetwork = Callable[[str], Localizer]
 
 
@@ -79,13 +80,13 @@ class Database:
                 "verifies": info.verifiable > 0,
             }
 
-    def words(self, text: str) -> str:
-        """The text of an error without where the database lies."""
-        places = {self.location, str(Path(self.location).absolute())}
-        for place in sorted(places, key=len, reverse=True):
-            text = text.replace(place, self.name)
+    @property
+    def places(self) -> dict[str, str]:
+        """Where the database lies, in all ways that errors say that, with what clients are told."""
         folder = folder_of(self.location)
-        return text if folder is None else text.replace(f"{folder}{os.sep}", "")
+        return {self.location: self.name, str(Path(self.location).absolute()): self.name} | (
+            {} if folder is None else {f"{folder}{os.sep}": ""}
+        )
 
     def _current(self) -> _Opened:
         now = time.monotonic()
@@ -182,10 +183,27 @@ class Databases:
             return list(self)
         return [self.one(name) for name in dict.fromkeys(names)] or [self.one(None)]
 
+    def readable(self, tell: Callable[[Database], Told]) -> list[Told]:
+        """What is told of each that can be read now: one that is gone does not hide the others.
+
+        Raises IndexFileError where none can be.
+        """
+        told, errors = [], []
+        for database in self:
+            try:
+                told.append(tell(database))
+            except IndexFileError as error:
+                errors.append(error)
+        if errors and not told:
+            raise errors[0]
+        return told
+
     def words(self, text: str) -> str:
         """The text of an error without where on this machine anything lies."""
-        for database in self:
-            text = database.words(text)
+        places = {place: told for database in self for place, told in database.places.items()}
+        # The longest first: one database's folder may hold another's.
+        for place in sorted(places, key=len, reverse=True):
+            text = text.replace(place, places[place])
         return text
 
     def _known(self) -> str:

@@ -5,6 +5,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import unquote
 
 from hafloc.errors import PhotoError
 from hafloc.index import Location, PhotoPaths, folder_of, paths_of
@@ -29,7 +30,7 @@ class AllowedPaths(PhotoPaths):
         # Without super(), which finds no class in one that has slots.
         file = PhotoPaths.file_of(self, name)
         if isinstance(file, PhotoUrl):
-            if any(str(file).startswith(start) for start in self.starts):
+            if _stays_below(str(file)) and any(map(str(file).startswith, self.starts)):
                 return file
         elif any(_lies_in(file, folder) for folder in self.folders):
             return file
@@ -61,6 +62,11 @@ def allowed_paths(location: Location, photos: Sequence[str]) -> AllowedPaths:
     folders = tuple(Path(os.path.realpath(folder)) for folder in (*own, *named))
     starts = tuple(f"{text.rstrip('/')}/" for text in photos if is_url(text))
     return AllowedPaths(plain.root, plain.relative, folders, starts)
+
+
+def _stays_below(url: str) -> bool:
+    """Whether no step of a URL leads upwards, as HTTP clients follow them before they ask."""
+    return ".." not in re.split(r"[/\\\\]", unquote(url))
 
 
 def _lies_in(file: Path, folder: Path) -> bool:

@@ -151,7 +151,7 @@ def _add_reading(router: APIRouter, service: Service) -> None:
     async def databases() -> Response:
         def look() -> list[dict[str, Any]]:
             writable = service.options.may_write
-            return [one.facts() | {"writable": writable} for one in service.databases]
+            return service.databases.readable(lambda one: one.facts() | {"writable": writable})
 
         return JSONResponse({"databases": await service.read(look)})
 
@@ -206,11 +206,12 @@ def _add_pictures(router: APIRouter, service: Service) -> None:
 
         def look() -> tuple[str, bytes | None]:
             with one.lent() as localizer:
-                record = record_of(localizer.index, number)
-            tag = f'"{thumbnail_tag(record, side)}"'
-            if is_known(request, tag):
-                return tag, None
-            return tag, thumbnail(one, record, side, service.thumbnails).jpeg
+                index = localizer.index
+                record = record_of(index, number)
+                tag = f'"{thumbnail_tag(record, side)}"'
+                if is_known(request, tag):
+                    return tag, None
+                return tag, thumbnail(one, index, record, side, service.thumbnails).jpeg
 
         tag, jpeg = await service.paint(look)
         headers = {"etag": tag, "cache-control": _KEPT}

@@ -5,15 +5,16 @@ import io
 import threading
 from collections import OrderedDict
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 from PIL import Image
 
 from hafloc.errors import HaflocError, PhotoError
-from hafloc.index import Record
+from hafloc.index import GeoIndex, Record, picture_of, read_thumbnail, thumbnail_of
 from hafloc.locate import Comparison, Localizer
 from hafloc.photos import Image as Pixels
-from hafloc.photos import PhotoFile, content, read, read_part, split_name
+from hafloc.photos import PhotoFile, content, read
 from hafloc.serve.databases import Database
 from hafloc.serve.evidence import Heat, Kept
 from hafloc.serve.problems import BAD_PARAMETER, NOT_FOUND, Problem
@@ -61,23 +62,27 @@ def thumbnail_tag(record: Record, side: int) -> str:
     return hashlib.blake2b(facts.encode("utf-8", "surrogatepass"), digest_size=12).hexdigest()
 
 
-def thumbnail(database: Database, record: Record, side: int, cache: ThumbnailCache) -> Thumbnail:
-    """A record's photo, its longer side at most `side` pixels.
+def thumbnail(
+    database: Database, index: GeoIndex, record: Record, side: int, cache: ThumbnailCache
+) -> Thumbnail:
+    """A record's photo, its longer side at most `side` pixels; else what its `index` keeps of it.
 
-    Raises Problem where its file is gone, not to be read by this server, or unreadable.
+    Raises Problem where its file is gone, not to be read by this server, or unreadable, and the
+    index keeps no picture.
     """
     tag = thumbnail_tag(record, side)
     jpeg = cache.get(tag)
     if jpeg is None:
         from hafloc.show import small_jpeg
 
-        file = _there(database, record)
         try:
-            image = read_part(file, split_name(record.path)[1], longer_side=side).image
+            picture = picture_of(index, record, longer_side=side, paths=database.paths)
         except PhotoError as error:
+            _there(database, record)
             raise _not_shown(database, record, "its file cannot be read") from error
-        jpeg = small_jpeg(image, side)
-        cache.put(tag, jpeg)
+        jpeg = small_jpeg(picture.image, side)
+        if not picture.small:  # the file may come back
+            cache.put(tag, jpeg)
     return Thumbnail(jpeg, tag)
 
 
@@ -121,18 +126,33 @@ def matches_picture(kept: Kept, localizer: Localizer, rank: int) -> bytes:
     if not answer.evidence or not answer.evidence[rank - 1].verified:
         raise Problem(NOT_FOUND, f"no key points were compared with candidate {rank:,}")
     (record,) = localizer.index.get([candidate.id])
-    file = _there(database, record)
-    try:
-        changed = content(file) != record.content
-    except PhotoError as error:
-        raise _not_shown(database, record, "its file cannot be read") from error
-    if changed:
-        raise _not_shown(database, record, "its file has changed since it was indexed")
+    file, small = _to_compare(database, localizer.index, record)
     shown = replace(candidate, path=database.paths.shown(candidate.path))
     comparison = Comparison(
-        replace(answer, file=kept.photo), shown, answer.evidence[rank - 1], file
+        replace(answer, file=kept.photo), shown, answer.evidence[rank - 1], file, small
     )
     return _png(match_picture(comparison, _seer(localizer), localizer.index))
+
+
+def _to_compare(
+    database: Database, index: GeoIndex, record: Record
+) -> tuple[PhotoFile, Pixels | None]:
+    """A record's file; or, where that cannot be shown, the index's own picture of it besides."""
+    try:
+        file = _there(database, record)
+        try:
+            changed = content(file) != record.content
+        except PhotoError as error:
+            raise _not_shown(database, record, "its file cannot be read") from error
+        if changed:
+            raise _not_shown(database, record, "its file has changed since it was indexed")
+    except Problem:
+        stored = thumbnail_of(index, record)
+        if stored is None:
+            raise
+        # No file is read where there is a picture; this one only says what it is called.
+        return Path(record.path), read_thumbnail(stored)
+    return file, None
 
 
 def attention_picture(kept: Kept, localizer: Localizer, level: str, *, plain: bool) -> bytes:

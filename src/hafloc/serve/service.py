@@ -43,7 +43,7 @@ class Service:
         self.room = Room(options.max_upload_bytes)
         self.thumbnails = ThumbnailCache()
         self.page = Page()
-        self.writer = Writer(options.photos_folder)
+        self.writer = Writer(options.photos_folder, databases)
         self._points = {database.name: PointStore() for database in databases}
         self._readers = ThreadPoolExecutor(_READERS, thread_name_prefix="read")
         self._painters = ThreadPoolExecutor(_PAINTERS, thread_name_prefix="paint")

@@ -3,13 +3,13 @@
 import math
 import re
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, cast
 
-from hafloc.errors import IndexBusyError, PositionError
+from hafloc.errors import HaflocError, IndexBusyError, PositionError
 from hafloc.files import make_folder, write_whole
 from hafloc.geo import Position
 from hafloc.index import Entry, GeoIndex, Record, add_all, model_info, open_index, where_and_when
@@ -21,7 +21,6 @@ from hafloc.photos import (
     file_name,
     part_name,
     read_photos,
-    split_name,
 )
 from hafloc.serve.databases import Database
 from hafloc.serve.problems import BAD_PARAMETER, NOT_FOUND, Problem
@@ -30,6 +29,8 @@ from hafloc.serve.uploads import Upload
 _UNSAFE = re.compile(r"[^A-Za-z0-9_-]+")
 _SUFFIX = re.compile(r"\.[A-Za-z0-9]{1,5}")
 _LONGEST_STEM = 60
+# Letters of what identifies a photo in its file's name.
+_TOLD = 12
 # How long one of our requests waits for another's turn to end.
 _TURN_S = 20.0
 
@@ -45,8 +46,9 @@ class Stored:
 class Writer:
     """Writes to the databases of this server: its own requests take turns."""
 
-    def __init__(self, folder: Path | None) -> None:
+    def __init__(self, folder: Path | None, databases: Iterable[Database] = ()) -> None:
         self._folder = folder
+        self._databases = databases
         self._turn = threading.Lock()
 
     def store(
@@ -67,11 +69,16 @@ class Writer:
         regions = localizer.index.regions > 0
         features = [localizer.describer.features(photo.image, regions=regions) for photo in photos]
         name = _safe_name(upload.name, photos[0].content)
-        with self._writing(database, localizer) as index, self._kept(name, upload.data) as file:
-            path = name if file is None else database.paths.name_of(file)
-            records = [_record(path, photo, said, upload, file) for photo in photos]
-            add_all(index, [list(map(Entry, records, features))])
-            stored = index.find_paths([record.path for record in records])
+        with self._writing(database, localizer) as index:
+            # Sent twice at once, it may have been stored while it waited for its turn.
+            known = index.find_content([photos[0].content])
+            if known:
+                return Stored(known, new=False)
+            with self._kept(name, upload.data) as file:
+                path = name if file is None else database.paths.name_of(file)
+                records = [_record(path, photo, said, upload, file) for photo in photos]
+                add_all(index, [list(map(Entry, records, features))])
+                stored = index.find_paths([record.path for record in records])
         return Stored(stored, new=True)
 
     def remove(self, database: Database, localizer: Localizer, record: Record) -> None:
@@ -82,14 +89,29 @@ class Writer:
         with self._writing(database, localizer) as index:
             if not index.remove([record.id or 0]):
                 raise Problem(NOT_FOUND, f"there is no photo {record.id} in this database")
-        name, part = split_name(record.path)
-        file = database.paths.root / name
+        file = database.paths.root / file_name(record.path)
         if self._folder is None or file.parent.resolve() != self._folder.resolve():
             return
-        # Of a panorama other views may be left.
-        if part is None or name not in map(file_name, _names(localizer.index)):
-            with suppress(OSError):
-                file.unlink()
+        # The folder may hold photos that were there before, or that somebody has put there since.
+        if not _is_ours(file, record.content) or self._is_needed(file):
+            return
+        with suppress(OSError):
+            file.unlink()
+
+    def _is_needed(self, file: Path) -> bool:
+        """Whether a database holds the file still: another one's photo, or views of a panorama.
+
+        One that cannot be read now may.
+        """
+        try:
+            for database in self._databases:
+                name = database.paths.name_of(file)
+                with database.lent() as localizer:
+                    if any(file_name(path) == name for _, path in localizer.index.names()):
+                        return True
+        except HaflocError:
+            return True
+        return False
 
     @contextmanager
     def _writing(self, database: Database, localizer: Localizer) -> Iterator[GeoIndex]:
@@ -112,17 +134,15 @@ class Writer:
             return
         make_folder(self._folder, "name another with --photos-folder")
         file = self._folder / name
+        is_new = not file.exists()
         write_whole(file, data)
         try:
             yield file
         except BaseException:
-            with suppress(OSError):
-                file.unlink()
+            if is_new:
+                with suppress(OSError):
+                    file.unlink()
             raise
-
-
-def _names(index: GeoIndex) -> Iterator[str]:
-    return (name for _, name in index.names())
 
 
 def _record(path: str, photo: Photo, said: Metadata, upload: Upload, file: Path | None) -> Record:
@@ -171,4 +191,9 @@ def _safe_name(name: str, content: str) -> str:
         stem, end = name, ""
     suffix = f".{end}" if _SUFFIX.fullmatch(f".{end}") else ""
     plain = _UNSAFE.sub("-", stem)[:_LONGEST_STEM].strip("-") or "photo"
-    return f"{plain}-{content[:12]}{suffix.lower()}"
+    return f"{plain}-{content[:_TOLD]}{suffix.lower()}"
+
+
+def _is_ours(file: Path, content: str) -> bool:
+    """Whether a file is called as `_safe_name` calls the photo of that content."""
+    return file.name.partition(".")[0].endswith(f"-{content[:_TOLD]}")
