@@ -28,7 +28,6 @@ from street_server import Street, serving
 from hafloc import nn
 from hafloc.cli import main
 from hafloc.cli.app import app
-from hafloc.cli.commands import COMMANDS
 from hafloc.demo import render_city
 from hafloc.nn.checkpoint import find
 
@@ -65,9 +64,6 @@ ALL = [shown for page in pages() for shown in commands(page)]
 # With a setting before it at most; alone it prints its help, or what completes it.
 HAFLOC = [x for x in ALL if x.language == "sh" and re.match(r"(\w+=\S+ )?hafloc [^>]", x.text)]
 INLINE = [shown for page in pages() for shown in inline(page)]
-if "serve" not in COMMANDS:
-    HAFLOC = [shown for shown in HAFLOC if not shown.text.startswith(SERVER)]
-    INLINE = [shown for shown in INLINE if not shown.text.startswith(SERVER)]
 RUN = [page for page in pages() if not all(map(is_exempt, commands(page)))]
 
 
