@@ -48,6 +48,15 @@ def drive(tmp_path: Path) -> Path:
     return write_film(tmp_path / "drive.mp4", images)
 
 
+def test_a_table_beside_a_film_that_is_named_alone_is_of_others(
+    run: Run, drive: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "positions.csv").write_text("image,lat,lon\nother.jpg,48.2,16.37\n")
+    track = tmp_path / "drive.gpx"
+    status, _, err = run("index", "build", tmp_path / "c.gpkg", drive, "--track", track)
+    assert (status, "positions.csv" in err) == (0, False)
+
+
 def test_a_film_is_built_located_and_shown(run: Run, drive: Path, tmp_path: Path) -> None:
     index = tmp_path / "c.gpkg"
     build = ("index", "build", index, drive, "--track", tmp_path / "drive.gpx", "--no-calibrate",
@@ -72,7 +81,7 @@ def test_a_film_is_built_located_and_shown(run: Run, drive: Path, tmp_path: Path
     status, out, _ = run("locate", index, drive, "--every", "1s", "--gpx", gpx_file, "--csv", csv,
                          "--map", page, "--top", 1)  # fmt: skip
     # 30 m, but neighbours of the first and last frame may be sharper.
-    summary = r".*drive\.mp4: 4 of 4 frames found, (28|29|30|31) m from 48\.2\d+, 16\.37"
+    summary = r".*drive\.mp4: 4 frames located, (28|29|30|31) m from 48\.2\d+, 16\.37"
     assert re.match(summary, out.splitlines()[-1])
     assert gpx_file.read_text().count("drive.mp4#t=") == 4
     assert "<trk>" in gpx_file.read_text()

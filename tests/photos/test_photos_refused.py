@@ -97,6 +97,12 @@ def test_what_is_no_photo_is_named(tmp_path, data, what):
         read(tmp_path / "IMG_1.jpg")
 
 
+def test_a_film_in_place_of_a_photo_is_asked_for_a_frame(tmp_path: Path) -> None:
+    (tmp_path / "drive.mp4").write_bytes(b"\0\0\0\x18ftypmp42\0\0\0\0mp42isom")
+    with pytest.raises(PhotoError, match=r"name one of its frames: .*drive\.mp4#t=12\.4"):
+        read(tmp_path / "drive.mp4")
+
+
 @given(st.sampled_from(STARTS), st.binary(max_size=300))
 @settings(max_examples=200, deadline=None)
 def test_any_bytes_give_a_photo_or_one_line(start, rest):

@@ -1,5 +1,8 @@
 """Who is let in: hosts, origins, keys; and what every answer carries, and what the log tells."""
 
+import io
+import json
+import logging
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,6 +15,7 @@ from hafloc import errors
 from hafloc.errors import HaflocError, OptionError
 from hafloc.serve import KINDS, Options, parse_keys, problem_of
 from hafloc.serve.gate import host_name, is_own
+from hafloc.serve.logs import Log
 from hafloc.serve.run import check_open, own_names
 
 READ, WRITE = "r" * 20, "w" * 20
@@ -151,6 +155,17 @@ def test_the_log_tells_of_requests_but_of_no_photo_place_or_token(city: Served) 
     log = city.log.getvalue()
     for word in ("52.2", "52.1", "holiday", "secret", token, "red.jpg", "city"):
         assert word not in log
+
+
+def test_what_libraries_warn_of_is_a_line_without_its_words() -> None:
+    for debug, words in ((False, {}), (True, {"detail": "holiday.jpg is odd"})):
+        stream = io.StringIO()
+        with Log(stream, debug=debug).of_libraries():
+            logging.getLogger("hafloc.index.companion").warning("%s is odd", "holiday.jpg")
+        (line,) = map(json.loads, stream.getvalue().splitlines())
+        assert (line["event"], line["by"]) == ("warning", "hafloc.index.companion")
+        assert line["line"].startswith("test_serve_gate.py:")
+        assert {"detail": line["detail"]} == words if debug else "detail" not in line
 
 
 def test_a_fault_is_an_answer_without_a_trace_and_a_line_in_the_log(

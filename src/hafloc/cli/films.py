@@ -93,6 +93,8 @@ def films_in_words(answers: "Sequence[Answer]") -> Iterator[str]:
     for film, frames in by_film.items():
         found = [answer for answer in frames if answer.found is not False]
         head = f"{film}: {len(found):,} of {len(frames):,} frames found"
+        if all(answer.found is None for answer in frames):
+            head = f"{film}: {len(frames):,} frames located"
         if not found:
             yield head
             continue

@@ -202,6 +202,7 @@ class _Folder:
         self._unseen: set[str] = set()
         # Of a film alone, the folder that it lies in.
         self._target, self._folder = folder, found.folder
+        self._is_one_film = folder != found.folder and is_film(folder)
         self._found = found
         self._films = Films(index, every, tracking, cutting)
         self._paths: PhotoPaths = paths_of(index.location)
@@ -334,7 +335,8 @@ class _Folder:
             left_out=self._found.left_out_in_words(),
             table=self._positions.path,
             table_problems=self._positions.problems,
-            unmatched_rows=self._positions.unmatched_rows,
+            # Where a film alone is brought in, a table beside it is of others.
+            unmatched_rows=() if self._is_one_film else self._positions.unmatched_rows,
             unmatched_photos=self._positions.unmatched_photos,
             notes=self._positions.notes,
         )

@@ -177,6 +177,8 @@ def _kind(data: bytes, name: str) -> str:
     if kind is None:
         other = formats.what_else(data)
         it_is = f"it is {other}, not a photo" if other else "it is not a photo in a known format"
+        if other == formats.A_VIDEO and Path(name).suffix.lower() in formats.FILM_SUFFIXES:
+            raise PhotoError(f"cannot read {name}: {it_is}; name one of its frames: {name}#t=12.4")
         raise PhotoError(
             f"cannot read {name}: {it_is}; convert it to JPEG, PNG, WebP, TIFF or HEIC, "
             "or remove it"

@@ -24,6 +24,7 @@ RAW_SUFFIXES = frozenset(
     }
 )  # fmt: skip
 JXL_SUFFIXES = frozenset({".jxl"})
+A_VIDEO = "a video"
 VIDEO_SUFFIXES = frozenset(
     {
         ".mp4", ".m4v", ".mov", ".avi", ".mts", ".m2ts", ".3gp", ".3g2", ".mkv", ".webm", ".mpg",
@@ -75,7 +76,7 @@ _NO_PHOTOS: tuple[tuple[str, tuple[bytes, ...]], ...] = (
     ("a GIMP document", (b"gimp xcf",)),
     ("a ZIP archive", (b"PK\x03\x04", b"PK\x05\x06")),
     ("an archive", (b"\x1f\x8b", b"7z\xbc\xaf", b"Rar!", b"BZh", b"\xfd7zXZ")),
-    ("a video", (b"\x1a\x45\xdf\xa3", b"FLV\x01", b"OggS", b"\0\0\x01\xba", b"0&\xb2u")),
+    (A_VIDEO, (b"\x1a\x45\xdf\xa3", b"FLV\x01", b"OggS", b"\0\0\x01\xba", b"0&\xb2u")),
     ("what macOS keeps beside a file (AppleDouble)", (b"\0\x05\x16\x07",)),
     ("an icon", (b"\0\0\x01\0",)),
     ("an OpenEXR picture", (b"\x76\x2f\x31\x01",)),
@@ -141,9 +142,9 @@ def what_else(data: bytes) -> str | None:
         if data.startswith(starts):
             return words
     if data[4:8] in (b"ftyp", b"moov", b"mdat", b"wide") or data[8:12] == b"AVI ":
-        return "a video"
+        return A_VIDEO
     if data[:1] == b"G" == data[188:189] == data[376:377]:
-        return "a video"
+        return A_VIDEO
     if data[128:132] == b"DICM":
         return "a DICOM picture"
     text = data[:2000].lstrip(b"\xef\xbb\xbf \t\r\n").lower()

@@ -1,9 +1,12 @@
 """What a server logs: JSON lines on standard error, without positions, names of files or keys."""
 
 import json
+import logging
 import sys
 import threading
 import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TextIO
@@ -39,3 +42,27 @@ class Log:
         if self._debug:
             facts["detail"] = str(error)
         self.write("fault", **facts)
+
+    @contextmanager
+    def of_libraries(self) -> Iterator[None]:
+        """What rooms below and libraries warn of comes as lines of this log, while it lasts: who
+        warned and where, and what it says, which may name files, with --debug alone."""
+        root = logging.getLogger()
+        before = root.handlers
+        root.handlers = [_Handler(self, self._debug)]
+        try:
+            yield
+        finally:
+            root.handlers = before
+
+
+class _Handler(logging.Handler):
+    def __init__(self, log: Log, debug: bool) -> None:
+        super().__init__(logging.WARNING)
+        self._log, self._debug = log, debug
+
+    def emit(self, record: logging.LogRecord) -> None:
+        facts: dict[str, Any] = {"by": record.name, "line": f"{record.filename}:{record.lineno}"}
+        if self._debug:
+            facts["detail"] = record.getMessage()
+        self._log.write(record.levelname.lower(), **facts)

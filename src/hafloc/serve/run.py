@@ -122,7 +122,8 @@ def run(
 ) -> None:
     """Serve until SIGTERM or SIGINT, and then finish what was accepted. Closes the service."""
     try:
-        make_server(service, proxies=proxies, started=started).run(sockets=[listening])
+        with service.log.of_libraries():
+            make_server(service, proxies=proxies, started=started).run(sockets=[listening])
     finally:
         service.close()
 
