@@ -14,7 +14,7 @@ from hafloc.locate import Localizer
 from hafloc.photos import Cutting
 from hafloc.progress import Silent
 
-WIDTH = 600
+WIDTH = 400
 
 
 def texture(seed: int, turn: float) -> np.ndarray:

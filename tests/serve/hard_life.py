@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from http.client import HTTPException
 from pathlib import Path
 
-from served import Client, form, jpeg, photo
+from served import Client, form, jpeg, photo, until
 
 from hafloc.index import open_index
 
@@ -323,7 +323,8 @@ def write_and_kill(index: Path, folder: Path, first: int, chance: random.Random)
         threads = [threading.Thread(target=send) for _ in range(3)]
         for thread in threads:
             thread.start()
-        time.sleep(chance.uniform(0.05, 0.6))
+        until(lambda: bool(kept), 30)
+        time.sleep(chance.uniform(0.0, 0.5))
         process.send_signal(signal.SIGKILL)
         process.wait()
         stopped.set()

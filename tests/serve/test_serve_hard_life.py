@@ -99,7 +99,7 @@ def test_many_clients_lose_nothing_and_leave_nothing(city: Served) -> None:
 
 def test_what_was_acknowledged_outlives_server_after_server_killed(tmp_path: Path) -> None:
     index, kept, chance = build(tmp_path / "city.gpkg"), {}, random.Random(9)
-    for number in range(2):
-        kept |= write_and_kill(index, tmp_path / "kept", 1_000 * number, chance)
-        check_kept(index, kept)
+    # More often in benchmarks/hard_life.py; a server takes seconds to start.
+    kept |= write_and_kill(index, tmp_path / "kept", 0, chance)
+    check_kept(index, kept)
     assert kept

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from served import Client, build, form, jpeg, photo, served
+from served import Client, build, form, jpeg, photo, served, until
 
 from hafloc.serve import connections
 
@@ -52,13 +52,6 @@ def drip(connection: socket.socket) -> None:
     for _ in range(10_000):
         connection.sendall(b"x" * 10_000)
         time.sleep(0.001)
-
-
-def until(wanted: object, seconds: float = 10.0) -> None:
-    end = time.monotonic() + seconds
-    while not wanted():  # type: ignore[operator]
-        assert time.monotonic() < end
-        time.sleep(0.01)
 
 
 def locate(length: int, sent: bytes) -> bytes:

@@ -3,7 +3,7 @@
 import json
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from http.client import HTTPConnection
@@ -238,3 +238,11 @@ def served(
     finally:
         found.stop()
         service.close()
+
+
+def until(wanted: Callable[[], bool], seconds: float = 10.0) -> None:
+    """Wait until it holds; fails where that takes too long."""
+    end = time.monotonic() + seconds
+    while not wanted():
+        assert time.monotonic() < end
+        time.sleep(0.01)
