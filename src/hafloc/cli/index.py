@@ -355,6 +355,7 @@ def verify(
     with open_index(index) as opened, bar() as progress:
         problems = opened.verify()
         photos = opened.count()
+        pictures = 0 if problems else opened.info().details.get("thumbnails", 0)
         stale = find_stale(opened, paths_of(index), progress=progress)
     if as_json:
         content = {"index": index, "photos": photos, "sound": not problems, "problems": problems}
@@ -364,7 +365,7 @@ def verify(
             tell(f"problem: {problem}")
         if not problems:
             say(f"{index}: {photos:,} photos, sound")
-        for line in stale.in_words():
+        for line in stale.in_words(int(pictures)):
             tell(line)
     if problems or stale.changed:
         raise typer.Exit(IN_PART)
