@@ -436,6 +436,8 @@ def _inside(file: PhotoFile, folder: PhotoFile) -> str:
 
 def _nothing_stored(folder: PhotoFile, report: BuildReport) -> str:
     first = next(iter(report.skipped), None)
+    if first and is_film(folder) and len(report.skipped) == 1:
+        return f"no index was made: {first.reason}"
     example = f"; the first: {first.reason}" if first else ""
     also = f"; {report.left_out}" if report.left_out else ""
     return f"no photo in {shown(folder)} could be indexed, so no index was made{example}{also}"
