@@ -8,6 +8,7 @@ import typer
 
 from hafloc.cli.build_report import report_build
 from hafloc.cli.existing import (
+    check_name,
     check_regions,
     check_vector_type,
     choose_local,
@@ -160,6 +161,7 @@ def build(
     folder = photo_file(photos)
     taken = every_of(every)
     found = find_photos(folder, positions, films=taken is not None).not_empty()
+    check_name(index)
     check_vector_type(index, vector_type)
     check_search(index, search)
     check_regions(index, regions)
@@ -387,6 +389,7 @@ def copy(
     """Copy an index into another of any kind; run again to go on, or to add what is new."""
     from hafloc.index import copy_index
 
+    check_name(to)
     with when_stopped(lambda: stored_photos(to)), bar() as progress:
         report = copy_index(index, to, vector_type=vector_type, progress=progress)
     if as_json:
