@@ -29,7 +29,7 @@ class Position:
             if not math.isfinite(value) or abs(value) > bound:
                 raise PositionError(
                     f"{name} {value:g} is not between -{bound:g} and {bound:g} degrees; "
-                    "check the order of the columns (latitude first)"
+                    "check that latitude and longitude are not swapped"
                 )
 
     def __str__(self) -> str:

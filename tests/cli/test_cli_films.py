@@ -16,6 +16,7 @@ from hafloc.index import open_index
 
 Run = Callable[..., tuple[int, str, str]]
 FRAME = LocalFrame(Position(48.2, 16.37))
+GREYS = [np.full((48, 64, 3), 5 * number, np.uint8) for number in range(31)]
 
 
 @pytest.fixture
@@ -107,6 +108,25 @@ def test_films_are_refused_in_one_line_each(run: Run, drive: Path, tmp_path: Pat
     assert "no query is one" in said("locate", index, tmp_path / "a.jpg", "--every", "2s")
     (tmp_path / "none.mp4").write_bytes(b"no film " * 99)
     assert "it is no film in a known format" in said("index", "build", index, tmp_path / "none.mp4")
+
+
+def test_what_a_film_lacks_is_told_with_the_way_out(run: Run, drive: Path, tmp_path: Path) -> None:
+    index, track = tmp_path / "n.gpkg", tmp_path / "drive.gpx"
+    table = tmp_path / "table.csv"
+    table.write_text("image,lat,lon\ndrive.mp4,48.2,16.37\n")
+    status, _, err = run("index", "build", index, drive, "--positions", table)
+    assert (status, "table.csv: tables place no films; leave it out" in err) == (2, True)
+
+    # A film alone is no folder of which nothing could be indexed.
+    status, _, err = run("index", "build", index, drive)
+    assert (status, "no index was made: cannot place " in err, "first" in err) == (2, True, False)
+
+    silent = write_film(tmp_path / "silent.mp4", GREYS, tags={})
+    status, _, err = run("index", "build", index, silent, "--track", track)
+    assert status == 2
+    assert "put the time at which it began into its name, such as 20260131_142500.mp4" in err
+    named = silent.rename(tmp_path / "20240112_183000.mp4")
+    assert run("index", "build", index, named, "--track", track, "--no-calibrate")[0] == 0
 
 
 def test_a_film_among_queries_that_is_none_stops_no_other(

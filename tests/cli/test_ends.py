@@ -12,14 +12,17 @@ import pytest
 import typer
 from hypothesis import given
 from hypothesis import strategies as st
+from small_index import MODEL, sample
 from typer.testing import CliRunner
 
 from hafloc.cli import app as application
+from hafloc.cli.demo import _kept
 from hafloc.cli.guard import explain, guarded
 from hafloc.cli.output import plain, print_json, shown
 from hafloc.cli.statuses import EVERY, PARTLY, epilog
 from hafloc.cli.stopping import when_stopped
 from hafloc.errors import HaflocError, Interrupted, OptionError, PhotoError
+from hafloc.index import create_index
 
 DOCS = Path(__file__).parents[2] / "docs" / "commands.md"
 End = Callable[..., tuple[int, str, str]]
@@ -113,6 +116,24 @@ def test_ctrl_c_says_what_is_kept(end: End) -> None:
     assert end(KeyboardInterrupt())[::2] == (130, "hafloc: interrupted\n")
     assert (
         end(Interrupted("3 photos are stored"))[2] == "hafloc: interrupted; 3 photos are stored\n"
+    )
+
+
+def test_help_tells_that_ctrl_c_ends_a_server_well() -> None:
+    assert "130 interrupted before it serves (once it does, Ctrl-C ends it with 0)." in (
+        epilog("serve")
+    )
+
+
+def test_a_demo_that_is_stopped_says_what_of_it_is_of_use(tmp_path: Path) -> None:
+    folder = tmp_path / "my demo"
+    folder.mkdir()
+    assert _kept(folder) == f"remove {folder} and run it again"
+    with create_index(folder / "city.gpkg", MODEL) as index:
+        index.add(*sample(12))
+    assert _kept(folder) == (
+        f"12 photos are stored in {folder}/city.gpkg; `hafloc index build '{folder}/city.gpkg' "
+        f"'{folder}/database'` completes it, or remove {folder} and run it again"
     )
 
 

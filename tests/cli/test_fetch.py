@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import re
 import sqlite3
 import subprocess
 import sys
@@ -13,6 +14,7 @@ import pytest
 from street_server import Street, serving
 
 from hafloc.cli import main
+from hafloc.cli.fetch import _size
 
 Run = Callable[..., tuple[int, str, str]]
 BOX = ("--bbox", "16.36,48.19,16.40,48.21")
@@ -37,7 +39,7 @@ def test_how_many_how_large_and_under_which_licences_is_shown_first(
     with serving(Street(count=6, change=change)) as address:
         code, out, err = run("fetch", "panoramax", tmp_path / "p", *BOX, "--server", address)
     assert code == 2
-    assert "6 photos to fetch, about 0 MB" in out
+    assert re.search(r"6 photos to fetch, about [1-9]\d* KB\n", out)
     assert "licence CC-BY-SA-4.0: 5" in out
     assert "licence unknown: ask the server's operator before you publish anything: 1" in out
     assert "producers: 2" in out
@@ -56,7 +58,7 @@ def test_a_town_is_fetched_indexed_and_located_in_with_its_credits(
         model = ("--model", tiny_checkpoint)
         code, out, _ = run(*words, "--index", index, *model)
     assert code == 0
-    assert "0 fetched (0.0 MB), 5 were there; credits in CREDITS.txt" in out
+    assert "0 fetched, 5 were there; credits in CREDITS.txt" in out
     assert out.endswith(f"{index}: 5 added, 0 unchanged\n")
 
     query = sorted(photos.glob("*.jpg"))[3]
@@ -173,6 +175,26 @@ def test_one_command_goes_on_after_kill_9_in_either_half(
 
     # Those on their way when it was killed are asked for once more, at most four.
     assert count <= fetched() <= count + 4
-    assert f"0 fetched (0.0 MB), {count} were there" in done.stdout
+    assert f"0 fetched, {count} were there" in done.stdout
     assert 0 < begun < count
     assert f"{index}: {count - begun} added, {begun} unchanged" in done.stdout
+
+
+def test_a_file_in_place_of_the_folder_is_told_in_our_words(run: Run, tmp_path: Path) -> None:
+    file = tmp_path / "text.jpg"
+    file.write_text("no folder")
+    for folder, it_is in ((file, "it is"), (file / "below", "a part of its path is")):
+        code, out, err = run("fetch", "panoramax", folder, *BOX, "--yes")
+        assert (code, out) == (2, "")
+        assert err.endswith(
+            f"cannot fetch into {folder}: {it_is} a file; name a folder for the photos\n"
+        )
+
+
+@pytest.mark.parametrize(
+    ("count", "said"),
+    [(0, "0 KB"), (1, "1 KB"), (99_000, "99 KB"), (240_000, "0.2 MB"), (9_960_000, "10.0 MB"),
+     (12_400_000, "12 MB"), (1_250_000_000, "1,250 MB")],
+)  # fmt: skip
+def test_sizes_are_said_so_that_little_is_not_nothing(count: int, said: str) -> None:
+    assert _size(count) == said

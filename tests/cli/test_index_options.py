@@ -78,6 +78,23 @@ def test_an_option_that_an_existing_index_contradicts_is_refused(
     assert len(err.splitlines()) == 1
 
 
+def test_a_new_index_is_a_gpkg_file_by_its_name(run: Run, street: Path, tmp_path: Path) -> None:
+    new, held = tmp_path / "new.txt", tmp_path / "held.txt"
+    makes = (
+        ("build", new, street / "database", "--model", "none"),
+        ("copy", street / "with.gpkg", new),
+        ("merge", new, street / "with.gpkg"),
+    )
+    for words in makes:
+        code, out, err = run("index", *words)
+        assert (code, out) == (2, "")
+        assert err.startswith(f"hafloc: cannot make the index {new}: let its name end in .gpkg")
+        assert not new.exists()
+    # When one of another name is there already, it goes on.
+    shutil.copy(street / "with.gpkg", held)
+    assert run("index", "copy", street / "with.gpkg", held)[0] == 0
+
+
 def test_options_that_say_what_the_index_is_are_welcome(run: Run, street: Path) -> None:
     asked = ("index", "build", street / "with.gpkg", street / "database", "--no-calibrate")
     assert run(*asked, "--vector-type", "int8", "--local", "--regions", model=True)[::2] == (

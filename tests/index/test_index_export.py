@@ -81,7 +81,8 @@ def test_an_empty_index_exports_empty_files(tmp_path: Path) -> None:
 
 
 def test_an_unknown_format_is_refused_with_the_choices(index: GeoIndex, tmp_path: Path) -> None:
-    with pytest.raises(OutputError, match=r"\.shp is not known; choose one of \.geojson, \.csv"):
+    choices = r"choose one of \.geojson, \.csv, \.npz, \.parquet, or \.gpkg"
+    with pytest.raises(OutputError, match=rf"\.shp is not known; {choices}"):
         export(index, tmp_path / "city.shp")
 
 

@@ -9,7 +9,7 @@ from colours import Colours
 from PIL import ExifTags
 from PIL import Image as Pillow
 
-from hafloc.errors import PhotoError, PositionError
+from hafloc.errors import OptionError, PhotoError, PositionError
 from hafloc.geo import Position
 from hafloc.index import (
     BuildReport,
@@ -214,6 +214,40 @@ def test_a_folder_that_became_empty_prunes_nothing(folder: Path) -> None:
     with pytest.raises(PhotoError, match="holds no photos"):
         build(folder, prune=True)
     assert len(records(folder)) == 3
+
+
+def test_pruning_never_takes_out_every_photo_of_an_index(folder: Path) -> None:
+    """An index that was shared without its photos, and beside which somebody's own now lie."""
+    build(folder)
+    for path in folder.iterdir():
+        path.unlink()
+    take(folder / "own.jpg", 120, 51)
+
+    with pytest.raises(OptionError, match="not one file of the 3 photos of this index is there"):
+        build(folder, prune=True)
+    assert len(records(folder)) == 3
+
+
+def test_verify_advises_nobody_to_empty_an_index(folder: Path) -> None:
+    build(folder)
+    location = folder.parent / "p.gpkg"
+    (folder / "0.jpg").unlink()
+    with open_index(location) as index:
+        (part,) = find_stale(index, paths_of(location)).in_words()
+        (shared,) = find_stale(index, paths_of(location)).in_words(3)
+    (folder / "1.jpg").unlink()
+    (folder / "2.jpg").unlink()
+    with open_index(location) as index:
+        (none,) = find_stale(index, paths_of(location)).in_words()
+
+    assert part.endswith("`hafloc index build --prune` takes them out")
+    assert shared == (
+        "1 of the photos' files are not here; 3 small pictures in the index stand for them"
+    )
+    assert none == (
+        "none of the photos' files is here, which a shared index does without; "
+        "or is their disk not connected?"
+    )
 
 
 def test_an_interrupted_build_keeps_what_was_described(folder: Path) -> None:

@@ -12,6 +12,7 @@ import pytest
 from films import gpmf, gpx, grey, greys, klv, write_film
 from hypothesis import given
 from hypothesis import strategies as st
+from PIL import Image
 
 from hafloc.errors import MissingExtraError, OptionError, PhotoError, PositionError
 from hafloc.geo import LocalFrame, Position, distance
@@ -25,6 +26,7 @@ from hafloc.photos import (
     parse_every,
     part_name,
     plan_film,
+    query_photos,
     read_frames,
     read_part,
     read_track,
@@ -247,6 +249,30 @@ def test_a_frame_is_read_by_its_name(tmp_path):
         assert photo.part == Frame(number / 10)
     with pytest.raises(PhotoError, match=r"a\.mp4#t=9: the film has no frame there any more"):
         read_part(film, Frame(9), longer_side=64)
+
+
+@pytest.mark.parametrize(
+    ("time", "said"),
+    [
+        ("99", r"#t=99: the film's last frame is at 3\.9 seconds; name an earlier one"),
+        ("abc", r"'abc' is no time of a frame; t is in seconds .*, such as a\.mp4#t=12\.4$"),
+        ("1.50", r"'1\.50' is no time of a frame; .* such as a\.mp4#t=1\.5$"),
+        ("0:01", "'0:01' is no time of a frame"),
+        ("", "'' is no time of a frame"),
+        ("-1", "'-1' is no time of a frame"),
+        ("nan", "'nan' is no time of a frame"),
+    ],
+)
+def test_a_query_of_a_time_that_a_film_has_not_is_told_what_it_has(tmp_path, time, said):
+    film = write_film(tmp_path / "a.mp4", greys(40))
+    with pytest.raises(PhotoError, match=said):
+        query_photos(f"{film}#t={time}", longer_side=64)
+
+
+def test_a_file_whose_own_name_looks_like_a_time_is_read(tmp_path):
+    path = tmp_path / "a.mp4#t=abc"
+    Image.new("RGB", (64, 48), (9, 9, 9)).save(path, format="JPEG")
+    assert len(query_photos(path, longer_side=64)) == 1
 
 
 @pytest.mark.parametrize(

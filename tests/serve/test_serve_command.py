@@ -1,6 +1,7 @@
 """`hafloc serve`: its options, and the files around it."""
 
 import json
+import os
 import re
 import shlex
 from pathlib import Path
@@ -33,6 +34,20 @@ def test_options_that_cannot_be_are_refused_in_one_line(words: list[str], says: 
         run(["serve", "city.gpkg", "--port", "0", *words])
     assert says in str(told.value)
     assert "\n" not in str(told.value)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="Windows has other permissions")
+def test_keys_that_everybody_can_read_are_said_to_be(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    keys = tmp_path / "keys.txt"
+    keys.write_text("read:" + "k" * 20)
+    for mode, told in ((0o600, ""), (0o640, ""), (0o644, "everybody on this machine can read")):
+        keys.chmod(mode)
+        with pytest.raises(IndexFileError, match="there is no such file"):
+            run(["serve", str(tmp_path / "none.gpkg"), "--port", "0", "--keys", str(keys)])
+        err = capsys.readouterr().err
+        assert (told in err, len(err.splitlines())) == (True, int(bool(told)))
 
 
 def test_keys_and_writable_contradict_each_other(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,6 +8,7 @@ import pytest
 from served import PLACES, Served, build, jpeg, photo, served
 
 from hafloc.geo import Position
+from hafloc.serve.pictures import LEVELS
 
 REDDISH, GREENISH = (240, 40, 20), (20, 230, 30)
 
@@ -87,6 +88,35 @@ def test_parameters_that_cannot_be_used_are_told(city: Served, query: str, statu
         "application/problem+json",
     )
     assert "\n" not in response.json()["detail"]
+
+
+@pytest.mark.parametrize(
+    ("query", "says"),
+    [
+        ("top=x", "top must be a whole number, not 'x'"),
+        ("top=1.5", "top must be a whole number, not '1.5'"),
+        ("top=0", "top must be 1 or more, not '0'"),
+        ("rerank=1001", "rerank must be 1,000 or less, not '1001'"),
+        ("probability=1", "probability must be less than 1.0, not '1'"),
+        ("probability=x", "probability must be a number, not 'x'"),
+        ("cautious=perhaps", "cautious must be true or false, not 'perhaps'"),
+        (
+            "near=99,0,5",
+            "latitude 99 is not between -90 and 90 degrees; check that latitude and longitude "
+            "are not swapped",
+        ),
+    ],
+)
+def test_a_parameter_is_told_in_our_words_what_it_must_be(
+    city: Served, query: str, says: str
+) -> None:
+    response = city.client.post(f"/v1/locate?{query}", files=[photo(jpeg())])
+    assert response.json()["detail"] == says
+
+
+def test_a_level_of_the_heat_map_that_is_none_is_told_which_there_are(city: Served) -> None:
+    response = city.client.get("/v1/evidence/x/attention?level=deep")
+    assert response.json()["detail"] == f"level must be one of {', '.join(LEVELS)}, not 'deep'"
 
 
 def test_of_several_databases_the_best_answer_counts_and_the_photo_is_described_once(

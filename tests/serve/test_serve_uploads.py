@@ -62,7 +62,9 @@ def test_no_bytes_break_it(body: bytes, cuts: list[int]) -> None:
     [
         (form([photo(b"x" * 1_001)]), 413, "more than 1,000 bytes"),
         (form([photo(b"x")] * 4), 413, "3 photos"),
-        (form([("image", ("x", b"x", "image/jpeg"))]), 400, "no photo"),
+        (form([]), 400, "no photo"),
+        (form([("image", ("x", b"x", "image/jpeg"))]), 400, "part 'image' is .* called photo"),
+        (form([("foo", ("x", b"x" * 2_000, "image/jpeg"))]), 400, "part 'foo' is .* called photo"),
         (form([], {"lat": "5" * 2_000}), 413, "a field of the form"),
         (form([photo(b"x")])[:-20], 400, "ends early"),
         (form([photo(b"x")]).replace(b"form-data", b"attachment"), 400, "has no name"),

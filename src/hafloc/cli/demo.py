@@ -1,11 +1,13 @@
 """`hafloc demo`: a rendered city, indexed and located, to see how it all works."""
 
+import shlex
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from hafloc.cli.existing import photos_in
 from hafloc.cli.explained import command, group
 from hafloc.cli.options import Json
 from hafloc.cli.output import print_json, print_table, say
@@ -61,7 +63,7 @@ def demo(
     _check_new(folder)
     if database is None:
         database = PANORAMAS if panoramas else PHOTOS
-    with when_stopped(f"remove {folder} and run it again"), bar() as progress:
+    with when_stopped(lambda: _kept(folder)), bar() as progress:
         progress.start("rendering the city", database + queries)
         city = render_city(
             folder,
@@ -114,6 +116,18 @@ def _locate(city: "DemoCity", progress: "Progress") -> "list[_Outcome]":
     save_picture(folder / "attention.png", attention(image, describer.describe(image)))
     save_picture(folder / "answer.png", candidate_sheet(answers[0], paths))
     return _outcomes(city, answers)
+
+
+def _kept(folder: Path) -> str:
+    """What of a stopped demo is of use already, and how to go on."""
+    index = folder / "city.gpkg"
+    again = f"remove {folder} and run it again"
+    stored = photos_in(str(index))
+    if not stored:
+        return again
+    build = shlex.join(("hafloc", "index", "build", str(index), str(folder / "database")))
+    verb = "photo is" if stored == 1 else "photos are"
+    return f"{stored:,} {verb} stored in {index}; `{build}` completes it, or {again}"
 
 
 def _check_new(folder: Path) -> None:

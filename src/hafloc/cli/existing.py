@@ -1,5 +1,6 @@
 """What an index that exists already makes of the options of `build` and `add`."""
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hafloc.cli.output import tell
@@ -8,6 +9,17 @@ from hafloc.errors import HaflocError, OptionError
 if TYPE_CHECKING:
     from hafloc.describe import Describer
     from hafloc.index import IndexInfo, LocalSize
+
+
+def check_name(index: str) -> None:
+    """Raises OptionError for a new file by whose name no other program knows what it is."""
+    path = Path(index)
+    if "://" in index or path.suffix.lower() == ".gpkg" or path.exists():
+        return
+    raise OptionError(
+        f"cannot make the index {index}: let its name end in .gpkg, by which QGIS and other "
+        "programs know it"
+    )
 
 
 def check_vector_type(index: str, wanted: str | None) -> None:
@@ -100,6 +112,15 @@ def stored_photos(index: str) -> str:
         return f"nothing is stored yet; {again.removesuffix(' to go on')}"
     verb = "photo is" if facts.photos == 1 else "photos are"
     return f"{facts.photos:,} {verb} stored in {index}; {again}"
+
+
+def photos_in(index: str) -> int:
+    """How many photos an index holds; 0 where there is none that can be read."""
+    try:
+        facts = _facts(index)
+    except HaflocError:
+        return 0
+    return 0 if facts is None else facts.photos
 
 
 def _facts(index: str) -> "IndexInfo | None":

@@ -1,5 +1,6 @@
 """`hafloc fetch`: bring street-level photos of the open commons into a folder."""
 
+import math
 import os
 import sys
 from pathlib import Path
@@ -202,8 +203,9 @@ def _tell(folder: Path, found: "Offer", report: "FetchReport", *, as_json: bool)
             }
         )
     else:
+        size = f" ({_size(report.bytes)})" if report.fetched else ""
         say(
-            f"{folder}: {report.fetched:,} fetched ({report.bytes / 1e6:,.1f} MB), "
+            f"{folder}: {report.fetched:,} fetched{size}, "
             f"{report.held:,} were there; credits in CREDITS.txt"
         )
     for line in report.failed:
@@ -212,14 +214,24 @@ def _tell(folder: Path, found: "Offer", report: "FetchReport", *, as_json: bool)
 
 def _show(source: "Source", found: "Offer") -> None:
     new = len(found.photos) - found.held
-    size = "size unknown" if found.bytes is None else f"about {found.bytes / 1e6:,.0f} MB"
-    there = f", {found.held:,} are there already" if found.held else ""
-    say(f"{source.said}: {new:,} photos to fetch, {size}{there}")
+    size = "size unknown" if found.bytes is None else f"about {_size(found.bytes)}"
+    there = f", {found.held:,} there already" if found.held else ""
+    if new:
+        say(f"{source.said}: {new:,} photo{'s' * (new > 1)} to fetch, {size}{there}")
+    else:
+        say(f"{source.said}: nothing to fetch{there}")
     ordered = sorted(found.licences.items(), key=lambda pair: -pair[1])
     for licence, count in ordered:
         name = licence or "unknown: ask the server's operator before you publish anything"
         say(f"  licence {name}: {count:,}")
     say(f"  producers: {found.producers:,}")
+
+
+def _size(count: int) -> str:
+    """Bytes as people say them: "85 KB", "3.2 MB", "1,250 MB"."""
+    if count < 1e5:
+        return f"{math.ceil(count / 1e3):,} KB"
+    return f"{count / 1e6:,.{1 if count < 1e7 else 0}f} MB"
 
 
 def _ask() -> None:

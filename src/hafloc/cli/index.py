@@ -8,6 +8,7 @@ import typer
 
 from hafloc.cli.build_report import report_build
 from hafloc.cli.existing import (
+    check_name,
     check_regions,
     check_vector_type,
     choose_local,
@@ -160,6 +161,7 @@ def build(
     folder = photo_file(photos)
     taken = every_of(every)
     found = find_photos(folder, positions, films=taken is not None).not_empty()
+    check_name(index)
     check_vector_type(index, vector_type)
     check_search(index, search)
     check_regions(index, regions)
@@ -355,6 +357,7 @@ def verify(
     with open_index(index) as opened, bar() as progress:
         problems = opened.verify()
         photos = opened.count()
+        pictures = 0 if problems else opened.info().details.get("thumbnails", 0)
         stale = find_stale(opened, paths_of(index), progress=progress)
     if as_json:
         content = {"index": index, "photos": photos, "sound": not problems, "problems": problems}
@@ -364,7 +367,7 @@ def verify(
             tell(f"problem: {problem}")
         if not problems:
             say(f"{index}: {photos:,} photos, sound")
-        for line in stale.in_words():
+        for line in stale.in_words(int(pictures)):
             tell(line)
     if problems or stale.changed:
         raise typer.Exit(IN_PART)
@@ -386,6 +389,7 @@ def copy(
     """Copy an index into another of any kind; run again to go on, or to add what is new."""
     from hafloc.index import copy_index
 
+    check_name(to)
     with when_stopped(lambda: stored_photos(to)), bar() as progress:
         report = copy_index(index, to, vector_type=vector_type, progress=progress)
     if as_json:

@@ -1,6 +1,7 @@
 """`hafloc serve`: databases over HTTP, with a web page."""
 
 import os
+import stat
 from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
@@ -179,7 +180,10 @@ def _keys(file: Path | None) -> "Keys":
         except (OSError, UnicodeDecodeError) as error:
             reason = getattr(error, "strerror", None) or "it is no text"
             raise OptionError(f"cannot read the keys in {file}: {reason}") from error
-        return parse_keys(text, str(file))
+        keys = parse_keys(text, str(file))
+        if os.name == "posix" and file.stat().st_mode & stat.S_IROTH:
+            tell(f"everybody on this machine can read the keys in {file}; chmod 600 it")
+        return keys
     return parse_keys(given, VARIABLE) if given else Keys()
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from hafloc import __version__
-from hafloc.cli.existing import stored_photos
+from hafloc.cli.existing import check_name, stored_photos
 from hafloc.cli.options import IndexLocation, Json, OtherIndex
 from hafloc.cli.output import print_json, say, tell
 from hafloc.cli.own_calibration import Calibrate, calibrate_itself, calibration_notes
@@ -106,6 +106,7 @@ def merge(
     """Join indexes into one; a photo that several hold is taken once. Run again to go on."""
     from hafloc.index import merge_indexes
 
+    check_name(to)
     with when_stopped(lambda: stored_photos(to)), bar() as progress:
         report = merge_indexes(to, indexes, progress)
     with bar() as progress:

@@ -31,8 +31,14 @@ PARTLY = {
     "datasets prepare": "photos of training folders are missing or were left out",
 }
 
+# For the commands that Ctrl-C may end well.
+INTERRUPTED = {
+    "serve": "interrupted before it serves (once it does, Ctrl-C ends it with 0)",
+}
+
 
 def epilog(command: str) -> str:
     """The line on exit statuses that closes a command's --help."""
     partly = f"1 {PARTLY[command]}; " if command in PARTLY else ""
-    return f"Exit status: 0 done; {partly}2 refused or failed; 130 interrupted."
+    stopped = INTERRUPTED.get(command, "interrupted")
+    return f"Exit status: 0 done; {partly}2 refused or failed; 130 {stopped}."

@@ -34,9 +34,11 @@ def export(index: GeoIndex, path: str | os.PathLike[str]) -> int:
     target = Path(path)
     writer = _WRITERS.get(target.suffix.lower())
     if writer is None:
+        if target.suffix.lower() == ".gpkg":
+            raise OutputError(f"cannot export to {target}: cut_part writes a part as an index")
         raise OutputError(
             f"cannot export to {target}: the format of {target.suffix or 'no ending'} is not "
-            f"known; choose one of {', '.join(_WRITERS)}"
+            f"known; choose one of {', '.join(_WRITERS)}, or .gpkg for a part as an index"
         )
     with whole_file(target) as file:
         return writer(index, file, target.absolute().parent)

@@ -90,7 +90,8 @@ def add_folder(
     positions.csv in or beside the folder, file names or EXIF, and for the others from the tracks of
     `tracking`; see `photos.Positions`. `local`
     stores local features too, where the network has them, so that candidates can be verified
-    without their files. `prune` removes the records of files that are gone. With several
+    without their files. `prune` removes the records of files that are gone,
+    unless not one is left. With several
     `workers`, so many processes describe on a processor; with the address of a `ray` cluster, its
     workers do. Panoramas are cut into views as `cutting` says; those that are in the index stay as
     they were cut. `folder` may be a film; films in a folder are taken with `every`, which says how
@@ -98,8 +99,8 @@ def add_folder(
 
     What cannot be used is skipped and listed. Where a file holds something else than before that
     cannot be indexed, the old record is removed. On Ctrl-C what has been described is stored.
-    Raises PhotoError and PositionError where nothing can be done at all, IndexFileError where the
-    index cannot be written; what was stored before stays.
+    Raises PhotoError and PositionError where nothing can be done at all, OptionError where `prune`
+    would leave nothing, IndexFileError where the index cannot be written; what was stored stays.
     """
     found = found or find_photos(folder, csv, films=every is not None)
     cuts = _cuts(cutting, ray, found)
@@ -243,7 +244,10 @@ class _Folder:
         progress: Progress,
     ) -> BuildReport:
         films = self._films
-        plan = films.take(self._plan(progress))
+        plan = self._plan(progress)
+        if prune:
+            self._refuse_to_empty(plan)
+        plan = films.take(plan)
         report, plan = self._update(plan)
         progress.start("describing", len(plan.describe) + films.frames)
         outcomes = chain(
@@ -279,6 +283,16 @@ class _Folder:
             flat=tuple(self._cut.flat),
             wide=tuple(self._cut.wide),
         )
+
+    def _refuse_to_empty(self, plan: Plan) -> None:
+        """Not one file there is a disk that is not connected, or an index that was shared."""
+        held = self._index.count()
+        if held and len(plan.gone) == held:
+            raise OptionError(
+                f"cannot prune: not one file of the {held:,} photos of this index is there, so "
+                "nothing would be left of it; connect their disk, or leave --prune out "
+                "(`hafloc index remove` takes out what you name)"
+            )
 
     def _tracked(self, failed: Iterable[Skipped]) -> int | None:
         if not self._positions.tracks:
@@ -422,6 +436,8 @@ def _inside(file: PhotoFile, folder: PhotoFile) -> str:
 
 def _nothing_stored(folder: PhotoFile, report: BuildReport) -> str:
     first = next(iter(report.skipped), None)
+    if first and is_film(folder) and len(report.skipped) == 1:
+        return f"no index was made: {first.reason}"
     example = f"; the first: {first.reason}" if first else ""
     also = f"; {report.left_out}" if report.left_out else ""
     return f"no photo in {shown(folder)} could be indexed, so no index was made{example}{also}"

@@ -18,23 +18,41 @@ class Stale:
     """Paths of records by what became of their files.
 
     `changed` ones hold something else now, `missing` ones are not there, `unreadable` ones cannot
-    be looked at.
+    be looked at. `compared` is how many files there were to look for.
     """
 
     changed: tuple[str, ...]
     missing: tuple[str, ...]
     unreadable: tuple[str, ...]
+    compared: int = 0
 
-    def in_words(self) -> Iterator[str]:
-        """A line for each kind that there is: how many, the first few, and what to do."""
+    def in_words(self, pictures: int = 0) -> Iterator[str]:
+        """A line for each kind that there is: how many, the first few, and what to do.
+
+        An index that has small `pictures` was made to do without its photos.
+        """
+        missing = self.missing
+        if missing and (pictures or len(missing) == self.compared):
+            yield self._not_here(pictures)
+            missing = ()
         for paths, what, cure in (
             (self.changed, "now hold something else", "run `hafloc index build` again"),
-            (self.missing, "are gone", "`hafloc index build --prune` takes them out"),
+            (missing, "are gone", "`hafloc index build --prune` takes them out"),
             (self.unreadable, "cannot be read", "check their permissions"),
         ):
             if paths:
                 named = ", ".join(paths[:_NAMED]) + (", …" if len(paths) > _NAMED else "")
                 yield f"{len(paths):,} of the photos' files {what}: {named}; {cure}"
+
+    def _not_here(self, pictures: int) -> str:
+        count = len(self.missing)
+        if count < self.compared:
+            said = f"{count:,} of the photos' files are not here"
+        else:
+            said = "none of the photos' files is here"
+        if pictures:
+            return f"{said}; {pictures:,} small pictures in the index stand for them"
+        return f"{said}, which a shared index does without; or is their disk not connected?"
 
 
 def find_stale(index: GeoIndex, paths: PhotoPaths, *, progress: Progress | None = None) -> Stale:
@@ -48,11 +66,13 @@ def find_stale(index: GeoIndex, paths: PhotoPaths, *, progress: Progress | None 
         4 * REQUESTS,
         REQUESTS,
     )
+    compared = 0
     for done, (held, state) in enumerate(looked, 1):
+        compared += held is not None
         if held is not None and state is not None:
             found[state].append(split_name(held.path)[0])
         progress.advance(done)
-    return Stale(**{kind: tuple(names) for kind, names in found.items()})
+    return Stale(**{kind: tuple(names) for kind, names in found.items()}, compared=compared)
 
 
 def _once_a_file(index: GeoIndex) -> Iterator[Held | None]:

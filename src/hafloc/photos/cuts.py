@@ -243,10 +243,27 @@ def _frame_of(given: Given) -> Given:
     if not isinstance(given, str | os.PathLike):
         return given
     name, part = split_name(os.fsdecode(given))
+    if part is None:
+        _refuse_other_times(name)
     if not isinstance(part, Frame) or not is_film(name):
         return given
-    film = Path(name)
-    return read_frame(film, replace(part, view=None), longer_side=None, content=film_content(film))
+    film, whole = Path(name), replace(part, view=None)
+    return read_frame(film, whole, longer_side=None, content=film_content(film), asked=True)
+
+
+def _refuse_other_times(name: str) -> None:
+    """Raises PhotoError for a film's name with a time that is not written as seconds."""
+    film, mark, time = name.rpartition("#t=")
+    if not mark or not is_film(film) or Path(name).exists():
+        return
+    try:
+        example = Frame(float(time))
+    except ValueError:
+        example = Frame(12.4)
+    raise PhotoError(
+        f"cannot read {shown(name)}: {shown(time)!r} is no time of a frame; t is in seconds from "
+        f"the film's first frame, such as {shown(part_name(Path(film).name, example))}"
+    )
 
 
 def _frame(file: PhotoFile, part: Frame, longer_side: int) -> Photo:

@@ -163,8 +163,7 @@ def check_size(size: tuple[int, int], max_pixels: int) -> None:
     width, height = size
     if width * height > max_pixels:
         raise PhotoError(
-            f"{width:,} × {height:,} pixels are more than the allowed {max_pixels:,}; "
-            "scale it down or remove it"
+            f"{width:,} × {height:,} pixels are more than the allowed {max_pixels:,}; scale it down"
         )
     if not width or not height:
         raise PhotoError(f"it has {width:,} × {height:,} pixels; give a photo with some")
@@ -172,7 +171,7 @@ def check_size(size: tuple[int, int], max_pixels: int) -> None:
 
 def _kind(data: bytes, name: str) -> str:
     if not data:
-        raise PhotoError(f"cannot read {name}: the file is empty; copy it again or remove it")
+        raise PhotoError(f"cannot read {name}: the file is empty; copy it again")
     kind = formats.kind_of(data)
     if kind is None:
         other = formats.what_else(data)
@@ -180,8 +179,7 @@ def _kind(data: bytes, name: str) -> str:
         if other == formats.A_VIDEO and Path(name).suffix.lower() in formats.FILM_SUFFIXES:
             raise PhotoError(f"cannot read {name}: {it_is}; name one of its frames: {name}#t=12.4")
         raise PhotoError(
-            f"cannot read {name}: {it_is}; convert it to JPEG, PNG, WebP, TIFF or HEIC, "
-            "or remove it"
+            f"cannot read {name}: {it_is}; convert it to JPEG, PNG, WebP, TIFF or HEIC"
         )
     if kind in formats.EXTRAS and not formats.has_reader(kind):
         words = {"RAW": "camera RAW", "JXL": "JPEG XL"}[kind]
@@ -209,7 +207,7 @@ def _fault(data: bytes, kind: str, error: Exception) -> str:
     """Why decoding failed, and what to do, for a message after "cannot read X: "."""
     detail = " ".join(str(error).split())
     if isinstance(error, Pillow.DecompressionBombError):
-        return "it has more pixels than can be decoded; scale it down or remove it"
+        return "it has more pixels than can be decoded; scale it down"
     look = {"JPEG": formats.jpeg_kind, "TIFF": formats.tiff_kind}.get(kind)
     variant = look(data) if look else None
     # LibRaw calls damage "unsupported" too; what it does not know it says by its error's kind.
@@ -218,8 +216,8 @@ def _fault(data: bytes, kind: str, error: Exception) -> str:
     if variant is not None:
         return f"this kind of {_NAMES.get(kind, kind)} ({variant}) is not supported; convert it"
     if any(word in detail.lower() for word in _ENDS_EARLY):
-        return f"the file ends early (after {len(data):,} bytes); copy it again or remove it"
-    return f"the file is damaged ({len(data):,} bytes); copy it again or remove it"
+        return f"the file ends early (after {len(data):,} bytes); copy it again"
+    return f"the file is damaged ({len(data):,} bytes); copy it again"
 
 
 _NAMES = {"HEIF": "HEIC", "JPEG2000": "JPEG 2000", "JXL": "JPEG XL", "RAW": "camera RAW"}

@@ -63,7 +63,7 @@ class Positions:
         which photo, see `partners.find_partners`.
 
         Raises PositionError for a table or track that cannot be read, or a table that was given
-        and names none of the photos.
+        and names none of the photos, or where all that there is are films.
         """
         folder = Path(folder) if isinstance(folder, str) else folder
         csv = Path(csv) if isinstance(csv, str) else csv
@@ -81,6 +81,11 @@ class Positions:
         if path is None:
             return cls()
         table = read_table(path, names)
+        if csv is not None and not names:
+            raise PositionError(
+                f"cannot use {path}: tables place no films; leave it out, and name a track that "
+                "was recorded beside them (--track)"
+            )
         partners = find_partners(table.rows, names, folder, _beside(path))
         problems = (*table.problems, *map(_several_in_words, partners.several.items()))
         if csv is not None and not partners.row_of:

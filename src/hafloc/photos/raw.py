@@ -51,7 +51,7 @@ def develop(data: bytes, max_pixels: int, longer_side: int | None) -> Developed:
         if max(sizes.raw_width * sizes.raw_height, sizes.width * sizes.height) > max_pixels:
             raise PhotoError(
                 f"{sizes.width:,} × {sizes.height:,} pixels are more than the allowed "
-                f"{max_pixels:,}; scale it down or remove it"
+                f"{max_pixels:,}; scale it down"
             )
         turned = sizes.flip in range(_QUARTER, 8)
         size = (sizes.height, sizes.width) if turned else (sizes.width, sizes.height)

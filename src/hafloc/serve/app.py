@@ -26,11 +26,11 @@ from hafloc.serve import (
 from hafloc.serve.documents import answers, content
 from hafloc.serve.gate import Gate, fault_response, problem_response
 from hafloc.serve.problems import (
-    BAD_PARAMETER,
     BAD_REQUEST,
     NOT_FOUND,
     Problem,
     problem_of,
+    problem_of_parameter,
     problem_of_status,
 )
 from hafloc.serve.service import Service
@@ -198,11 +198,7 @@ def _add_problems(app: FastAPI, service: Service, routes: Sequence[BaseRoute]) -
 
     async def invalid(_: Request, error: Exception) -> Response:
         assert isinstance(error, RequestValidationError)
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"][1:]) or str(first["loc"][0])
-        message = str(first["msg"])
-        words = f"{message[:1].lower()}{message[1:]}"
-        return problem_response(Problem(BAD_PARAMETER, f"{where}: {words}"))
+        return problem_response(problem_of_parameter(error.errors()[0]))
 
     async def fault(_: Request, __: Exception) -> Response:
         return fault_response()  # the gate tells the log

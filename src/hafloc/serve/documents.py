@@ -183,7 +183,7 @@ EXAMPLES: dict[str, Any] = {
         "title": "The photo cannot be used",
         "status": 422,
         "detail": "cannot read IMG_0042.jpg: the file ends early (after 12,288 bytes); "
-        "copy it again or remove it",
+        "copy it again",
     },
 }
 _LATITUDE = r"-?([0-8]?[0-9](\.[0-9]{1,9})?|90)"

@@ -95,6 +95,38 @@ def problem_of(error: HaflocError, detail: str | None = None) -> Problem:
     return Problem(kind, str(error) if detail is None else detail)
 
 
+# What the framework finds wrong with a parameter, in our words; a bound is put in.
+_WANTED = {
+    "int_parsing": "a whole number",
+    "int_parsing_size": "a whole number of fewer digits",
+    "int_from_float": "a whole number",
+    "float_parsing": "a number",
+    "finite_number": "a finite number",
+    "bool_parsing": "true or false",
+    "greater_than_equal": "{ge:,} or more",
+    "greater_than": "more than {gt:,}",
+    "less_than_equal": "{le:,} or less",
+    "less_than": "less than {lt:,}",
+}
+
+
+def problem_of_parameter(error: Mapping[str, Any]) -> Problem:
+    """The problem that an error of pydantic on one parameter is."""
+    where = ".".join(str(part) for part in error["loc"][1:]) or str(error["loc"][0])
+    context = error.get("ctx", {})
+    if error["type"] == "missing":
+        return Problem(BAD_PARAMETER, f"the parameter {where} is needed here")
+    wanted = _WANTED.get(error["type"])
+    if error["type"] == "string_pattern_mismatch":
+        # Our patterns are all words to choose from.
+        words = (word.strip("^$") for word in str(context["pattern"]).split("|"))
+        wanted = f"one of {', '.join(words)}"
+    if wanted is None:
+        return Problem(BAD_PARAMETER, f"{where}: {error['msg']}")
+    given = str(error.get("input", ""))[:40]
+    return Problem(BAD_PARAMETER, f"{where} must be {wanted.format(**context)}, not {given!r}")
+
+
 def problem_of_status(status: int, detail: str, headers: Mapping[str, str]) -> Problem:
     """The problem that a bare status of the framework is."""
     own = {kind.status: kind for kind in (BAD_REQUEST, NOT_FOUND, BAD_METHOD, TOO_LARGE)}

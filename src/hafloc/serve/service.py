@@ -75,14 +75,14 @@ class Service:
     async def may_read(self, request: Request) -> None:
         """Raises Problem where the request's key lets it not read."""
         if not self.options.keys.may_read(key_of(request)):
-            raise _key_needed("read")
+            raise _key_needed(request, "read")
 
     async def may_write(self, request: Request) -> None:
         """Raises Problem where the request's key lets it not write, or nobody may."""
         keys, key = self.options.keys, key_of(request)
         if keys:
             if not keys.may_read(key):
-                raise _key_needed("write")
+                raise _key_needed(request, "write")
             if not keys.may_write(key):
                 raise Problem(NOT_ALLOWED, "this key may read, but not write; give a writing key")
         elif not self.options.writable:
@@ -145,12 +145,11 @@ def key_of(request: Request) -> str | None:
     return request.headers.get("x-api-key")
 
 
-def _key_needed(what: str) -> Problem:
-    return Problem(
-        NO_KEY,
-        f"a key is needed to {what}: send Authorization: Bearer KEY, or X-API-Key: KEY",
-        {"www-authenticate": "Bearer"},
-    )
+def _key_needed(request: Request, what: str) -> Problem:
+    said = f"a key is needed to {what}: send Authorization: Bearer KEY, or X-API-Key: KEY"
+    if key_of(request) is not None:
+        said = "this key is not known here; check that it is whole, and meant for this server"
+    return Problem(NO_KEY, said, {"www-authenticate": "Bearer"})
 
 
 def _leaving(request: Request) -> Callable[[], Awaitable[None]]:

@@ -212,6 +212,11 @@ class _Parts:
             raise Problem(BAD_BODY, "a part of the form has no name")
         self._name = values[b"name"].decode("utf-8", "replace")
         self._file = values.get(b"filename", b"").decode("utf-8", "replace")
+        if self._name != FIELD and self._file:
+            raise Problem(
+                BAD_BODY,
+                f"the form's part {self._name[:40]!r} is a file; a photo's part is called {FIELD}",
+            )
         if self._name == FIELD and len(self.photos) == self._options.max_photos:
             raise Problem(
                 TOO_LARGE, f"a request may hold {self._options.max_photos:,} photos; send fewer"

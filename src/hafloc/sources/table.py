@@ -47,9 +47,15 @@ def read_rows(folder: Path) -> dict[str, Row]:
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
         return {}
-    except (OSError, ValueError) as error:
+    except NotADirectoryError as error:
+        it = "it is" if folder.is_file() else "a part of its path is"
         raise OptionError(
-            f"cannot read {path}: {reason_of(error)}; name another folder for the photos"
+            f"cannot fetch into {folder}: {it} a file; name a folder for the photos"
+        ) from error
+    except (OSError, ValueError) as error:
+        why = error.strerror if isinstance(error, OSError) else None
+        raise OptionError(
+            f"cannot read {path}: {why or reason_of(error)}; name another folder for the photos"
         ) from error
     reader = csv.DictReader(io.StringIO(text, newline=""), restval="")
     if tuple(reader.fieldnames or ()) != COLUMNS:

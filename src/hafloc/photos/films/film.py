@@ -159,7 +159,7 @@ def open_film(path: Path) -> Iterator[Film]:
     require_reader(name)
     head = file_start(path, 4096)
     if not head:
-        raise PhotoError(f"cannot read {name}: the file is empty; copy it again or remove it")
+        raise PhotoError(f"cannot read {name}: the file is empty; copy it again")
     import av
 
     try:

@@ -129,14 +129,19 @@ def cut_frame(
     )
 
 
-def read_frame(path: Path, part: Frame, *, longer_side: int | None, content: str = "") -> Photo:
+def read_frame(
+    path: Path, part: Frame, *, longer_side: int | None, content: str = "", asked: bool = False
+) -> Photo:
     """One frame of a film by its time, whole also where the part is a view of it.
 
-    Its `sphere` is known then. Raises PhotoError where the film cannot be read, or is over before
-    that time, MissingExtraError without PyAV.
+    The time is one that somebody `asked` for, or else that of a frame that was there once. Its
+    `sphere` is known where there is a view. Raises PhotoError where the film cannot be read, or is
+    over before that time, MissingExtraError without PyAV.
     """
+    last = None
     with open_film(path) as film:
         for seconds, frame in film.frames_from(max(0.0, part.time - _SAME)):
+            last = seconds
             if seconds < part.time - _SAME:
                 continue
             size = upright_size(film, frame)
@@ -148,7 +153,13 @@ def read_frame(path: Path, part: Frame, *, longer_side: int | None, content: str
             return Photo(
                 image, content, Metadata(), path, *size, sphere=sphere, part=Frame(seconds)
             )
+        named = f"cannot read {film.name}{part.fragment}"
+        if not asked:
+            raise PhotoError(
+                f"{named}: the film has no frame there any more; run `hafloc index build` again"
+            )
+        if last is None:
+            raise PhotoError(f"{named}: no frame can be decoded there; name an earlier one")
         raise PhotoError(
-            f"cannot read {film.name}{part.fragment}: the film has no frame there any more; run "
-            "`hafloc index build` again"
+            f"{named}: the film's last frame is at {last:,.1f} seconds; name an earlier one"
         )

@@ -97,7 +97,8 @@ def way_of(film: Film, tracks: Sequence[Track], tracking: Tracking | None) -> Wa
     if told is None:
         raise PositionError(
             f"cannot place {film.name}: it tells neither where nor when it was taken, so the track "
-            "is of no use"
+            "is of no use; put the time at which it began into its name, such as "
+            f"20260131_142500{film.path.suffix} (in UTC, or with --timezone)"
         )
     began = told.in_zone(tracking.zone) + timedelta(seconds=tracking.offset or 0.0)
     way = Way(tuple(tracks), began.timestamp(), SOURCE, max_gap, course, began)
