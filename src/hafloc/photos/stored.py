@@ -97,7 +97,8 @@ def shown(path: PhotoFile | str) -> str:
 def too_large(name: str) -> PhotoError:
     """The error of a file with more than MAX_BYTES."""
     return PhotoError(
-        f"cannot read {name}: it has more than {MAX_BYTES:,} bytes, which no photo has; give a photo"
+        f"cannot read {name}: it has more than {MAX_BYTES:,} bytes, which no photo has; "
+        "give a photo"
     )
 
 
