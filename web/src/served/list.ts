@@ -87,7 +87,7 @@ export class List {
       { type: "button", class: "open", title: one.name },
       { click: () => this.acts.choose(one) },
       picture({ load: () => Promise.resolve("src" in one.preview ? one.preview.src : "") }, ""),
-      element("span", { class: "name" }, {}, one.name),
+      element("span", { class: "name" }, {}, ...halves(one.name)),
     );
     const node = element("tr", {}, {}, element("th", { scope: "row" }, {}, open), ...cells);
     return { node, open, cells };
@@ -103,6 +103,15 @@ export class List {
       head.closest("th")?.setAttribute("aria-sort", sorted);
     }
   }
+}
+
+// Cameras' names differ at their ends, so what is left out lies before that.
+const END = 8;
+
+function halves(name: string): Node[] {
+  const letters = [...name];
+  const cut = Math.max(0, letters.length - END);
+  return [letters.slice(0, cut), letters.slice(cut)].map((part) => element("span", {}, {}, part.join("")));
 }
 
 export function stateInWords(state: State): string {
