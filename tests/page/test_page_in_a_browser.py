@@ -208,6 +208,11 @@ def test_a_place_that_is_not_there_is_said_plainly_and_saved_as_no_point(opened:
     expect(page.locator("#answer .place")).to_have_text("best guess 52.200100, 0.100000")
     expect(page.locator("#map .pin.guess")).to_have_count(1)
     expect(page.locator("#map .around")).to_have_count(0)
+    # No guess is pressed on anybody.
+    expect(page.locator("#answer .strong")).to_have_count(0)
+    expect(page.get_by_role("button", name="Copy best guess")).to_be_visible()
+    expect(page.locator("#legend-guess")).to_be_visible()
+    expect(page.locator("#legend-radius")).to_be_hidden()
     assert "<wpt" not in saved(page, "GPX")
 
 
@@ -220,10 +225,27 @@ def test_an_answer_has_its_radius_and_matches(opened: Opener) -> None:
     answering(page, told | {"pairs": pairs})
     give(page, upload("mine.jpg"))
     expect(page.locator("#answer")).to_contain_text("within 25 m (90 %) · confidence 97 %")
+    expect(page.locator("#answer")).not_to_contain_text("not fitted")
     expect(page.locator("#map .around")).to_have_count(1)
+    expect(page.locator("#legend-radius")).to_have_text("holds the true place with 90 %")
     expect(page.locator("#why .matches line")).to_have_count(4)
     page.locator("#why").click()
     expect(page.locator("#compare")).to_contain_text("2 of 3 matches agree (homography)")
+
+
+def test_a_radius_that_other_places_taught_says_so(opened: Opener) -> None:
+    page = opened()
+    answering(page, answer_json("mine.jpg") | {"calibration": "shipped"})
+    give(page, upload("mine.jpg"))
+    expect(page.locator("#answer")).to_contain_text("97 % · not fitted to this database")
+    expect(page.locator("#told")).to_contain_text("not fitted to this database")
+
+
+def test_photos_that_fail_are_counted(opened: Opener) -> None:
+    page = opened()
+    broken = {"name": "broken.jpg", "mimeType": "image/jpeg", "buffer": b"\xff\xd8\xff nothing"}
+    give(page, upload("a.jpg"), broken)
+    expect(page.locator("#progress")).to_have_text("1 of 2 photos answered, 1 failed")
 
 
 def test_what_went_wrong_is_told_in_the_servers_words(opened: Opener) -> None:
@@ -469,6 +491,44 @@ def test_a_click_on_the_map_shows_the_databases_photos_there(opened: Opener) -> 
     expect(page.locator("#browse-title")).to_be_focused()
 
 
+def test_photos_are_browsed_nearest_first_of_as_small_a_box_as_is_given_whole(
+    opened: Opener,
+) -> None:
+    # Given 40 photos on a meridian, the nearest one numbered last, and a service that gives 30
+    page, boxes = opened(), []
+    lats = [52.3 + (40 - i) / 10_000 for i in range(40)]
+
+    def fulfil(route: Route) -> None:
+        box = parse_qs(urlparse(route.request.url).query)["bbox"][0]
+        boxes.append(box)
+        _, south, _, north = (float(side) for side in box.split(","))
+        held = [(i, lat) for i, lat in enumerate(lats) if south <= lat <= north]
+        features = [
+            {
+                "id": i,
+                "geometry": {"coordinates": [0.1, lat]},
+                "properties": {"path": f"{i}.jpg", "heading": None, "time": None},
+            }
+            for i, lat in held[:30]
+        ]
+        links = [{"rel": "next", "href": "?after=30"}] if len(held) > 30 else []
+        route.fulfill(json={"features": features, "links": links})
+
+    page.route("**/v1/photos?*bbox=*", fulfil)
+    page.locator("summary").click()
+    for field, value in (("lat", "52.3"), ("lon", "0.1"), ("metres", "600")):
+        page.fill(f"#area-{field}", value)
+    # When they are browsed
+    page.get_by_role("button", name="Browse its photos").click()
+    # Then a box half as wide, given whole, has the nearest
+    expect(page.locator("#browsed .name").first).to_have_text("39.jpg")
+    expect(page.locator("#browsed .name")).to_have_count(24)
+    expect(page.locator("#browse-note")).to_contain_text("24 of more than 26 photos around 52.3")
+    assert len(boxes) == 2
+    page.get_by_role("button", name="More", exact=True).click()
+    expect(page.locator("#browsed .name").last).to_have_text("14.jpg")
+
+
 def test_photos_of_a_walk_are_asked_together_and_drawn_as_a_line(opened: Opener) -> None:
     page = opened()
     page.locator("summary").click()
@@ -491,7 +551,14 @@ def test_photos_of_a_walk_are_asked_together_and_drawn_as_a_line(opened: Opener)
 def test_the_heat_map_of_each_level_lies_over_the_photo(opened: Opener) -> None:
     page = opened()
     give(page, upload("mine.jpg"))
+    held: list[Route] = []
+    page.route("**/attention?level=fused*", lambda route: held.append(route))
     page.get_by_role("button", name="Heat map").click()
+    expect(page.locator("#heat-making")).to_be_visible()
+    expect(page.locator("#strength")).to_be_disabled()
+    held[0].continue_()
+    expect(page.locator("#heat-making")).to_be_hidden()
+    expect(page.locator("#strength")).to_be_enabled()
     expect(page.locator("#heat-stack .over")).to_have_attribute("alt", re.compile("level fused"))
     page.locator("#level").focus()
     with page.expect_response("**/attention?level=high*") as asked:

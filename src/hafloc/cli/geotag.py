@@ -150,13 +150,15 @@ def _judged(path: Path, found: "Answer | HaflocError", at_least: float) -> _Phot
 
 
 def _print(done: Sequence[_Photo]) -> None:
+    from hafloc.locate import NOT_FITTED
+
     rows = [
         (
             str(photo.path),
             str(photo.answer.position),
             "" if photo.answer.radius is None else f"{photo.answer.radius:,.0f}",
             "" if photo.answer.confidence is None else f"{photo.answer.confidence:.2f}",
-            photo.why or "to be written",
+            (photo.why or "to be written") + (f"; {NOT_FITTED}" if photo.answer.borrowed else ""),
         )
         for photo in done
         if photo.answer is not None

@@ -1,7 +1,7 @@
 """From a query to its answer: the nearest photos of the database and the position they give."""
 
 from hafloc.index import Near
-from hafloc.locate.answer import Answer, Candidate, borders_in_words, in_words
+from hafloc.locate.answer import NOT_FITTED, Answer, Candidate, borders_in_words, in_words
 from hafloc.locate.around import join_views
 from hafloc.locate.comparison import Comparison, compare_with
 from hafloc.locate.localizer import Localizer, Query
@@ -21,6 +21,7 @@ from hafloc.locate.trust import (
 )
 
 __all__ = [
+    "NOT_FITTED",
     "PROBABILITY",
     "REACH",
     "RERANK",

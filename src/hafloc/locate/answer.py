@@ -165,6 +165,11 @@ class Answer:
             evidence=tuple(evidence),
         )
 
+    @property
+    def borrowed(self) -> bool:
+        """Whether its radius was learned elsewhere: NOT_FITTED in words."""
+        return self.radius is not None and self.calibration == SHIPPED
+
     def to_dict(self) -> dict[str, Any]:
         """The answer as JSON values.
 
@@ -274,6 +279,9 @@ class Answer:
         }
 
 
+NOT_FITTED = "not fitted to this database"
+
+
 def in_words(answer: Answer) -> str:
     """The position and how far it can be trusted, or that the place is not in the database."""
     if answer.found is False:
@@ -289,8 +297,8 @@ def in_words(answer: Answer) -> str:
         known.append(f"from {answer.views} photos' views")
     if answer.heading is not None:
         known.append(f"looking {direction_in_words(answer.heading)}")
-    if answer.radius is not None and answer.calibration == SHIPPED:
-        known.append("not fitted to this database")
+    if answer.borrowed:
+        known.append(NOT_FITTED)
     return f"{answer.position}  {', '.join(known)}".rstrip()
 
 

@@ -123,6 +123,7 @@ def _query(answer: Answer, picture: int | str) -> dict[str, Any]:
         "radius": answer.radius,
         "probability": answer.probability,
         "confidence": answer.confidence,
+        "calibration": answer.calibration,
         "found": answer.found,
         "duplicate": answer.duplicate_of and answer.duplicate_of.path,
         "note": answer.note,

@@ -39,6 +39,8 @@ export interface Query extends Place {
   readonly radius: number | null;
   readonly probability: number | null;
   readonly confidence: number | null;
+  // What the radius rests on: "own" of this database or "shipped".
+  readonly calibration: string | null;
   readonly found: boolean | null;
   readonly duplicate: string | null;
   readonly note: string | null;

@@ -68,6 +68,7 @@ export function queryOf(answer: Answer, name: string, preview: Picture, api: Api
     radius: answer.radius,
     probability: answer.probability,
     confidence: answer.confidence,
+    calibration: answer.calibration,
     found: answer.found,
     duplicate: answer.duplicate_of?.path ?? null,
     note: answer.note,

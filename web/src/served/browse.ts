@@ -1,7 +1,7 @@
-// The database's own photos around a place, a page at a time.
+// The database's own photos around a place, nearest first, a page at a time.
 
 import { at, element } from "../core/dom";
-import { distance, type Place } from "../core/geodesy";
+import { distance, turned, type Area, type Place } from "../core/geodesy";
 import { compass, degrees, length, number, plural } from "../core/words";
 import type { Chart } from "../map/chart";
 import { picture } from "../show/picture";
@@ -29,10 +29,18 @@ interface Page {
 }
 
 const PAGE = 24;
+// The most that the service gives at once.
+const MOST = 1000;
+// Halvings of a box that holds more: the world becomes a street.
+const MOST_HALVINGS = 16;
+
+type Box = readonly [number, number, number, number];
 
 export class Browse {
-  private next: string | null = null;
-  private places: Place[] = [];
+  private found: readonly Feature[] = [];
+  private shown = 0;
+  // Beyond those that were found there are more.
+  private partly = false;
   private middle: Place = { lat: 0, lon: 0 };
   // Of several questions only the last one's answer is shown.
   private asked = 0;
@@ -42,25 +50,35 @@ export class Browse {
     private readonly chart: Chart,
     private readonly database: () => string,
   ) {
-    at("browse-more").addEventListener("click", () => void this.more());
+    at("browse-more").addEventListener("click", () => this.more());
     at("browse-close").addEventListener("click", () => this.close());
   }
 
   // `box` is west, south, east, north. Where there is no photo, that is said and nothing opens.
-  async open(box: readonly number[], middle: Place): Promise<void> {
-    const query = new URLSearchParams({
-      bbox: box.map((side) => side.toFixed(7)).join(","),
-      limit: String(PAGE),
-    });
-    if (this.database()) query.set("database", this.database());
-    this.next = `v1/photos?${query.toString()}`;
+  async open(box: Box, middle: Place | Area): Promise<void> {
+    const turn = ++this.asked;
     this.middle = middle;
-    this.places = [];
+    this.found = [];
+    this.shown = 0;
     at("browsed").replaceChildren();
-    await this.more();
-    if (!this.places.length) {
+    let problem = "";
+    try {
+      const page = await this.around(box, middle);
+      if (turn !== this.asked) return;
+      const far = new Map(page.features.map((feature) => [feature, distance(placeOf(feature), middle)]));
+      const reach = "metres" in middle ? middle.metres : Infinity;
+      this.found = page.features
+        .filter((feature) => (far.get(feature) as number) <= reach)
+        .sort((a, b) => (far.get(a) as number) - (far.get(b) as number));
+      this.partly = page.partly;
+    } catch (error) {
+      if (turn !== this.asked) return;
+      problem = (error as Error).message;
+    }
+    this.more();
+    if (!this.found.length) {
       at("browse").hidden = true;
-      return say(at("browse-note").textContent, 4000);
+      return say(problem || `no photo of the database around ${degrees(middle)}`, 4000);
     }
     at("browse").hidden = false;
     at("browse-title").focus({ preventScroll: true });
@@ -74,27 +92,54 @@ export class Browse {
     at("map").focus({ preventScroll: true });
   }
 
-  private async more(): Promise<void> {
-    if (!this.next) return;
-    const turn = ++this.asked;
-    try {
-      const page = await this.api.json<Page>(this.next);
-      if (turn !== this.asked) return;
-      this.next = nextOf(page, this.next);
-      const first = this.places.length;
-      this.places.push(...page.features.map(placeOf));
-      at("browsed").append(...page.features.map((feature) => this.card(feature)));
-      at("browse-note").textContent = this.places.length
-        ? `${plural(this.places.length, "photo")} of the database${this.next ? ", and more" : ""}, around ${degrees(this.middle)}`
-        : `no photo of the database around ${degrees(this.middle)}`;
-      if (first) at("browsed").children[first]?.querySelector<HTMLElement>("button")?.focus();
-    } catch (error) {
-      if (turn !== this.asked) return;
-      this.next = null;
-      at("browse-note").textContent = (error as Error).message;
+  // All photos of the box, or of as large a part around its middle as the service gives at once: it
+  // gives them in order of their numbers, so that the nearest may lack where it does not give all.
+  private async around(
+    whole: Box,
+    middle: Place,
+  ): Promise<{ features: readonly Feature[]; partly: boolean }> {
+    let box = whole;
+    let page = await this.page(box);
+    for (let halvings = 0; isCut(page) && halvings < MOST_HALVINGS; halvings++) {
+      box = halved(box, middle);
+      const inner = await this.page(box);
+      if (inner.features.length < PAGE) {
+        const near = new Set(inner.features.map(({ id }) => id));
+        const rest = page.features.filter(({ id }) => !near.has(id));
+        return { features: [...inner.features, ...rest], partly: true };
+      }
+      page = inner;
     }
-    at("browse-more").hidden = !this.next;
-    this.chart.set({ browsed: [...this.places] });
+    return { features: page.features, partly: isCut(page) || box !== whole };
+  }
+
+  private page(box: Box): Promise<Page> {
+    const query = new URLSearchParams({
+      bbox: box.map((side) => side.toFixed(7)).join(","),
+      limit: String(MOST),
+    });
+    if (this.database()) query.set("database", this.database());
+    return this.api.json<Page>(`v1/photos?${query.toString()}`);
+  }
+
+  private more(): void {
+    const first = this.shown;
+    const added = this.found.slice(first, first + PAGE);
+    this.shown += added.length;
+    at("browsed").append(...added.map((feature) => this.card(feature)));
+    at("browse-note").textContent = this.counted();
+    if (first) at("browsed").children[first]?.querySelector<HTMLElement>("button")?.focus();
+    at("browse-more").hidden = this.shown >= this.found.length;
+    this.chart.set({ browsed: this.found.slice(0, this.shown).map(placeOf) });
+  }
+
+  private counted(): string {
+    const all = this.found.length;
+    const count =
+      this.partly || this.shown < all
+        ? `${number(this.shown)} of ${this.partly ? "more than " : ""}${plural(all, "photo")}`
+        : plural(all, "photo");
+    return `${count} around ${degrees(this.middle)}${all > 1 ? ", nearest first" : ""}`;
   }
 
   private card(feature: Feature): HTMLElement {
@@ -126,15 +171,17 @@ export class Browse {
   }
 }
 
-// The link may name the server as a proxy sees it, so only its place in the list is taken.
-function nextOf(page: Page, now: string): string | null {
-  const link = page.links?.find(({ rel }) => rel === "next")?.href;
-  const after = link && new URL(link, document.baseURI).searchParams.get("after");
-  if (!after) return null;
-  const [path, query] = now.split("?") as [string, string];
-  const next = new URLSearchParams(query);
-  next.set("after", after);
-  return `${path}?${next.toString()}`;
+const isCut = (page: Page): boolean => !!page.links?.some(({ rel }) => rel === "next");
+
+// Half as wide and half as high around `middle`; west is beyond east where it crosses the date line.
+function halved([west, south, east, north]: Box, { lat, lon }: Place): Box {
+  const eastwards = (from: number, to: number): number => (((to - from) % 360) + 360) % 360;
+  return [
+    turned(lon - eastwards(west, lon) / 2),
+    (lat + south) / 2,
+    turned(lon + eastwards(lon, east) / 2),
+    (lat + north) / 2,
+  ];
 }
 
 const placeOf = ({ geometry }: Feature): Place => ({

@@ -12,6 +12,8 @@ export class Heat {
   private readonly dialog = at<HTMLDialogElement>("heat");
   private readonly level = at<HTMLInputElement>("level");
   private readonly strength = at<HTMLInputElement>("strength");
+  // Of several maps only the last one asked for is shown.
+  private asked = 0;
   private shown: { query: Query; evidence: Evidence } | null = null;
 
   constructor(private readonly api: Api) {
@@ -25,6 +27,7 @@ export class Heat {
   open(query: Query, evidence: Evidence): void {
     this.shown = { query, evidence };
     at("heat-stack").replaceChildren(picture(this.api.picture(evidence.photo), `Query ${query.name}`));
+    this.level.disabled = this.strength.disabled = true;
     this.dialog.showModal();
     this.draw();
   }
@@ -42,15 +45,18 @@ export class Heat {
 
   // The old map stays until the new one is there.
   private async lay(of: Picture, alt: string): Promise<void> {
-    const wanted = this.level.value;
+    const turn = ++this.asked;
     if (!("load" in of)) return;
+    at("heat-making").hidden = false;
     let node: HTMLElement;
     try {
       node = element("img", { class: "over", src: await of.load(), alt });
     } catch (error) {
       node = element("p", { class: "over problem", role: "alert" }, {}, (error as Error).message);
     }
-    if (wanted !== this.level.value) return;
+    if (turn !== this.asked) return;
+    at("heat-making").hidden = true;
+    this.level.disabled = this.strength.disabled = false;
     at("heat-stack").querySelector(".over")?.remove();
     at("heat-stack").append(node);
     this.fade();

@@ -45,16 +45,17 @@ export class List {
     state.replaceChildren(...stateNodes(one, this.acts));
     radius.textContent = query?.radius ? length(query.radius) : "";
     confidence.textContent = query?.confidence == null ? "" : percent(query.confidence);
-    // What went wrong takes the room of what is not known.
-    const failed = one.state.kind === "failed";
-    state.colSpan = failed ? 3 : 1;
-    radius.hidden = confidence.hidden = failed;
+    // Words take the room of what is not known.
+    radius.hidden = !query?.radius;
+    confidence.hidden = !query;
+    state.colSpan = 1 + Number(radius.hidden) + Number(confidence.hidden);
     row.node.classList.toggle("absent-row", query?.found === false);
     this.summarise();
   }
 
   mark(chosen: Asked | null): void {
     for (const [id, row] of this.rows) {
+      row.node.classList.toggle("chosen", id === chosen?.id);
       if (id === chosen?.id) row.open.setAttribute("aria-current", "true");
       else row.open.removeAttribute("aria-current");
     }
@@ -62,12 +63,17 @@ export class List {
 
   summarise(): void {
     at("list").hidden = this.asked.length < 2;
-    const done = this.asked.filter(({ state }) => state.kind === "located").length;
-    const absent = this.asked.filter(
-      ({ state }) => state.kind === "located" && state.query.found === false,
-    ).length;
-    const missing = absent ? `, ${absent} not in this database` : "";
-    at("progress").textContent = `${done} of ${plural(this.asked.length, "photo")} answered${missing}`;
+    const states = this.asked.map(({ state }) => state);
+    const of = (kind: State["kind"]): number => states.filter((state) => state.kind === kind).length;
+    const absent = states.filter((state) => state.kind === "located" && state.query.found === false).length;
+    at("progress").textContent = [
+      `${of("located")} of ${plural(states.length, "photo")} answered`,
+      absent ? `${absent} not in this database` : "",
+      of("failed") ? `${of("failed")} failed` : "",
+      of("cancelled") ? `${of("cancelled")} cancelled` : "",
+    ]
+      .filter(Boolean)
+      .join(", ");
   }
 
   private made(one: Asked): Row {
@@ -81,7 +87,7 @@ export class List {
       { type: "button", class: "open", title: one.name },
       { click: () => this.acts.choose(one) },
       picture({ load: () => Promise.resolve("src" in one.preview ? one.preview.src : "") }, ""),
-      element("span", { class: "name" }, {}, one.name),
+      element("span", { class: "name" }, {}, ...halves(one.name)),
     );
     const node = element("tr", {}, {}, element("th", { scope: "row" }, {}, open), ...cells);
     return { node, open, cells };
@@ -97,6 +103,15 @@ export class List {
       head.closest("th")?.setAttribute("aria-sort", sorted);
     }
   }
+}
+
+// Cameras' names differ at their ends, so what is left out lies before that.
+const END = 8;
+
+function halves(name: string): Node[] {
+  const letters = [...name];
+  const cut = Math.max(0, letters.length - END);
+  return [letters.slice(0, cut), letters.slice(cut)].map((part) => element("span", {}, {}, part.join("")));
 }
 
 export function stateInWords(state: State): string {

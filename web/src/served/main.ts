@@ -9,6 +9,7 @@ import { number, plural } from "../core/words";
 import { Chart } from "../map/chart";
 import { answerNodes, inWords, note } from "../show/answer";
 import { card, Comparison, lightCard } from "../show/cards";
+import { legend } from "../show/legend";
 import { picture } from "../show/picture";
 import { say } from "../show/say";
 import { Api, type Database, type Options, type Settings } from "./api";
@@ -195,6 +196,7 @@ class Page {
       at("answer").replaceChildren(...this.underway(asked));
       at("evidence").hidden = true;
       this.chart.set({ query: null, lit: 0, corrected: null });
+      at("legend-cross").hidden = true;
       return this.drawOthers();
     }
     const { query } = state;
@@ -212,7 +214,9 @@ class Page {
     at("cards").replaceChildren(...cards);
     at("evidence").hidden = false;
     this.lit = 0;
-    this.chart.set({ query, lit: 0, corrected: this.corrections.of(asked.name) });
+    const corrected = this.corrections.of(asked.name);
+    this.chart.set({ query, lit: 0, corrected });
+    at("legend-cross").hidden = !corrected;
     this.drawOthers();
     if (fit) this.chart.fit();
   }
@@ -223,12 +227,12 @@ class Page {
     );
     const own = this.chosen?.state.kind === "located" ? this.chosen.state.walk : null;
     const walk = own === null ? [] : located.filter((one) => one.walk === own && one.query.found !== false);
+    const others = located.filter((one) => one.asked !== this.chosen).map(({ query }) => query);
     this.chart.set({
-      others: located
-        .filter((one) => one.asked !== this.chosen)
-        .map(({ query }) => ({ place: query, absent: query.found === false })),
+      others: others.map((query) => ({ place: query, absent: query.found === false })),
       walk: walk.map(({ query }) => query),
     });
+    legend(this.chosen?.state.kind === "located" ? this.chosen.state.query : null, others);
   }
 
   private underway(asked: Asked): Node[] {

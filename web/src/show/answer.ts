@@ -14,6 +14,9 @@ export interface Acts {
 
 export function answerNodes(query: Query, acts: Acts): Node[] {
   const best = query.candidates[0];
+  const absent = query.found === false;
+  const copying = (words: string, attributes = {}): HTMLElement =>
+    button(words, () => void copy(degrees(query)), attributes);
   const text = element(
     "div",
     { class: "text" },
@@ -25,17 +28,12 @@ export function answerNodes(query: Query, acts: Acts): Node[] {
       "div",
       { class: "actions" },
       {},
-      button("Copy position", () => void copy(degrees(query)), { class: "strong" }),
+      ...(absent ? [] : [copying("Copy position", { class: "strong" })]),
       ...(acts.more ?? []),
-      elsewhere(query),
+      ...(absent ? [copying("Copy best guess")] : []),
+      elsewhere(query, absent ? "Best guess on OpenStreetMap" : "OpenStreetMap"),
     ),
-    ...(best
-      ? [
-          note(
-            `Best photo: similarity ${number(best.similarity, 2)}, feature distance ${number(best.distance, 2)}`,
-          ),
-        ]
-      : []),
+    ...(best ? [note(`Best photo: similarity ${number(best.similarity, 2)}`)] : []),
   );
   return [
     picture(query.picture, `Query ${query.name}`),
@@ -71,6 +69,7 @@ function howSure(query: Query): string {
     radius,
     query.confidence === null ? "" : `confidence ${percent(query.confidence)}`,
     query.views && !absent ? `from ${query.views} photos’ views` : "",
+    query.calibration === "shipped" && query.radius !== null && !absent ? "not fitted to this database" : "",
   ]
     .filter(Boolean)
     .join(" · ");
@@ -91,9 +90,9 @@ function notes(query: Query): Node[] {
 
 export const note = (text: string): HTMLElement => element("p", { class: "note" }, {}, text);
 
-function elsewhere({ lat, lon }: Query): HTMLElement {
+function elsewhere({ lat, lon }: Query, words: string): HTMLElement {
   const href = `https://www.openstreetmap.org/?mlat=${lat}&mlon=${lon}#map=18/${lat}/${lon}`;
-  return element("a", { href, target: "_blank", rel: "noopener noreferrer" }, {}, "OpenStreetMap");
+  return element("a", { href, target: "_blank", rel: "noopener noreferrer" }, {}, words);
 }
 
 // What the answer rests on, in a picture where there are matches, in words in any case.

@@ -40,7 +40,6 @@ export function card(candidate: Candidate, acts: CardActs): HTMLElement {
     fact(`${length(candidate.metres)} from the answer`),
     ...(candidate.inliers === null ? [] : [fact(matched)]),
     fact(`similarity ${number(candidate.similarity, 2)}`),
-    fact(`feature distance ${number(candidate.distance, 2)}`),
     ...(candidate.credit ? [fact(candidate.credit, "facts credit")] : []),
   );
 }

@@ -10,6 +10,7 @@ import { Chart } from "../map/chart";
 import { plainGround } from "../map/plain";
 import { answerNodes } from "../show/answer";
 import { card, Comparison, lightCard } from "../show/cards";
+import { legend } from "../show/legend";
 import { picture } from "../show/picture";
 
 // As hafloc/show/map_page.py writes it: a picture is a number of a thumbnail, or why there is none.
@@ -88,10 +89,13 @@ function choose(index: number, keep = false): void {
       // Some browsers refuse this for files.
     }
   }
-  const others = queries
-    .filter((_, i) => i !== index)
-    .map((other) => ({ place: other, absent: other.found === false }));
-  chart.set({ query, lit: 0, others });
+  const others = queries.filter((_, i) => i !== index);
+  chart.set({
+    query,
+    lit: 0,
+    others: others.map((other) => ({ place: other, absent: other.found === false })),
+  });
+  legend(query, others);
   chart.fit();
 }
 
@@ -120,13 +124,6 @@ function start(): void {
   at("queries").hidden = queries.length < 2;
   at("main").classList.toggle("single", queries.length < 2);
   at("query-list").replaceChildren(...queries.map(listed));
-  const sure = queries.find((query) => query.radius !== null);
-  at("legend-radius").hidden = !sure;
-  at("legend-guess").hidden = !queries.some((query) => query.found === false);
-  at("legend-others").hidden = queries.length < 2;
-  if (sure?.probability) {
-    at("legend-probability").textContent = `holds the true place with ${number(sure.probability * 100)} %`;
-  }
   const ground = plainGround();
   comparison = new Comparison((rank) => light(rank));
   chart = new Chart(ground, {
