@@ -4,7 +4,6 @@ import socket
 import ssl
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import suppress
 
 import pytest
 
@@ -39,20 +38,9 @@ def answering() -> Iterator[Callable[[bytes], str]]:
                     connection, _ = listener.accept()
                 except OSError:
                     return
-                # To hang up on what is not read, or was not heard to the end, would be a reset.
-                with connection, suppress(OSError):
-                    connection.settimeout(5)
-                    asked = b""
-                    # A greeting of TLS is answered as it begins.
-                    while b"\r\n\r\n" not in asked and asked[:1] != b"\x16":
-                        more = connection.recv(65_536)
-                        asked += more
-                        if not more:
-                            break
+                with connection:
+                    connection.recv(65_536)
                     connection.sendall(data)
-                    connection.shutdown(socket.SHUT_WR)
-                    while connection.recv(65_536):
-                        pass
 
         threading.Thread(target=answer, daemon=True).start()
         return f"http://127.0.0.1:{listener.getsockname()[1]}/x.json"
@@ -107,9 +95,10 @@ def test_a_server_of_no_known_name(monkeypatch: pytest.MonkeyPatch) -> None:
         (b"SSH-2.0-OpenSSH_9.6\r\n\r\n", "the server"),
         (b"HTTP/1.1 200 OK\r\nContent-Length: 900\r\n\r\nshort", "less came than was announced"),
         (
-            b"HTTP/1.1 200 OK\r\nContent-Length: 8\r\nContent-Encoding: gzip\r\n\r\nnot gzip",
-            # As the client happens to meet the end of what it cannot read, or the end first.
-            "what came cannot be unpacked|the server broke off",
+            # As it hangs up, else the client may ask again on a connection that is no more.
+            b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 8\r\n"
+            b"Content-Encoding: gzip\r\n\r\nnot gzip",
+            "what came cannot be unpacked",
         ),
         (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n", ""),
     ],
@@ -122,7 +111,7 @@ def test_a_server_that_answers_badly(
 ) -> None:
     url = answering(data)
     for said in (said_by_fetch(url), said_by_photos(url, monkeypatch)):
-        assert any(word in bare(said, url) for word in words.split("|"))
+        assert words in bare(said, url)
 
 
 def test_a_server_without_encryption_behind_a_secure_address(
