@@ -18,7 +18,7 @@ from urllib.request import url2pathname
 
 from hafloc.bounded import within
 from hafloc.errors import MissingExtraError, PhotoError, reason_of
-from hafloc.network import failure_in_words
+from hafloc.server_failures import failure_in_words
 
 # What a photo may take, and the listing of a bucket with millions of them.
 ANSWER_S = 60.0

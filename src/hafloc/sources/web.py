@@ -13,7 +13,7 @@ from urllib.parse import urlencode, urljoin, urlsplit
 from urllib.request import getproxies, proxy_bypass
 
 from hafloc.errors import MissingExtraError, SourceError
-from hafloc.network import certificate_in_words, failure_in_words
+from hafloc.server_failures import certificate_in_words, failure_in_words
 
 try:
     import urllib3

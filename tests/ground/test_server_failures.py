@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from hafloc.errors import SourceError
-from hafloc.network import certificate_in_words, failure_in_words
 from hafloc.photos.remote import PhotoUrl, RemoteError
+from hafloc.server_failures import certificate_in_words, failure_in_words
 from hafloc.sources import Web
 
 urllib3 = pytest.importorskip("urllib3")
