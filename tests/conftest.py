@@ -1,11 +1,13 @@
 """What several rooms' tests share: a tiny network's checkpoint, and the versions that matter."""
 
 import os
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 
 import pytest
 import torch
+from command_line import Run, run_hafloc
 from hypothesis import settings
 
 from hafloc.nn import HAF, HAFOptions, save_checkpoint
@@ -54,3 +56,9 @@ def tiny_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
             tensor.copy_(noise * 0.05 / tensor.shape[1] ** 0.5)
     save_checkpoint(path, net, name="tiny", provenance={"trained": False})
     return path
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
+    """`hafloc` with some words: its exit status, standard output and standard error."""
+    return partial(run_hafloc, monkeypatch, capsys)

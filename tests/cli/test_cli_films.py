@@ -2,37 +2,26 @@
 
 import json
 import re
-import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
+from command_line import Run
 from films import gpx, write_film
 
-from hafloc.cli import main
 from hafloc.geo import LocalFrame, Position
 from hafloc.index import open_index
 
-Run = Callable[..., tuple[int, str, str]]
 FRAME = LocalFrame(Position(48.2, 16.37))
 GREYS = [np.full((48, 64, 3), 5 * number, np.uint8) for number in range(31)]
 
 
 @pytest.fixture
-def run(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tiny_checkpoint: Path
-) -> Run:
-    def run(*arguments: object, model: bool = True) -> tuple[int, str, str]:
-        more = ["--model", str(tiny_checkpoint)] if model else []
-        monkeypatch.setattr(sys, "argv", ["hafloc", *map(str, arguments), *more])
-        with pytest.raises(SystemExit) as stop:
-            main()
-        out, err = capsys.readouterr()
-        code = stop.value.code
-        return int(code) if code is not None else 0, out, err
+def run(run: Run, tiny_checkpoint: Path) -> Run:
+    def with_network(*words: object, model: bool = True) -> tuple[int, str, str]:
+        return run(*words, *(["--model", tiny_checkpoint] if model else []))
 
-    return run
+    return with_network
 
 
 @pytest.fixture

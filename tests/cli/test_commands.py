@@ -2,18 +2,14 @@
 
 import json
 import shutil
-import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from command_line import Run
 
-from hafloc.cli import main
 from hafloc.demo import DemoCity, render_city
 from hafloc.geo import Position
 from hafloc.index import open_index
-
-Run = Callable[..., tuple[int, str, str]]
 
 
 @pytest.fixture(scope="session")
@@ -33,21 +29,11 @@ def index(city: DemoCity, tiny_checkpoint: Path) -> Path:
 
 
 @pytest.fixture
-def run(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tiny_checkpoint: Path
-) -> Run:
-    def run(*arguments: object, model: bool = True) -> tuple[int, str, str]:
-        words = ["hafloc", *map(str, arguments)]
-        if model:
-            words += ["--model", str(tiny_checkpoint)]
-        monkeypatch.setattr(sys, "argv", words)
-        with pytest.raises(SystemExit) as stop:
-            main()
-        out, err = capsys.readouterr()
-        code = stop.value.code
-        return int(code) if code is not None else 0, out, err
+def run(run: Run, tiny_checkpoint: Path) -> Run:
+    def with_network(*words: object, model: bool = True) -> tuple[int, str, str]:
+        return run(*words, *(["--model", tiny_checkpoint] if model else []))
 
-    return run
+    return with_network
 
 
 def test_a_folder_becomes_an_index_and_a_second_run_adds_nothing(

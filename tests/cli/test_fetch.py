@@ -11,25 +11,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from command_line import Run
 from street_server import Street, serving
 
-from hafloc.cli import main
 from hafloc.cli.fetch import _size
 
-Run = Callable[..., tuple[int, str, str]]
 BOX = ("--bbox", "16.36,48.19,16.40,48.21")
-
-
-@pytest.fixture
-def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
-    def run(*arguments: object) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["hafloc", *map(str, arguments)])
-        with pytest.raises(SystemExit) as stop:
-            main()
-        out, err = capsys.readouterr()
-        return int(stop.value.code or 0), out, err
-
-    return run
 
 
 def test_how_many_how_large_and_under_which_licences_is_shown_first(

@@ -2,41 +2,27 @@
 
 import json
 import shutil
-import sys
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import typer
+from command_line import Run
 from dated_photos import Walk, write_photo
 from small_index import sample
 
-from hafloc.cli import main
 from hafloc.cli.geotag import _judged, _tag
 from hafloc.geo import Position, distance
 from hafloc.index import Record, open_index
 from hafloc.locate import Answer, Candidate
 from hafloc.photos import tagged
 
-Run = Callable[..., tuple[int, str, str]]
 WALK = Walk()
 
 
 @pytest.fixture
-def run(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tiny_checkpoint: Path
-) -> Run:
-    def run(*arguments: object) -> tuple[int, str, str]:
-        words = ["hafloc", *map(str, arguments), "--model", str(tiny_checkpoint)]
-        monkeypatch.setattr(sys, "argv", words)
-        with pytest.raises(SystemExit) as stop:
-            main()
-        out, err = capsys.readouterr()
-        code = stop.value.code
-        return int(code) if code is not None else 0, out, err
-
-    return run
+def run(run: Run, tiny_checkpoint: Path) -> Run:
+    return lambda *words: run(*words, "--model", tiny_checkpoint)
 
 
 def records(index: Path) -> dict[str, Record]:

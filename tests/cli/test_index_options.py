@@ -3,21 +3,18 @@
 import json
 import shutil
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
+from command_line import Run
 
-from hafloc.cli import main
 from hafloc.cli.existing import stored_photos
 from hafloc.cli.options import runtime_for
 from hafloc.demo import render_city
 from hafloc.describe import Describer, choose_device
 from hafloc.errors import OptionError
 from hafloc.index import GeoPackageIndex, build_index
-
-Run = Callable[..., tuple[int, str, str]]
 
 
 @pytest.fixture(scope="module")
@@ -34,18 +31,11 @@ def street(tmp_path_factory: pytest.TempPathFactory, tiny_checkpoint: Path) -> P
 
 
 @pytest.fixture
-def run(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tiny_checkpoint: Path
-) -> Run:
-    def run(*words: object, model: bool = False) -> tuple[int, str, str]:
-        more = ["--model", str(tiny_checkpoint)] if model else []
-        monkeypatch.setattr(sys, "argv", ["hafloc", *map(str, words), *more])
-        with pytest.raises(SystemExit) as stop:
-            main()
-        out, err = capsys.readouterr()
-        return int(stop.value.code or 0), out, err
+def run(run: Run, tiny_checkpoint: Path) -> Run:
+    def with_network(*words: object, model: bool = False) -> tuple[int, str, str]:
+        return run(*words, *(["--model", tiny_checkpoint] if model else []))
 
-    return run
+    return with_network
 
 
 @pytest.mark.parametrize(

@@ -1,35 +1,20 @@
 """Networks and matchers of others on the command line: asked for, allowed, refused, told."""
 
 import json
-import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
+from command_line import Run
 from PIL import Image as Pillow
 
 from hafloc import consent
-from hafloc.cli import main
-
-Run = Callable[..., tuple[int, str, str]]
 
 HUBCONF = """
 import torch
 def means():
     return torch.nn.Sequential(torch.nn.AdaptiveAvgPool2d(8), torch.nn.Flatten())
 """
-
-
-@pytest.fixture
-def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
-    def run(*words: object) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["hafloc", *map(str, words)])
-        with pytest.raises(SystemExit) as stop:
-            main()
-        return int(stop.value.code or 0), *capsys.readouterr()
-
-    return run
 
 
 @pytest.fixture

@@ -1,32 +1,18 @@
 """`index build` and `index add` fit the radius to their index, and tell what became of it."""
 
 import json
-import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from command_line import Run
 from numbered_places import MODEL, build
 from PIL import Image
 
 from hafloc import calibrate
 from hafloc.calibrate import NotCalibrated, keep_calibrated
-from hafloc.cli import main
 from hafloc.cli.own_calibration import calibration_facts, calibration_notes
 from hafloc.progress import Silent
-
-Run = Callable[..., tuple[int, str, str]]
-
-
-@pytest.fixture
-def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
-    def run(*words: object) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["hafloc", *map(str, words)])
-        with pytest.raises(SystemExit) as stop:
-            main()
-        return int(stop.value.code or 0), *capsys.readouterr()
-
-    return run
 
 
 @pytest.fixture

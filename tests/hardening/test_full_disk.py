@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from command_line import Run
 from dated_photos import write_photo
 from PIL import Image as Pillow
 from static_server import Files, serving_files
@@ -21,18 +22,12 @@ from hafloc.nn import HAF, HAFOptions, save_checkpoint
 
 resource = pytest.importorskip("resource")  # which Windows lacks
 
-Run = Callable[..., tuple[int, str]]
+Told = Callable[..., tuple[int, str]]  # the exit status, and what is said on standard error
 
 
 @pytest.fixture
-def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
-    def run(*words: object) -> tuple[int, str]:
-        monkeypatch.setattr(sys, "argv", ["hafloc", *map(str, words)])
-        with pytest.raises(SystemExit) as stop:
-            main()
-        return int(stop.value.code or 0), capsys.readouterr().err
-
-    return run
+def run(run: Run) -> Told:
+    return lambda *words: run(*words)[::2]
 
 
 @contextmanager
@@ -114,7 +109,7 @@ COMMANDS: dict[str, tuple[int, tuple[str, ...]]] = {
 
 @pytest.mark.parametrize("what", COMMANDS)
 def test_a_disk_that_fills_up_is_told_in_one_line_and_loses_nothing(
-    home: Path, run: Run, tiny_checkpoint: Path, monkeypatch: pytest.MonkeyPatch, what: str
+    home: Path, run: Told, tiny_checkpoint: Path, monkeypatch: pytest.MonkeyPatch, what: str
 ) -> None:
     size, words = COMMANDS[what]
     monkeypatch.chdir(home)
@@ -133,7 +128,7 @@ def test_a_disk_that_fills_up_is_told_in_one_line_and_loses_nothing(
 
 
 def test_a_download_onto_a_full_disk_keeps_nothing_half(
-    home: Path, run: Run, monkeypatch: pytest.MonkeyPatch
+    home: Path, run: Told, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(home)
     files = Files({"/city.gpkg": (home / "city.gpkg").read_bytes()})

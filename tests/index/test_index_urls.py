@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from command_line import Run
 from PIL import ExifTags
 from PIL import Image as Pillow
 
@@ -17,7 +18,6 @@ pytest.importorskip("aiohttp", reason="needs hafloc[urls]")
 import fsspec
 from photo_server import PhotoServer, photo_server
 
-from hafloc.cli import main
 from hafloc.describe import Describer
 from hafloc.errors import MissingExtraError, PhotoError
 from hafloc.index import (
@@ -371,22 +371,14 @@ def test_candidates_are_seen_and_shown_behind_their_urls(
 
 
 def test_a_url_is_given_to_the_commands_as_a_folder_is(
-    tmp_path: Path,
-    bucket: str,
-    tiny_checkpoint: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path, bucket: str, tiny_checkpoint: Path, run: Run
 ) -> None:
-    def run(*words: object) -> int:
-        monkeypatch.setattr(sys, "argv", ["hafloc", *map(str, words)])
-        with pytest.raises(SystemExit) as stop:
-            main()
-        return int(stop.value.code or 0)
-
     index = tmp_path / "i.gpkg"
     put(f"{bucket}/0.jpg", jpeg(0, 48))
     put(f"{bucket}/1.jpg", jpeg(1, 48))
-    assert run("index", "build", index, bucket, "--model", tiny_checkpoint, "--no-calibrate") == 0
-    assert run("index", "remove", index, f"{bucket}/1.jpg") == 0
+    build = ("index", "build", index, bucket, "--model", tiny_checkpoint, "--no-calibrate")
+    assert run(*build)[0] == 0
+    status, out, _ = run("index", "remove", index, f"{bucket}/1.jpg")
+    assert status == 0
     assert paths(index) == [f"{bucket}/0.jpg"]
-    assert "1 removed" in capsys.readouterr().out
+    assert "1 removed" in out

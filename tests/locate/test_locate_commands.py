@@ -1,32 +1,21 @@
 """`hafloc calibrate` and `hafloc locate` on a street of made-up places."""
 
 import json
-import sys
-from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
 
 import pytest
+from command_line import Run
 from numbered_places import MODEL, ByNumber, build, draw, where
 
-from hafloc.cli import main
 from hafloc.index import open_index
 from hafloc.locate import Localizer
 
-Run = Callable[..., tuple[int, str, str]]
-
 
 @pytest.fixture
-def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
+def run(run: Run, monkeypatch: pytest.MonkeyPatch) -> Run:
     def open_(path: Path, model: object = None, **options: object) -> Localizer:
         return Localizer(open_index(path, model=MODEL), ByNumber())
-
-    def run(*words: object) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["hafloc", *map(str, words)])
-        with pytest.raises(SystemExit) as stop:
-            main()
-        out, err = capsys.readouterr()
-        return int(stop.value.code or 0), out, err
 
     monkeypatch.setattr(Localizer, "open", open_)
     return run

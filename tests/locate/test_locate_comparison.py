@@ -1,23 +1,21 @@
 """One photo held against a query, from Python and as `hafloc show matches` draws it."""
 
 import json
-import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
+from command_line import Run
 from numbered_places import MODEL, ByNumber, draw, where
 from numbered_scenes import POINTS, STEP, BySight, build_seen
 from PIL import Image
 
-from hafloc.cli import main
 from hafloc.errors import CheckpointError, IndexFileError, PhotoError
 from hafloc.geo import distance
 from hafloc.index import open_index
 from hafloc.locate import Calibration, Localizer, compare_with, write_calibrations
 
-Run = Callable[..., tuple[int, str, str]]
 # More photos than are verified by default, so that some lie beyond.
 PLACES = 30
 
@@ -34,16 +32,9 @@ def street(seen: Path) -> Iterator[Localizer]:
 
 
 @pytest.fixture
-def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
+def run(run: Run, monkeypatch: pytest.MonkeyPatch) -> Run:
     def open_(path: Path, model: object = None, **options: object) -> Localizer:
         return Localizer(open_index(path, model=MODEL), BySight())
-
-    def run(*words: object) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["hafloc", *map(str, words)])
-        with pytest.raises(SystemExit) as stop:
-            main()
-        out, err = capsys.readouterr()
-        return int(stop.value.code or 0), out, err
 
     monkeypatch.setattr(Localizer, "open", open_)
     return run

@@ -21,8 +21,8 @@ from served import Client, form, jpeg, photo, until
 
 from hafloc.index import open_index
 
-SERVER = Path(__file__).parents[1] / "support" / "stand_in_server.py"
 SUPPORT = Path(__file__).parents[1] / "support"
+SERVER = SUPPORT / "stand_in_server.py"
 
 
 # --- Requests by the OpenAPI ---
@@ -278,7 +278,7 @@ def server_process(
 ) -> Iterator[tuple[subprocess.Popen[str], int]]:
     """A server in a process of its own, and its port; killed at the end."""
     words = [sys.executable, str(SERVER), str(index), str(slow), *([str(folder)] if folder else [])]
-    path = [str(SUPPORT), str(SERVER.parent), *sys.path]
+    path = [str(SUPPORT), *sys.path]
     process = subprocess.Popen(
         words, stdout=subprocess.PIPE, text=True, env={"PYTHONPATH": ":".join(path)}
     )

@@ -2,18 +2,16 @@
 
 import signal
 import socket
-import subprocess
-import sys
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 from served import Client, build, form, jpeg, photo, served, until
 
 from hafloc.serve import connections
+from hard_life import server_process
 
 HEAD = b"Host: localhost\r\nContent-Type: image/jpeg\r\n"
 
@@ -217,26 +215,8 @@ def test_several_hundred_idle_connections_keep_nobody_out(index: Path) -> None:
             connection.close()
 
 
-@contextmanager
-def process(index: Path, slow: float, *more: str) -> Iterator[tuple[subprocess.Popen[str], int]]:
-    """A server in a process of its own, and its port."""
-    script = Path(__file__).parents[1] / "support/stand_in_server.py"
-    running = subprocess.Popen(
-        [sys.executable, str(script), str(index), str(slow), *more],
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    try:
-        assert running.stdout is not None
-        yield running, int(running.stdout.readline())
-    finally:
-        running.kill()
-        running.wait()
-        running.stdout.close()
-
-
 def test_sigterm_finishes_what_was_accepted_and_takes_no_more(index: Path) -> None:
-    with process(index, 0.4) as (running, port):
+    with server_process(index, slow=0.4) as (running, port):
         statuses: list[int] = []
 
         def ask() -> None:
