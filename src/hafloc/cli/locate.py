@@ -1,6 +1,5 @@
 """`hafloc locate`: where were these photos taken?"""
 
-import math
 import tempfile
 import webbrowser
 from collections.abc import Callable, Iterator
@@ -223,20 +222,14 @@ def _end(failures: list[str], answers: "list[Answer]") -> None:
 
 def parse_near(text: str) -> "Near":
     """LAT,LON,RADIUS in degrees and metres. Raises PositionError."""
-    from hafloc.geo import Position
     from hafloc.locate import Near
 
     try:
-        lat, lon, radius = (float(part) for part in text.split(","))
+        return Near.parse(text, f"--near {text!r}")
     except ValueError as error:
         raise PositionError(
             f"--near {text!r} is not LAT,LON,RADIUS; give for example 52.2053,0.1218,500"
         ) from error
-    if not 0 < radius < math.inf:
-        raise PositionError(
-            f"--near {text!r}: a radius of {radius:g} m holds no place; give metres"
-        )
-    return Near(Position(lat, lon), radius)
 
 
 def _files(queries: list[Path]) -> Iterator[Path]:

@@ -1,5 +1,6 @@
 """What an index holds and answers, apart from how it is stored."""
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -10,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hafloc.description import LocalFeatures
+from hafloc.errors import PositionError
 from hafloc.geo import Position
 from hafloc.index import runtimes
 from hafloc.index.local_features import ALL, LocalSize
@@ -83,6 +85,17 @@ class Near:
 
     centre: Position
     radius: float
+
+    @classmethod
+    def parse(cls, text: str, name: str) -> Self:
+        """Read LAT,LON,METRES; `name` is what a message calls it.
+
+        Raises ValueError for a text of another form, PositionError for what is no place on Earth.
+        """
+        lat, lon, radius = (float(part) for part in text.split(","))
+        if not 0 < radius < math.inf:
+            raise PositionError(f"{name}: a radius of {radius:g} m holds no place; give metres")
+        return cls(Position(lat, lon), radius)
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,8 +6,6 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, Query, Request
 from starlette.responses import JSONResponse, Response
 
-from hafloc.errors import PositionError
-from hafloc.geo import Position
 from hafloc.index import Near
 from hafloc.locate import PROBABILITY, RERANK, Localizer
 from hafloc.serve import documents, problems
@@ -178,14 +176,11 @@ def parse_near(text: str | None) -> Near | None:
     if text is None:
         return None
     try:
-        lat, lon, radius = (float(part) for part in text.split(","))
+        return Near.parse(text, "near")
     except ValueError as error:
         raise Problem(
             BAD_PARAMETER, "near is LAT,LON,METRES; give for example 52.2053,0.1218,500"
         ) from error
-    if not 0 < radius < float("inf"):
-        raise PositionError(f"near: a radius of {radius:g} m holds no place; give metres")
-    return Near(Position(lat, lon), radius)
 
 
 def _flat(results: list[list[Outcome]]) -> list[Outcome]:
