@@ -8,7 +8,7 @@ from typing import Any, cast
 from hafloc.errors import HaflocError, PhotoError
 from hafloc.index import Near
 from hafloc.locate import Answer, Localizer
-from hafloc.photos import GivenFile
+from hafloc.photos import GivenFile, shown
 from hafloc.serve.answers import Failed, Located, best, failed
 from hafloc.serve.databases import Database, Databases
 from hafloc.serve.network import remembering
@@ -100,7 +100,7 @@ def _in_one(
 def _with(
     localizer: Localizer, uploads: Sequence[Upload], asked: Asked
 ) -> list[Answer | HaflocError]:
-    files = [cast(Any, GivenFile(upload.data, _shown(upload.name))) for upload in uploads]
+    files = [cast(Any, GivenFile(upload.data, shown(upload.name))) for upload in uploads]
     if not asked.sequence:
         answer = localizer.locate(files[0], **asked.options())
         return [replace(answer, query=uploads[0].name)]
@@ -110,12 +110,6 @@ def _with(
         named = replace(result, query=upload.name) if isinstance(result, Answer) else result
         results.append(named)
     return results
-
-
-def _shown(name: str) -> str:
-    from hafloc.photos import shown
-
-    return shown(name)
 
 
 def _worst(errors: Sequence[HaflocError]) -> HaflocError:

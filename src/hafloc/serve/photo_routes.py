@@ -211,7 +211,7 @@ def _add_pictures(router: APIRouter, service: Service) -> None:
                 tag = f'"{thumbnail_tag(record, side)}"'
                 if is_known(request, tag):
                     return tag, None
-                return tag, thumbnail(one, index, record, side, service.thumbnails).jpeg
+                return tag, thumbnail(one, index, record, side, service.thumbnails)
 
         tag, jpeg = await service.paint(look)
         headers = {"etag": tag, "cache-control": _KEPT}

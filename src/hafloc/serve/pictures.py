@@ -4,7 +4,7 @@ import hashlib
 import io
 import threading
 from collections import OrderedDict
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -24,19 +24,12 @@ EVIDENCE_SIDE = 1_024
 _CACHE_BYTES = 64_000_000
 
 
-@dataclass(frozen=True, slots=True)
-class Thumbnail:
-    """A JPEG and its entity tag."""
-
-    jpeg: bytes
-    tag: str
-
-
 class ThumbnailCache:
     """The thumbnails that were last asked for, of so many bytes together. Safe in threads."""
 
     def __init__(self, most: int = _CACHE_BYTES) -> None:
-        self._left = most
+        self._most = most
+        self._size = 0
         self._lock = threading.Lock()
         self._known: OrderedDict[str, bytes] = OrderedDict()
 
@@ -48,12 +41,12 @@ class ThumbnailCache:
 
     def put(self, tag: str, jpeg: bytes) -> None:
         with self._lock:
-            if tag in self._known or len(jpeg) > self._left + sum(map(len, self._known.values())):
+            if tag in self._known or len(jpeg) > self._most:
                 return
             self._known[tag] = jpeg
-            self._left -= len(jpeg)
-            while self._left < 0:
-                self._left += len(self._known.popitem(last=False)[1])
+            self._size += len(jpeg)
+            while self._size > self._most:
+                self._size -= len(self._known.popitem(last=False)[1])
 
 
 def thumbnail_tag(record: Record, side: int) -> str:
@@ -64,8 +57,9 @@ def thumbnail_tag(record: Record, side: int) -> str:
 
 def thumbnail(
     database: Database, index: GeoIndex, record: Record, side: int, cache: ThumbnailCache
-) -> Thumbnail:
-    """A record's photo, its longer side at most `side` pixels; else what its `index` keeps of it.
+) -> bytes:
+    """A JPEG of a record's photo, its longer side at most `side` pixels; else of what its `index`
+    keeps of it.
 
     Raises Problem where its file is gone, not to be read by this server, or unreadable, and the
     index keeps no picture.
@@ -83,7 +77,7 @@ def thumbnail(
         jpeg = small_jpeg(picture.image, side)
         if not picture.small:  # the file may come back
             cache.put(tag, jpeg)
-    return Thumbnail(jpeg, tag)
+    return jpeg
 
 
 def _there(database: Database, record: Record) -> PhotoFile:
