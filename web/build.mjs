@@ -2,7 +2,6 @@
 
 import { createHash } from "node:crypto";
 import {
-  cpSync,
   existsSync,
   mkdirSync,
   mkdtempSync,
@@ -28,6 +27,15 @@ const files = (folder) =>
     const path = join(folder, entry.name);
     return entry.isDirectory() ? files(path) : [path];
   });
+// What both pages show stands in parts/; `<!-- part: NAME fit="…" -->` puts it in, {fit} and all.
+const withParts = (html) =>
+  html.replace(/^( *)<!-- part: ([\w-]+)((?: \w+="[^"]*")*) -->$/gm, (_, indent, name, given) => {
+    const values = Object.fromEntries([...given.matchAll(/(\w+)="([^"]*)"/g)].map(([, k, v]) => [k, v]));
+    return readFileSync(join(ROOT, "parts", `${name}.html`), "utf8")
+      .trimEnd()
+      .replaceAll(/\{(\w+)\}/g, (_, key) => values[key])
+      .replaceAll(/^/gm, indent);
+  });
 const digest = (data) => createHash("sha256").update(data).digest("hex");
 
 async function served() {
@@ -36,6 +44,7 @@ async function served() {
     configFile: false,
     logLevel: "warn",
     base: "./",
+    plugins: [{ name: "parts", transformIndexHtml: { order: "pre", handler: withParts } }],
     build: {
       outDir: SERVED,
       emptyOutDir: true,
@@ -73,7 +82,7 @@ async function single() {
   mkdirSync(SINGLE, { recursive: true });
   for (const name of ["map.js", "map.css"])
     writeFileSync(join(SINGLE, name), readFileSync(join(made, name), "utf8").trim());
-  cpSync(join(ROOT, "single.html"), join(SINGLE, "map.html"));
+  writeFileSync(join(SINGLE, "map.html"), withParts(readFileSync(join(ROOT, "single.html"), "utf8")));
   rmSync(made, { recursive: true });
 }
 
